@@ -1,0 +1,138 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The storage interface: everything that a repository must promise, whatever it is made of.
+
+Keys are relative, slash-separated names of objects ("family/main/full/20261121T020000Z-4f2c91/manifest.json"). One
+conformance suite (``tests/conformance``) holds every implementation and every decorator to these promises.
+
+Errors are those of ``core.errors``: StorageUnreachable may be tried again, every other StorageError may not.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+from ..core.errors import StorageKeyInvalid
+
+_SEGMENT = re.compile(r"[A-Za-z0-9._=@+,-]{1,255}")
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One stored object: its key, its size in bytes and when it was stored (aware, UTC, the storage's own clock)."""
+
+    key: str
+    size: int
+    modified: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The rest of an upload that never became an object: invisible to list(), but it takes space.
+
+    *token* identifies it to abort_unfinished(): a multipart upload id, or the path of a temporary file.
+    """
+
+    key: str
+    token: str
+    started: datetime.datetime
+
+
+@dataclass(frozen=True)
+class DeleteReport:
+    """What became of each key given to delete(). A key that was not there counts as deleted."""
+
+    deleted: tuple[str, ...] = ()
+    refused: t.Mapping[str, str] = field(default_factory=dict)  # key -> why (object lock, no permission)
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What this storage can do."""
+
+    kind: str  # file, s3, memory
+    url: str  # for people: file:///var/backups/lifeboat, s3://bucket/prefix; never holds a secret
+    conditional_put: bool  # put(if_absent=True) is decided by the storage itself, so two writers can't both win
+
+
+class ObjectWriter(t.Protocol):
+    """One object on its way in. Nobody can see it before commit() returned."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take the next bytes. They may be buffered; an error may be reported late, by a later call."""
+
+    def commit(self) -> ObjectInfo:
+        """Make the object durable and visible, whole; called once. After an error the object is not there."""
+
+    def abort(self) -> None:
+        """Forget everything that was written; may be called at any time, more than once, never raises."""
+
+
+class Storage(t.Protocol):
+    """A place for objects."""
+
+    @property
+    def properties(self) -> Properties:
+        """What this storage can do and how to call it."""
+
+    def check(self) -> None:
+        """Prove that the repository is there and can be written, before anything depends on it.
+
+        Raises StorageBucketMissing, StorageForbidden, StorageUnreachable, StorageNoSpace. Leaves nothing behind where
+        objects may be deleted, else one small object named ``.lifeboat-check``.
+        """
+
+    def free_bytes(self) -> int | None:
+        """Bytes that can still be stored; None where there is no such limit."""
+
+    def writer(self, key: str, *, expected_bytes: int | None = None, if_absent: bool = True) -> ObjectWriter:
+        """Begin an object of any size, in constant memory.
+
+        *expected_bytes* is a hint for part sizes. With *if_absent*, commit() raises StorageExists when the key is
+        there already; otherwise it replaces the object in one step: readers see the old or the new one, never a mix.
+        """
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = True) -> ObjectInfo:
+        """Store a small object: writer(), write(), commit() in one. Safe to try again after StorageUnreachable."""
+
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> t.Iterator[bytes]:
+        """The object's bytes from *offset*, in pieces of at most 8 MiB; at most *length* of them.
+
+        Raises StorageNotFound at once (not at the first piece); a stream that ends early raises StorageUnreachable.
+        """
+
+    def get(self, key: str, *, limit: int = 64 * 1024 * 1024) -> bytes:
+        """A small object whole. Raises StorageNotFound, and StorageError when it is larger than *limit* bytes."""
+
+    def stat(self, key: str) -> ObjectInfo:
+        """The object's facts. Raises StorageNotFound."""
+
+    def list(self, prefix: str = "") -> t.Iterator[ObjectInfo]:
+        """Every object whose key starts with *prefix*, in order of key, in constant memory."""
+
+    def list_folders(self, prefix: str = "") -> t.Iterator[str]:
+        """The names directly below the folder *prefix* (empty, or ending in a slash) that hold objects, in order."""
+
+    def delete(self, keys: t.Sequence[str]) -> DeleteReport:
+        """Remove objects; every key is answered for. Deleting what is not there is no error."""
+
+    def unfinished(self, prefix: str = "") -> t.Iterator[Unfinished]:
+        """Uploads below *prefix* that were begun and neither committed nor aborted, by whomever."""
+
+    def abort_unfinished(self, upload: Unfinished) -> None:
+        """Free the space of such an upload; one that is gone already is no error."""
+
+
+def check_key(key: str) -> str:
+    """Return *key* when it is a clean relative name that can't leave the repository, else raise StorageKeyInvalid."""
+    for segment in key.split("/"):
+        if segment in ("", ".", "..") or not _SEGMENT.fullmatch(segment):
+            raise StorageKeyInvalid(
+                f"{key!r} can't be the name of an object: the part {segment!r} is not allowed.",
+                hint="Use letters, digits and . _ = @ + , - between single slashes.",
+            )
+    return key
