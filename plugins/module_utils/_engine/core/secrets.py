@@ -1,0 +1,92 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets by reference: a file, an environment name or a command; fetched at the moment of use.
+
+A description holds ``password_file: /etc/lifeboat/redis.pass`` rather than the password, so that neither inventories
+nor process lists nor Ansible's results ever carry it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import typing as t
+from dataclasses import dataclass, field
+
+from .errors import RequestInvalid, SecretUnavailable
+from .runner import Runner
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Where a secret is to be had. The value itself is never shown by repr()."""
+
+    name: str
+    value: str | None = field(default=None, repr=False)
+    file: str | None = None
+    environment: str | None = None
+    command: str | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is a reference at all."""
+        return any(part is not None for part in (self.value, self.file, self.environment, self.command))
+
+    def fetch(self, *, runner: Runner) -> str | None:
+        """The secret without its trailing line end; None when no reference was given.
+
+        Raises SecretUnavailable naming the reference, never the value.
+        """
+        if self.value is not None:
+            return self.value
+        if self.file is not None:
+            return self._from_file(self.file)
+        if self.environment is not None:
+            found = os.environ.get(self.environment)
+            if found is None:
+                raise SecretUnavailable(
+                    f"{self.name}: the environment variable {self.environment} is not set.",
+                    hint=f"Set {self.environment} for the process that runs Lifeboat, or use {self.name}_file.",
+                )
+            return found
+        if self.command is not None:
+            # The command comes from the operator's own configuration; it is split as a shell would, without running one.
+            output = runner.run(shlex.split(self.command), timeout=60).text
+            if not output.strip():
+                raise SecretUnavailable(
+                    f"{self.name}: the command {shlex.split(self.command)[0]} printed nothing.",
+                    hint=f"Run the command of {self.name}_command by hand as the same user.",
+                )
+            return output.rstrip("\r\n")
+        return None
+
+    def _from_file(self, path: str) -> str:
+        try:
+            with open(path, encoding="utf-8") as file:
+                return file.read().rstrip("\r\n")
+        except OSError as error:
+            raise SecretUnavailable(
+                f"{self.name}: the file {path} can't be read: {error.strerror}.",
+                hint=f"Run: ls -l {shlex.quote(path)}   It must be readable by the user who runs Lifeboat, mode 0600.",
+            ) from error
+
+
+def secret_from(description: t.Mapping[str, t.Any], name: str) -> Secret:
+    """The secret called *name* of a description: one of NAME, NAME_file, NAME_env and NAME_command, or none of them.
+
+    Raises RequestInvalid when more than one is given.
+    """
+    references = {
+        "value": description.get(name),
+        "file": description.get(f"{name}_file"),
+        "environment": description.get(f"{name}_env"),
+        "command": description.get(f"{name}_command"),
+    }
+    given = {key: str(value) for key, value in references.items() if value is not None}
+    if len(given) > 1:
+        raise RequestInvalid(
+            f"{name} is given {len(given)} times ({', '.join(sorted(given))}).",
+            hint=f"Keep one of {name}_file, {name}_env, {name}_command and {name}.",
+        )
+    return Secret(name=name, **given)
