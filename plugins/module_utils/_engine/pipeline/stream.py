@@ -1,0 +1,296 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One payload's bytes on their way: source | zstd | age as real processes joined by kernel pipes.
+
+Python touches only the end of the stream (and the beginning, where the source is a Python writer). Memory is
+constant. Every exit status counts: the caller may only commit what it consumed when :func:`stream` returned.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import fcntl
+import io
+import os
+import re
+import signal
+import subprocess
+import threading
+import typing as t
+
+from ..core.errors import PipelineFailed
+from ..core.progress import Progress
+from ..core.runner import child_environment, find_program
+from .producer import PayloadInput
+from .transforms import Compression, Transform
+
+_CHUNK = 1024 * 1024
+_F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ has a name from Python 3.10 on
+_KEPT_LINES = 40
+# zstd 1.3 to 1.5 print "( 1234 => 99 bytes" or "(1234 B => 99 B" when told -vv and not on a terminal.
+_ZSTD_TOTAL = re.compile(r"\(\s*(\d+) (?:B )?=>")
+
+
+def stream(
+    payload: PayloadInput,
+    *,
+    transforms: t.Sequence[Transform],
+    consume: t.Callable[[memoryview], None],
+    progress: Progress,
+) -> int | None:
+    """Run the pipeline to its end and give every byte that comes out to *consume*, in order.
+
+    The memory handed to *consume* is used again after it returns. Returns the number of plain bytes, None when it
+    could not be told. Raises PipelineFailed when a process failed or was killed, what a Python writer raised, and
+    what *consume* raised; in every case all processes have ended.
+    """
+    chain = _Chain(payload=payload, progress=progress)
+    try:
+        chain.start(transforms)
+        chain.drain(consume)
+        chain.finish()
+    except BaseException:
+        chain.kill()
+        raise
+    return chain.plain_size
+
+
+class _CountingPipe(io.FileIO):
+    """The writing end of a pipe that counts what goes in."""
+
+    def __init__(self, descriptor: int, *, progress: Progress) -> None:
+        super().__init__(descriptor, "wb")
+        self.count = 0
+        self._progress = progress
+
+    def write(self, data: t.Any) -> int:
+        written = super().write(data)
+        self.count += written
+        self._progress.add(done=written)
+        return written
+
+
+class _Process:
+    """A process of the chain with the end of what it prints on standard error."""
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], on_line: t.Callable[[str], None] | None) -> None:
+        self.name = name
+        self.process = process
+        self.lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
+        self.callback_error: BaseException | None = None
+        self._on_line = on_line
+        self._reader = threading.Thread(target=self._read, name=f"stderr of {name}", daemon=True)
+        self._reader.start()
+
+    def wait(self) -> int:
+        """The exit status (negative: killed by that signal), once all that it printed was read."""
+        status = self.process.wait()
+        self._reader.join()
+        return status
+
+    def _read(self) -> None:
+        error = self.process.stderr
+        if error is None:
+            raise AssertionError("every process of a pipeline has its standard error read")
+        with error:
+            for raw in error:
+                line = raw.decode("utf-8", "replace").rstrip()
+                self.lines.append(line)
+                if self._on_line is not None and self.callback_error is None:
+                    try:
+                        self._on_line(line)
+                    except BaseException as raised:  # handed over to finish() in the main thread
+                        self.callback_error = raised
+
+
+class _Chain:
+    def __init__(self, *, payload: PayloadInput, progress: Progress) -> None:
+        self.plain_size: int | None = None
+        self._payload = payload
+        self._progress = progress
+        self._processes: list[_Process] = []
+        self._writer: threading.Thread | None = None
+        self._writer_error: BaseException | None = None
+        self._pipe: _CountingPipe | None = None
+        self._output = -1  # the end of the stream, once everything is started
+        self._counts_here = False  # plain bytes are those that drain() sees
+        self._meter: int | None = None  # pid of the process that reads the plain bytes
+        self._metered = 0
+
+    def start(self, transforms: t.Sequence[Transform]) -> None:
+        """Start every process, the source last, so that a missing program leaves no source running."""
+        programs = [(transform, find_program(transform.argv()[0])) for transform in transforms]
+        payload = self._payload
+        if payload.argv:
+            source = find_program(payload.argv[0])
+            reading, writing = _pipe()
+        elif payload.write is not None:
+            reading, writing = _pipe()
+        elif payload.file is not None:
+            reading, writing = os.dup(payload.file), -1
+        else:
+            raise AssertionError(f"the payload {payload.name} has no input")
+        source_end = reading
+        self._counts_here = not programs and payload.write is None
+        for position, (transform, program) in enumerate(programs):
+            next_reading, next_writing = _pipe()
+            argv = [program, *transform.argv()[1:]]
+            self._spawn(transform.name, argv, stdin=source_end, stdout=next_writing)
+            if position == 0 and payload.write is None:
+                self._meter = self._processes[-1].process.pid
+            source_end = next_reading
+        self._output = source_end
+        if payload.argv:
+            self._spawn(
+                os.path.basename(source),
+                [source, *payload.argv[1:]],
+                stdin=None,
+                stdout=writing,
+                environment=payload.environment,
+                pass_descriptors=payload.pass_descriptors,
+                on_line=payload.on_stderr,
+            )
+        elif payload.write is not None:
+            self._pipe = _CountingPipe(writing, progress=self._progress)
+            self._writer = threading.Thread(target=self._write, name=f"writer of {payload.name}", daemon=True)
+            self._writer.start()
+
+    def drain(self, consume: t.Callable[[memoryview], None]) -> None:
+        """Read to the end of the stream."""
+        buffer = bytearray(_CHUNK)
+        view = memoryview(buffer)
+        total = 0
+        while True:
+            count = os.readv(self._output, [buffer])
+            if count == 0:
+                break
+            total += count
+            consume(view[:count])
+            self._progress.add(done=count if self._counts_here else self._meter_delta(), stored=count)
+        self._close_output()
+        if self._counts_here:
+            self.plain_size = total
+
+    def finish(self) -> None:
+        """Wait for everybody and judge: raises for anything that failed anywhere."""
+        if self._writer is not None:
+            self._writer.join()
+        statuses = [(process, process.wait()) for process in self._processes]
+        if self._writer_error is not None and not isinstance(self._writer_error, BrokenPipeError):
+            raise self._writer_error
+        # Who failed by himself is to blame, not who was cut off by his neighbour's end.
+        failed = [(process, status) for process, status in statuses if status not in (0, -signal.SIGPIPE)]
+        failed += [(process, status) for process, status in statuses if status == -signal.SIGPIPE]
+        if failed:
+            raise self._blame(*failed[0])
+        if self._writer_error is not None:
+            raise self._writer_error
+        for process in self._processes:
+            if process.callback_error is not None:
+                raise process.callback_error
+        if self._pipe is not None:
+            self.plain_size = self._pipe.count
+        elif self.plain_size is None:
+            self.plain_size = self._plain_size_of_zstd()
+            self._progress.add(done=max(0, (self.plain_size or 0) - self._metered))
+
+    def kill(self) -> None:
+        """End everything now; used after a failure, so nobody looks at the statuses."""
+        self._close_output()
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself in the meantime
+                os.killpg(process.process.pid, signal.SIGKILL)
+        for process in self._processes:
+            process.wait()
+        if self._writer is not None:
+            # The writer meets a broken pipe at its next write; it may be waiting for its server until then.
+            self._writer.join(timeout=60)
+
+    def _spawn(
+        self,
+        name: str,
+        argv: t.Sequence[str],
+        *,
+        stdin: int | None,
+        stdout: int,
+        environment: t.Mapping[str, str] | None = None,
+        pass_descriptors: t.Sequence[int] = (),
+        on_line: t.Callable[[str], None] | None = None,
+    ) -> None:
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                env=child_environment(environment),
+                pass_fds=pass_descriptors,
+                start_new_session=True,
+            )
+        finally:
+            # Ours must be closed, or nobody downstream ever sees the end of the stream.
+            os.close(stdout)
+            if stdin is not None:
+                os.close(stdin)
+        self._processes.append(_Process(name, process, on_line))
+
+    def _write(self) -> None:
+        pipe, write = self._pipe, self._payload.write
+        if pipe is None or write is None:
+            raise AssertionError("a writer thread runs for Python writers only")
+        try:
+            with io.BufferedWriter(pipe, _CHUNK) as buffered:
+                write(buffered)
+        except BrokenPipeError as raised:
+            self._writer_error = raised  # a process of the chain has ended; its own status says why
+        except BaseException as raised:  # handed over to finish() in the main thread
+            self._writer_error = raised
+            # The rest must not look like a whole stream: whoever reads it is stopped before it can.
+            for process in self._processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.process.pid, signal.SIGKILL)
+
+    def _blame(self, process: _Process, status: int) -> PipelineFailed:
+        ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        said = "\n".join(list(process.lines)[-8:]) or "(it printed nothing)"
+        return PipelineFailed(
+            f"{process.name} {ended} while {self._payload.name} was being written: {said}",
+            hint=f"Nothing of {self._payload.name} was kept. Look at what {process.name} says above.",
+            details={"process": process.name, "status": status, "payload": self._payload.name, "stderr": list(process.lines)},
+        )
+
+    def _plain_size_of_zstd(self) -> int | None:
+        for process in self._processes:
+            if process.name == Compression.name:
+                for line in reversed(process.lines):
+                    found = _ZSTD_TOTAL.search(line)
+                    if found:
+                        return int(found.group(1))
+        return None
+
+    def _meter_delta(self) -> int:
+        """Plain bytes since the last call, by the kernel's account of the first process after the source."""
+        if self._meter is None:
+            return 0
+        try:
+            with open(f"/proc/{self._meter}/io", encoding="ascii") as file:
+                read = int(file.readline().split()[1])
+        except (OSError, ValueError, IndexError):
+            return 0  # it has just ended; finish() adds what is missing
+        delta, self._metered = max(0, read - self._metered), max(read, self._metered)
+        return delta
+
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            os.close(self._output)
+            self._output = -1
+
+
+def _pipe() -> tuple[int, int]:
+    reading, writing = os.pipe()
+    # A larger pipe means fewer switches between the processes; the default of 64 KiB works too.
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(writing, _F_SETPIPE_SZ, _CHUNK)
+    return reading, writing
