@@ -1,0 +1,301 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules of the collection's architecture, checked by reading the code and never by running it.
+
+Each rule is a function from one parsed file to the violations in it, so that a test can hand it a bad snippet and see
+that it fails. Paths are relative to the checkout's root, with slashes.
+"""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import sys
+import typing as t
+from dataclasses import dataclass
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COLLECTION = "ansible_collections.lifeboat.recovery"
+ENGINE = "plugins/module_utils/_engine"
+
+MAIN_LINES = 40
+FILE_LINES = 500
+
+# A room imports its own files and rooms of a lower level. Rooms of one level never import one another: the databases
+# stay apart, and so do moving bytes and keeping them.
+LEVELS: t.Final[dict[str, int]] = {
+    "core": 0,
+    "pipeline": 1,
+    "storage": 1,
+    "catalog": 2,
+    "mongodb": 3,
+    "postgresql": 3,
+    "redis": 3,
+    "files": 3,
+    "retention": 4,
+    "verify": 4,
+    "operations": 5,
+    "report": 6,
+    "cli": 7,
+    "__main__": 8,
+}
+
+# Libraries that a host has when it runs the engine they are for.
+LIBRARIES: t.Final = frozenset(
+    {"bson", "boto3", "botocore", "fastcrc", "jsonschema", "psycopg2", "pymongo", "redis", "s3transfer", "yaml"}
+)
+
+# What would import by a name that AnsiballZ can't see, and therefore doesn't ship to the target.
+DYNAMIC_MODULES: t.Final = frozenset({"imp", "importlib", "pkgutil", "runpy", "zipimport"})
+DYNAMIC_CALLS: t.Final = frozenset({"__import__", "compile", "eval", "exec"})
+
+MAY_IMPORT_ANSIBLE: t.Final = (
+    "plugins/action/",
+    "plugins/filter/",
+    "plugins/lookup/",
+    "plugins/modules/",
+    "plugins/test/",
+    "plugins/module_utils/_argspec.py",
+    "plugins/module_utils/_module.py",
+)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One Python file, parsed."""
+
+    path: str
+    text: str
+    tree: ast.Module
+
+    @classmethod
+    def of(cls, path: str, text: str) -> SourceFile:
+        """The file at *path* (relative to the root), read as *text*."""
+        return cls(path, text, ast.parse(text, filename=path))
+
+    @property
+    def is_engine(self) -> bool:
+        """Whether it belongs to the pure engine."""
+        return self.path.startswith(ENGINE + "/")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name: ``from ..core.errors import LockHeld`` is ``core.errors.LockHeld`` with level 2."""
+
+    line: int
+    level: int
+    name: str
+    in_function: bool
+    for_types_only: bool
+
+    @property
+    def top(self) -> str:
+        """The package that is imported from."""
+        return self.name.split(".", maxsplit=1)[0]
+
+
+@dataclass(frozen=True, order=True)
+class Violation:
+    """One broken rule, as an editor can jump to it."""
+
+    path: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.message}"
+
+
+def imports(tree: ast.Module) -> list[Import]:
+    """Every import statement of a file, wherever it stands."""
+    found: list[Import] = []
+
+    def visit(node: ast.AST, *, in_function: bool, for_types_only: bool) -> None:
+        if isinstance(node, ast.Import):
+            found.extend(Import(node.lineno, 0, alias.name, in_function, for_types_only) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            prefix = f"{node.module}." if node.module else ""
+            found.extend(
+                Import(node.lineno, node.level, prefix + alias.name, in_function, for_types_only)
+                for alias in node.names
+            )
+        inside = in_function or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        if isinstance(node, ast.If):
+            is_guard = _is_type_checking(node.test)
+            for child in node.body:
+                visit(child, in_function=inside, for_types_only=for_types_only or is_guard)
+            for child in node.orelse:
+                visit(child, in_function=inside, for_types_only=for_types_only)
+            return
+        for child in ast.iter_child_nodes(node):
+            visit(child, in_function=inside, for_types_only=for_types_only)
+
+    visit(tree, in_function=False, for_types_only=False)
+    return found
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
+
+
+# --- imports ----------------------------------------------------------------------------------------------------
+
+
+def ansible_stays_outside(file: SourceFile) -> t.Iterator[Violation]:
+    """Only modules, action and filter plugins and the two adapters know Ansible."""
+    if file.path.startswith(MAY_IMPORT_ANSIBLE):
+        return
+    for item in imports(file.tree):
+        if item.level == 0 and item.top in {"ansible", "ansible_collections"}:
+            yield Violation(file.path, item.line, f"imports {item.name}: only modules and _module.py, _argspec.py may")
+
+
+def modules_import_what_is_shipped(file: SourceFile) -> t.Iterator[Violation]:
+    """What runs on a target imports the standard library, ansible.module_utils and this collection's module_utils."""
+    if not file.path.startswith(("plugins/modules/", "plugins/module_utils/")) or file.is_engine:
+        return
+    shipped = ("ansible.module_utils.", f"{COLLECTION}.plugins.module_utils.")
+    for item in imports(file.tree):
+        if item.level == 0 and item.top not in sys.stdlib_module_names and not item.name.startswith(shipped):
+            yield Violation(file.path, item.line, f"imports {item.name}, which is not shipped to targets")
+
+
+def libraries_wait(file: SourceFile) -> t.Iterator[Violation]:
+    """The engine imports a third-party library where it uses it, and only those that requirements.txt names."""
+    if not file.is_engine:
+        return
+    for item in imports(file.tree):
+        if item.level or item.top in sys.stdlib_module_names or item.top in {"ansible", "ansible_collections"}:
+            continue
+        if item.top not in LIBRARIES and not (item.for_types_only and item.top == "typing_extensions"):
+            yield Violation(file.path, item.line, f"imports {item.name}: no library of the engine")
+        elif not (item.in_function or item.for_types_only):
+            yield Violation(file.path, item.line, f"imports {item.name} at the top: do it in the function that needs it")
+
+
+def imports_point_downward(file: SourceFile) -> t.Iterator[Violation]:
+    """A room knows only the rooms below it."""
+    if not file.is_engine:
+        return
+    inside = file.path[len(ENGINE) + 1 :].removesuffix(".py").split("/")
+    room = inside[0]
+    if room == "__init__":
+        return
+    if room not in LEVELS:
+        yield Violation(file.path, 1, f"{room} has no level: give it one in LEVELS, and in docs/code-map.md")
+        return
+    for item in imports(file.tree):
+        if item.level == 0:
+            continue
+        # Level 1 is the file's own folder, each further level the folder above.
+        folder = inside[: -item.level]
+        if item.level > len(inside):
+            yield Violation(file.path, item.line, "imports from outside the engine")
+            continue
+        other = [*folder, *item.name.split(".")][0]
+        if other == room:
+            continue
+        if other not in LEVELS:
+            yield Violation(file.path, item.line, f"imports {other}, which is no room of the engine")
+        elif LEVELS[other] >= LEVELS[room]:
+            yield Violation(file.path, item.line, f"{room} imports {other}, which is not below it")
+
+
+def nothing_is_imported_by_name(file: SourceFile) -> t.Iterator[Violation]:
+    """Everything that runs is named in an import statement: AnsiballZ ships nothing else."""
+    for item in imports(file.tree):
+        if item.level == 0 and item.top in DYNAMIC_MODULES:
+            yield Violation(file.path, item.line, f"imports {item.name}: dynamic imports are not shipped to targets")
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in DYNAMIC_CALLS:
+            yield Violation(file.path, node.lineno, f"calls {node.func.id}()")
+
+
+# --- shape of files ---------------------------------------------------------------------------------------------
+
+
+def main_is_short(file: SourceFile) -> t.Iterator[Violation]:
+    """A module's main() is wiring: under forty lines and one except; the work is in the engine."""
+    if not file.path.startswith("plugins/modules/") or file.path.endswith("/__init__.py"):
+        return
+    mains = [node for node in file.tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
+    if not mains:
+        yield Violation(file.path, 1, "has no main()")
+    for node in mains:
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if lines >= MAIN_LINES:
+            yield Violation(file.path, node.lineno, f"main() has {lines} lines, not under {MAIN_LINES}")
+    handlers = [node for node in ast.walk(file.tree) if isinstance(node, ast.ExceptHandler)]
+    for node in handlers[1:]:
+        yield Violation(file.path, node.lineno, "a second except: errors are handled in _module.py")
+
+
+def file_is_small(file: SourceFile) -> t.Iterator[Violation]:
+    """One concept a file."""
+    lines = file.text.count("\n")
+    if lines > FILE_LINES:
+        yield Violation(file.path, FILE_LINES, f"{lines} lines, more than {FILE_LINES}: it holds more than one concept")
+
+
+def starts_with_the_licence(file: SourceFile) -> t.Iterator[Violation]:
+    """Every file says whose it is; only package markers are empty."""
+    if file.path.endswith("__init__.py"):
+        if file.text.strip() and file.path.startswith("plugins/"):
+            yield Violation(file.path, 1, "is not empty: ansible-test and AnsiballZ expect empty package markers")
+        return
+    lines = [line for line in file.text.splitlines()[:4] if not line.startswith("#!")]
+    if lines[:3] != [
+        "# Copyright: Lifeboat contributors",
+        "# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)",
+        "# SPDX-License-Identifier: GPL-3.0-or-later",
+    ]:
+        yield Violation(file.path, 1, "does not start with the three lines of the licence")
+
+
+def nothing_is_asserted(file: SourceFile) -> t.Iterator[Violation]:
+    """`python -O` removes assert statements, and with them the check."""
+    if not file.path.startswith("plugins/"):
+        return
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Assert):
+            yield Violation(file.path, node.lineno, "assert statement: raise an error instead")
+
+
+def time_is_injected(file: SourceFile) -> t.Iterator[Violation]:
+    """Only core/clock.py asks the machine what time it is."""
+    if not file.is_engine or file.path == f"{ENGINE}/core/clock.py":
+        return
+    asking = {"time.time", "time.monotonic", "time.time_ns", "time.sleep", "datetime.now", "datetime.utcnow", "date.today"}
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            called = ast.unparse(node.func)
+            if ".".join(called.split(".")[-2:]) in asking:
+                yield Violation(file.path, node.lineno, f"calls {called}(): time comes from core.clock")
+
+
+Rule = t.Callable[[SourceFile], t.Iterator[Violation]]
+
+RULES: t.Final[tuple[Rule, ...]] = (
+    ansible_stays_outside,
+    modules_import_what_is_shipped,
+    libraries_wait,
+    imports_point_downward,
+    nothing_is_imported_by_name,
+    main_is_short,
+    file_is_small,
+    starts_with_the_licence,
+    nothing_is_asserted,
+    time_is_injected,
+)
+
+
+def plugin_files() -> list[SourceFile]:
+    """Every Python file below plugins/."""
+    return [
+        SourceFile.of(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
+        for path in sorted((ROOT / "plugins").rglob("*.py"))
+    ]
