@@ -67,6 +67,38 @@ class ConfigurationUnreadable(LifeboatError):
     exit_status = 2
 
 
+class DurationInvalid(ConfigurationInvalid):
+    """A length of time can't be read, so neither an objective nor a retention could be kept."""
+
+    code = "configuration.duration_invalid"
+
+
+class ScheduleInvalid(ConfigurationInvalid):
+    """A schedule is not a cron expression, or names a time that never comes; the job would never run."""
+
+    code = "configuration.schedule_invalid"
+
+
+class KeepPolicyInvalid(ConfigurationInvalid):
+    """A retention policy would keep nothing or contradicts itself."""
+
+    code = "configuration.keep_invalid"
+
+
+class JobUnknown(LifeboatError):
+    """A selection names a job that the description does not have; running the others only would hide the mistake."""
+
+    code = "configuration.job_unknown"
+    exit_status = 2
+
+
+class KindNotRunnable(LifeboatError):
+    """This version reads and shows backups of that kind in a description, but can't make them yet."""
+
+    code = "job.kind_not_runnable"
+    exit_status = 2
+
+
 class SecretUnavailable(LifeboatError):
     """A secret that is given by reference (file, environment name or command) could not be fetched."""
 
