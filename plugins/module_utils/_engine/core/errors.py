@@ -272,4 +272,207 @@ class BackupPartial(LifeboatError):
 
 # --- postgresql -------------------------------------------------------------------------------------------------
 
+
+class PostgresError(LifeboatError):
+    """PostgreSQL could not do what it was asked."""
+
+    code = "postgresql.error"
+
+
+class PostgresUnreachable(PostgresError):
+    """Nobody answers at the server's address, or the host's name is not known."""
+
+    code = "postgresql.unreachable"
+
+
+class PostgresNotReady(PostgresError):
+    """The server is there but starting up, recovering or shutting down; trying again later may help."""
+
+    code = "postgresql.not_ready"
+
+
+class PostgresAuthenticationFailed(PostgresError):
+    """The server refuses the role or its password."""
+
+    code = "postgresql.authentication_failed"
+    exit_status = 2
+
+
+class PostgresHbaRefused(PostgresError):
+    """No line of the server's pg_hba.conf lets this role connect from this host."""
+
+    code = "postgresql.hba_refused"
+    exit_status = 2
+
+
+class PostgresTlsRequired(PostgresError):
+    """The server takes this role over TLS only, and TLS is switched off in the connection."""
+
+    code = "postgresql.tls_required"
+    exit_status = 2
+
+
+class PostgresTlsUnsupported(PostgresError):
+    """The connection demands TLS, and the server does not offer it."""
+
+    code = "postgresql.tls_unsupported"
+    exit_status = 2
+
+
+class PostgresTlsUntrusted(PostgresError):
+    """The server's certificate is not the expected one; somebody else may be listening."""
+
+    code = "postgresql.tls_untrusted"
+    exit_status = 2
+
+
+class PostgresDatabaseMissing(PostgresError):
+    """A database that was asked for is not in the cluster, so a backup of it would be empty promises."""
+
+    code = "postgresql.database_missing"
+    exit_status = 2
+
+
+class PostgresTooManyConnections(PostgresError):
+    """The server has no connection left for the backup."""
+
+    code = "postgresql.too_many_connections"
+
+
+class PostgresConnectionLost(PostgresError):
+    """The server ended the connection in the middle of the work; what came before is not a backup."""
+
+    code = "postgresql.connection_lost"
+
+
+class PostgresVersionUnsupported(PostgresError):
+    """The server is older than the versions that Lifeboat knows how to back up safely."""
+
+    code = "postgresql.version_unsupported"
+    exit_status = 2
+
+
+class PostgresPermissionDenied(PostgresError):
+    """The role may not read all that belongs to the backup; a dump without it would not be whole."""
+
+    code = "postgresql.permission_denied"
+    exit_status = 2
+
+
+class PostgresReplicationForbidden(PostgresError):
+    """The role may not open replication connections, and a base backup needs one."""
+
+    code = "postgresql.replication_forbidden"
+    exit_status = 2
+
+
+class PostgresWalSendersExhausted(PostgresError):
+    """All of the server's WAL senders are taken (or none are configured); a base backup needs one."""
+
+    code = "postgresql.wal_senders_exhausted"
+
+
+class PostgresLockTimeout(PostgresError):
+    """Somebody holds a lock that the dump has to wait for; waiting longer would block others behind it."""
+
+    code = "postgresql.lock_timeout"
+
+
+class PostgresStandbyConflict(PostgresError):
+    """The standby cancelled the dump because replay needed to remove rows that it still reads."""
+
+    code = "postgresql.standby_conflict"
+
+
+class PostgresSnapshotLost(PostgresError):
+    """The exported snapshot ended before everybody had joined it; dump and counts would not agree."""
+
+    code = "postgresql.snapshot_lost"
+
+
+class PostgresNothingSelected(PostgresError):
+    """The chosen databases, schemas or tables match nothing, so the dump would be empty."""
+
+    code = "postgresql.nothing_selected"
+    exit_status = 2
+
+
+class PostgresScratchTooSmall(PostgresError):
+    """A parallel dump writes a folder first, and its disk has no room for it."""
+
+    code = "postgresql.scratch_too_small"
+
+
+class PostgresTablespaceUnsupported(PostgresError):
+    """The cluster keeps data in more than one tablespace, which a single stream can't carry."""
+
+    code = "postgresql.tablespace_unsupported"
+    exit_status = 2
+
+
+class PostgresWalRemoved(PostgresError):
+    """The server recycled WAL that the base backup needs before it was copied; the backup could not be started."""
+
+    code = "postgresql.wal_removed"
+
+
+class PostgresChecksumFailed(PostgresError):
+    """The server found pages whose checksum is wrong: the data on its disk is damaged."""
+
+    code = "postgresql.checksum_failed"
+
+
+class PostgresArchivingOff(PostgresError):
+    """WAL archiving is off though the job demands it: nothing between two base backups could be recovered."""
+
+    code = "postgresql.archiving_off"
+    exit_status = 2
+
+
+class PostgresPromotedMeanwhile(PostgresError):
+    """The standby was promoted during the backup, so the backup spans two timelines and can't be used."""
+
+    code = "postgresql.promoted_meanwhile"
+
+
+class PostgresIncrementalUnsupported(PostgresError):
+    """Incremental base backups came with PostgreSQL 17; older servers can't make them."""
+
+    code = "postgresql.incremental_unsupported"
+    exit_status = 2
+
+
+class PostgresSummarizerOff(PostgresError):
+    """Without summarize_wal the server does not know which blocks changed, so it can't make an incremental backup."""
+
+    code = "postgresql.summarizer_off"
+    exit_status = 2
+
+
+class PostgresSummariesMissing(PostgresError):
+    """The server's WAL summaries don't reach back to the parent backup, so the changes since then are not known."""
+
+    code = "postgresql.summaries_missing"
+
+
+class PostgresParentUnusable(PostgresError):
+    """The backup that an incremental one should build on is missing, damaged or of another cluster or timeline."""
+
+    code = "postgresql.parent_unusable"
+    exit_status = 2
+
+
+class PostgresStreamIncomplete(PostgresError):
+    """The base backup's stream ended without its manifest or its end position, so it is not whole."""
+
+    code = "postgresql.stream_incomplete"
+
+
+class PostgresToolUnavailable(PostgresError):
+    """The chosen backup tool is known, but this Lifeboat can't drive it yet."""
+
+    code = "postgresql.tool_unavailable"
+    exit_status = 2
+
+
 # --- redis ------------------------------------------------------------------------------------------------------
