@@ -202,6 +202,13 @@ class StorageBucketMissing(StorageError):
     code = "storage.bucket_missing"
 
 
+class StorageCredentialsMissing(StorageError):
+    """No credentials for the repository could be found, so it was not even asked."""
+
+    code = "storage.credentials_missing"
+    exit_status = 2
+
+
 class StorageNoSpace(StorageError):
     """The repository has no room left."""
 
@@ -476,3 +483,138 @@ class PostgresToolUnavailable(PostgresError):
 
 
 # --- redis ------------------------------------------------------------------------------------------------------
+
+
+class RedisError(LifeboatError):
+    """Redis or Valkey could not do what a backup needs."""
+
+    code = "redis.error"
+
+
+class RedisUnreachable(RedisError):
+    """The server can't be reached, or the connection to it broke."""
+
+    code = "redis.unreachable"
+
+
+class RedisAuthenticationFailed(RedisError):
+    """The server wants another user name or password, or any at all."""
+
+    code = "redis.authentication_failed"
+    exit_status = 2
+
+
+class RedisPermissionDenied(RedisError):
+    """The user's access list (ACL) lacks a command that the backup needs."""
+
+    code = "redis.permission_denied"
+    exit_status = 2
+
+
+class RedisProtectedMode(RedisError):
+    """The server has no password and therefore talks to its own host only."""
+
+    code = "redis.protected_mode"
+    exit_status = 2
+
+
+class RedisTlsMismatch(RedisError):
+    """One side speaks TLS and the other one doesn't."""
+
+    code = "redis.tls_mismatch"
+    exit_status = 2
+
+
+class RedisTlsFailed(RedisError):
+    """Both sides speak TLS, but one doesn't trust the other's certificate or settings."""
+
+    code = "redis.tls_failed"
+    exit_status = 2
+
+
+class RedisLoading(RedisError):
+    """The server is loading its data set; a snapshot taken now would hold a part of it."""
+
+    code = "redis.loading"
+
+
+class RedisCommandUnavailable(RedisError):
+    """The server has no such command: it is too old, or the command was renamed or switched off."""
+
+    code = "redis.command_unavailable"
+    exit_status = 2
+
+
+class RedisCommandFailed(RedisError):
+    """The server refused a command for a reason that has no name of its own."""
+
+    code = "redis.command_failed"
+
+
+class RedisClusterNode(RedisError):
+    """The server is one node of a cluster; a backup of it alone holds some of the slots and would pass for the whole."""
+
+    code = "redis.cluster_node"
+    exit_status = 2
+
+
+class RedisReplicaIncomplete(RedisError):
+    """The server is a replica in the middle of its first copy, so it does not have the data set yet."""
+
+    code = "redis.replica_incomplete"
+
+
+class RedisFilesUnreachable(RedisError):
+    """The server's data files are not on this host or may not be read, and the method asked for needs them."""
+
+    code = "redis.files_unreachable"
+    exit_status = 2
+
+
+class RedisAppendOnlyOff(RedisError):
+    """The server keeps no append-only file, so there is nothing to take a backup of the kind aof from."""
+
+    code = "redis.append_only_off"
+    exit_status = 2
+
+
+class RedisSaveFailed(RedisError):
+    """A BGSAVE ended without the new file that it should have written; the file that lies there is an old one."""
+
+    code = "redis.save_failed"
+
+
+class RedisSaveTimedOut(RedisError):
+    """A BGSAVE, or the job that it had to wait for, did not end in its time."""
+
+    code = "redis.save_timed_out"
+
+
+class RedisRestarted(RedisError):
+    """The server was restarted while the backup was taken, so nothing that was seen before holds."""
+
+    code = "redis.restarted"
+
+
+class RedisSyncFailed(RedisError):
+    """The server did not send its snapshot over the replication protocol, or cut it short."""
+
+    code = "redis.sync_failed"
+
+
+class RdbInvalid(RedisError):
+    """An RDB is damaged, cut short or none at all; no server would load it whole."""
+
+    code = "redis.rdb_invalid"
+
+
+class AofInvalid(RedisError):
+    """An append-only file or its manifest is damaged; a server would refuse it or lose what follows."""
+
+    code = "redis.aof_invalid"
+
+
+class AofUnstable(RedisError):
+    """The set of append-only files kept changing, so no moment was found at which all of it belongs together."""
+
+    code = "redis.aof_unstable"
