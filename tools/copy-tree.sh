@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Copies what a clone would have (known to git, or new and not ignored) to a folder that didn't exist.
 #
 #   tools/copy-tree.sh FOLDER

@@ -1,8 +1,8 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Every check that only reads the files. All run; the first line of each that fails says which.
 
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 export PATH="$PWD/.venv/bin:$PATH"
 
 failed=0

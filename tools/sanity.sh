@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # ansible-test sanity, with no ignore file and no test left out, on a copy of the tree at the path that it asks for.
 #
 #   tools/sanity.sh [options of `ansible-test sanity`, for example: --test validate-modules plugins/modules/backup_info.py]

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Sets up what everything else needs, and nothing twice.
 #
 #   tools/setup.sh main     Debian packages, .venv with requirements-dev.txt and the engine as the package `lifeboat`
@@ -169,7 +169,7 @@ python39() {
 
 # A stamp holds the hash of all that decides what is in an environment.
 fingerprint() { # folder, requirement file
-    { echo "$1"; cat requirements.txt constraints.txt "$2" pyproject.toml; pwd; } | sha256sum | cut -d ' ' -f 1
+    { echo "$1"; cat requirements.txt constraints.txt "$2" setup.py; sed '/^\[tool.ruff\]/,$d' pyproject.toml; pwd; } | sha256sum | cut -d ' ' -f 1
 }
 
 is_current() { # folder, requirement file

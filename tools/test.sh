@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Runs stages of tests, all of them even when one fails, and ends with a table of what happened and how long it took.
 #
 #   tools/test.sh fast | all | STAGE...        stages: the functions `stage_…` below
@@ -7,7 +7,7 @@
 # LIFEBOAT_MONGO_TOOLS, LIFEBOAT_WALG   folders of genuine vendor tools, for the tests marked `interop`
 
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 readonly venv=$PWD/.venv
 readonly workers=${LIFEBOAT_PYTEST_WORKERS:-2}

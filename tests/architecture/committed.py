@@ -17,7 +17,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LEAKS: t.Final[dict[str, re.Pattern[str]]] = {
     "a path of one machine": re.compile(
         r"(?<![\w.~-])/(?:"
-        + "|".join(["wor" + r"k/\w", "root/" + r"\.", "Use" + r"rs/\w", "ho" + r"me/\w+/", "opt/" + r"(?:lbvenv|wheels|mongo-tools)", "tmp/" + "brief"])
+        + "|".join(
+            [
+                "wor" + r"k/\w",
+                "root/" + r"\.",
+                "Use" + r"rs/\w",
+                "ho" + r"me/\w+/",
+                "opt/" + r"(?:lbvenv|wheels|mongo-tools)",
+                "tmp/" + "brief",
+            ]
+        )
         + ")"
     ),
     "the host of a package registry": re.compile(
@@ -45,7 +54,10 @@ NOT_OURS: t.Final = frozenset({"LICENSE"})
 def files() -> list[pathlib.Path]:
     """All regular files that git knows, or would take, in the checkout."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     ).stdout.decode()
     paths = (ROOT / name for name in listed.split("\0") if name)
     return [path for path in paths if path.is_file() and not path.is_symlink()]
@@ -54,7 +66,10 @@ def files() -> list[pathlib.Path]:
 def links() -> list[pathlib.Path]:
     """All symbolic links that git knows, or would take."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     ).stdout.decode()
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_symlink()]
 

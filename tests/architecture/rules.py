@@ -174,7 +174,9 @@ def libraries_wait(file: SourceFile) -> t.Iterator[Violation]:
         if item.top not in LIBRARIES and not (item.for_types_only and item.top == "typing_extensions"):
             yield Violation(file.path, item.line, f"imports {item.name}: no library of the engine")
         elif not (item.in_function or item.for_types_only):
-            yield Violation(file.path, item.line, f"imports {item.name} at the top: do it in the function that needs it")
+            yield Violation(
+                file.path, item.line, f"imports {item.name} at the top: do it in the function that needs it"
+            )
 
 
 def imports_point_downward(file: SourceFile) -> t.Iterator[Violation]:
@@ -269,7 +271,15 @@ def time_is_injected(file: SourceFile) -> t.Iterator[Violation]:
     """Only core/clock.py asks the machine what time it is."""
     if not file.is_engine or file.path == f"{ENGINE}/core/clock.py":
         return
-    asking = {"time.time", "time.monotonic", "time.time_ns", "time.sleep", "datetime.now", "datetime.utcnow", "date.today"}
+    asking = {
+        "time.time",
+        "time.monotonic",
+        "time.time_ns",
+        "time.sleep",
+        "datetime.now",
+        "datetime.utcnow",
+        "date.today",
+    }
     for node in ast.walk(file.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             called = ast.unparse(node.func)

@@ -43,7 +43,10 @@ def test_each_leak_is_found(line: str) -> None:
     assert committed.leaks(line)
 
 
-@pytest.mark.parametrize("line", ["/var/backups/lifeboat", "s3://bucket/work/prefix", "the working copy", "~/.ansible/collections", "GNU homework/"])
+@pytest.mark.parametrize(
+    "line",
+    ["/var/backups/lifeboat", "s3://bucket/work/prefix", "the working copy", "~/.ansible/collections", "GNU homework/"],
+)
 def test_what_is_no_leak_passes(line: str) -> None:
     assert not committed.leaks(line)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pathlib
 import re
+import subprocess
+import sys
 import tomllib
 
 import yaml
@@ -27,13 +29,22 @@ def pins(name: str) -> dict[str, list[str]]:
     return found
 
 
-def test_the_package_has_every_room_of_the_engine() -> None:
-    rooms = {
-        ".".join(["lifeboat", *folder.relative_to(ENGINE).parts])
-        for folder in [ENGINE, *ENGINE.rglob("*")]
-        if folder.is_dir() and folder.name != "__pycache__" and any(folder.glob("*.py"))
-    }
-    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == rooms
+def test_the_engine_runs_as_a_package_without_ansible_and_without_libraries() -> None:
+    """Every file imports under the name `lifeboat`, and brings along nothing but the standard library."""
+    names = [".".join(["lifeboat", *path.relative_to(ENGINE).with_suffix("").parts]) for path in ENGINE.rglob("*.py")]
+    modules = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+    assert len(modules) > 10
+    script = f"""
+import sys
+before = set(sys.modules)
+for name in {modules!r}:
+    __import__(name)
+third_party = {{name.partition(".")[0] for name in set(sys.modules) - before}} - set(sys.stdlib_module_names)
+print(" ".join(sorted(third_party)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["lifeboat"]
 
 
 def test_every_folder_of_the_engine_is_a_package() -> None:
@@ -54,7 +65,10 @@ def test_one_version_everywhere() -> None:
 
 def test_every_library_of_the_package_is_pinned_at_or_above_its_lower_bound() -> None:
     project = PYPROJECT["project"]
-    wanted = [*project["dependencies"], *(item for items in project["optional-dependencies"].values() for item in items)]
+    wanted = [
+        *project["dependencies"],
+        *(item for items in project["optional-dependencies"].values() for item in items),
+    ]
     pinned = pins("requirements.txt")
     for requirement in wanted:
         name, bound = requirement.split(">=")
@@ -68,7 +82,10 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def test_the_execution_environment_has_the_same_libraries() -> None:
     project = PYPROJECT["project"]
-    wanted = {*project["dependencies"], *(item for items in project["optional-dependencies"].values() for item in items)}
+    wanted = {
+        *project["dependencies"],
+        *(item for items in project["optional-dependencies"].values() for item in items),
+    }
     lines = (ROOT / "meta/ee-requirements.txt").read_text(encoding="utf-8").splitlines()
     assert {line for line in lines if line and not line.startswith("#")} == wanted
 
