@@ -277,6 +277,131 @@ class BackupPartial(LifeboatError):
 
 # --- mongodb ----------------------------------------------------------------------------------------------------
 
+
+class MongoError(LifeboatError):
+    """MongoDB, or a reading of it, failed in a way that has no name of its own."""
+
+    code = "mongodb.error"
+
+
+class MongoUnknownHost(MongoError):
+    """The name in the connection's URI leads to no address, so there is no server to ask."""
+
+    code = "mongodb.unknown_host"
+    exit_status = 2
+
+
+class MongoUnreachable(MongoError):
+    """No server answers at the addresses of the connection's URI."""
+
+    code = "mongodb.unreachable"
+
+
+class MongoAuthenticationFailed(MongoError):
+    """The server does not accept the name and password of the connection's URI."""
+
+    code = "mongodb.authentication_failed"
+    exit_status = 2
+
+
+class MongoTlsRequired(MongoError):
+    """The server speaks TLS only and the connection does not."""
+
+    code = "mongodb.tls_required"
+    exit_status = 2
+
+
+class MongoTlsFailed(MongoError):
+    """The two sides can't agree on TLS: the server has none, or one of them does not accept the other's certificate."""
+
+    code = "mongodb.tls_failed"
+    exit_status = 2
+
+
+class MongoNotAuthorised(MongoError):
+    """The user may log in but lacks a role that a whole backup needs."""
+
+    code = "mongodb.not_authorised"
+    exit_status = 2
+
+
+class MongoTooOld(MongoError):
+    """The server is older than what the archive format and its restore tools support."""
+
+    code = "mongodb.server_too_old"
+    exit_status = 2
+
+
+class MongoShardedCluster(MongoError):
+    """A sharded cluster can't be dumped consistently through mongos or shard by shard."""
+
+    code = "mongodb.sharded_cluster"
+    exit_status = 2
+
+
+class MongoDatabaseMissing(MongoError):
+    """The database or collection to dump does not exist: an empty backup of it would look like a good one."""
+
+    code = "mongodb.database_missing"
+    exit_status = 2
+
+
+class MongoNoSuitableMember(MongoError):
+    """No member of the replica set may be read: each is down, too far behind or excluded by the read preference."""
+
+    code = "mongodb.no_suitable_member"
+
+
+class MongoConsistencyUnavailable(MongoError):
+    """This server can't give a consistent dump of what was asked: its collections would stem from different moments."""
+
+    code = "mongodb.consistency_unavailable"
+    exit_status = 2
+
+
+class MongoSnapshotWindowTooShort(MongoError):
+    """The server would forget the snapshot's history before the dump is through."""
+
+    code = "mongodb.snapshot_window_too_short"
+    exit_status = 2
+
+
+class MongoSnapshotTooOld(MongoError):
+    """The server forgot the snapshot's history in the middle of the dump, so the rest can't be read."""
+
+    code = "mongodb.snapshot_too_old"
+
+
+class MongoCollectionChanged(MongoError):
+    """A collection was dropped, renamed or made anew during the dump; a dropped one reads as empty without an error."""
+
+    code = "mongodb.collection_changed"
+
+
+class MongoOplogRolledOver(MongoError):
+    """The oplog no longer holds an entry that the dump needs, so the collections can't be brought to one moment."""
+
+    code = "mongodb.oplog_rolled_over"
+
+
+class MongoOplogNotReplayable(MongoError):
+    """Something happened during the dump that mongorestore can't replay from the oplog."""
+
+    code = "mongodb.oplog_not_replayable"
+
+
+class MongoMajorityUnavailable(MongoError):
+    """The replica set does not confirm writes by a majority, so what was read could still be rolled back."""
+
+    code = "mongodb.majority_unavailable"
+
+
+class MongoArchiveInvalid(MongoError):
+    """The bytes are not a whole mongodump archive: cut short, altered, or something else."""
+
+    code = "mongodb.archive_invalid"
+
+
 # --- postgresql -------------------------------------------------------------------------------------------------
 
 
