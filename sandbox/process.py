@@ -1,0 +1,149 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Start a server process so that it dies with us (tests) or outlives us (demo), and end it for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import subprocess
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .errors import StopFailed
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """A process for certain: its id and when it started (clock ticks since boot), since ids are used again."""
+
+    pid: int
+    start_ticks: int
+
+    def is_alive(self) -> bool:
+        """False for a zombie as well: it holds no port and no file."""
+        state, ticks = _state_and_start(self.pid)
+        return state not in ("", "Z", "X") and ticks == self.start_ticks
+
+
+def _state_and_start(pid: int) -> tuple[str, int]:
+    try:
+        # The name in parentheses may hold spaces: the fields of interest start after the last one that closes.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "", 0
+    return fields[0], int(fields[19])
+
+
+def identify(pid: int) -> ProcessIdentity:
+    return ProcessIdentity(pid=pid, start_ticks=_state_and_start(pid)[1])
+
+
+def write_pid_file(path: Path, identity: ProcessIdentity) -> None:
+    path.write_text(json.dumps(asdict(identity)), encoding="utf-8")
+
+
+def read_pid_file(path: Path) -> ProcessIdentity | None:
+    """The living process that the file names; None when there is no file, it is broken or its process is gone."""
+    try:
+        identity = ProcessIdentity(**json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return identity if identity.is_alive() else None
+
+
+@functools.cache
+def _spawner() -> ThreadPoolExecutor:
+    """One thread that starts every server: the kernel's parent-death signal fires when the starting *thread* ends, and a
+    server started from a short-lived worker thread would die with that thread."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-spawner")
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    log: Path,
+    directory: Path,
+    environment: Mapping[str, str],
+    user: str | None,
+    death_signal: signal.Signals | None,
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` in a session of its own, output appended to ``log``.
+
+    With ``death_signal`` the kernel sends that signal when we die, even by SIGKILL. ``setpriv`` sets it (after changing
+    the user, which would clear it) rather than a Python function between fork and exec, which isn't safe with threads.
+    """
+    prefix = []
+    if user is not None or death_signal is not None:
+        prefix.append("setpriv")
+        if user is not None:
+            prefix += [f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        if death_signal is not None:
+            prefix.append(f"--pdeathsig={death_signal.name}")
+        prefix.append("--")
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [*prefix, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                env=dict(environment),
+                start_new_session=True,
+            )
+
+    return _spawner().submit(start).result()
+
+
+def wait_until_gone(identity: ProcessIdentity, child: subprocess.Popen[bytes] | None, seconds: float) -> bool:
+    """Wait at most ``seconds``; reaps the process when it is our child."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if child is not None:
+            child.poll()
+        if not identity.is_alive():
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.02)
+
+
+def end(
+    identity: ProcessIdentity, child: subprocess.Popen[bytes] | None, *, graceful: signal.Signals, seconds: float
+) -> None:
+    """``graceful`` to the process, SIGKILL to its whole group after ``seconds`` or when members are left over."""
+    if identity.is_alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(identity.pid, graceful)
+        wait_until_gone(identity, child, seconds)
+    # Not guarded by is_alive: children of a dead leader may still be in the group, and while they are, the id is theirs.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if child is not None or identity.is_alive():
+            os.killpg(identity.pid, signal.SIGKILL)
+    if not wait_until_gone(identity, child, 10):
+        raise StopFailed(f"process {identity.pid} is still there 10 s after SIGKILL (state D: look at the disk)")
+
+
+def processes_inside(directory: Path) -> list[int]:
+    """Processes (not ourselves) whose working directory lies in ``directory``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink().is_relative_to(directory):
+                found.append(int(entry.name))
+    return found
