@@ -36,8 +36,8 @@ ROOT = "root"
 class MongoServer(Server):
     """One mongod; with ``replica_set`` a member that ``MongoReplicaSet`` initiates.
 
-    ``password`` switches authentication on; the user ``root`` is made at the first start of a standalone. ``key_file`` is what
-    members of a set share. ``parameters`` are passed as ``--setParameter``.
+    ``password`` switches authentication on; the user ``root`` is made at the first start of a standalone. ``key_file``
+    is what members of a set share. ``parameters`` are passed as ``--setParameter``.
     """
 
     kind = "mongodb"
@@ -227,7 +227,7 @@ class MongoReplicaSet:
         return [node for node in self.nodes if _hello(node).get("secondary")]
 
     def start(self) -> t.Self:
-        """Start every member, initiate the set the first time, wait for a primary (and for every other to be secondary)."""
+        """Start every member, initiate the set the first time; returns when one is primary and all others secondary."""
         if self.is_running:
             return self
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -245,7 +245,7 @@ class MongoReplicaSet:
         return self
 
     def stop(self) -> None:
-        """Stop every member at the same time (a primary left alone waits for a secondary to catch up); the data stays."""
+        """Stop all members at the same time (a primary left alone waits for a secondary); the data stays."""
         _together(node.stop for node in self.nodes)
 
     def kill(self) -> None:

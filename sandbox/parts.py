@@ -20,7 +20,7 @@ from .errors import PartsMissing
 
 @dataclass(frozen=True)
 class MissingPart:
-    """One absent program: what needs it, and the package that brings it (``debian`` or ``pypi``, either may be empty)."""
+    """One absent program: what needs it, and the Debian or PyPI package that brings it (either may be empty)."""
 
     program: str
     needed_by: str
@@ -66,28 +66,34 @@ def _from_interpreter_or_path(name: str) -> Path | None:
 
 
 def find_weed() -> Path | None:
+    """SeaweedFS: ``LIFEBOAT_WEED``, else of this virtual environment, else on PATH."""
     return _named("LIFEBOAT_WEED") or _from_interpreter_or_path("weed")
 
 
 def find_mongod() -> Path | None:
+    """``LIFEBOAT_MONGOD``, else the pinned PyPI package's (the same for everybody), else on PATH."""
     packaged = site_packages() / "fiftyone" / "db" / "bin" / "mongod"
     return _named("LIFEBOAT_MONGOD") or _executable(packaged) or _executable(shutil.which("mongod"))
 
 
 def find_redis_server() -> Path | None:
+    """``LIFEBOAT_REDIS_SERVER``, else redis-server, else valkey-server on PATH."""
     found = _named("LIFEBOAT_REDIS_SERVER") or _executable(shutil.which("redis-server"))
     return found or _executable(shutil.which("valkey-server"))
 
 
 def find_valkey_server() -> Path | None:
+    """The valkey-server on PATH."""
     return _executable(shutil.which("valkey-server"))
 
 
 def find_age_keygen() -> Path | None:
+    """The age-keygen on PATH."""
     return _executable(shutil.which("age-keygen"))
 
 
 def find_openssl() -> Path | None:
+    """The openssl on PATH."""
     return _executable(shutil.which("openssl"))
 
 
@@ -114,7 +120,7 @@ def postgresql_18_bin_directory() -> Path | None:
 
 
 def find_postgresql() -> Path | None:
-    """The bin directory of the PostgreSQL to run by default: named by the user, the distribution's newest, else 18 of PyPI."""
+    """The bin directory to use by default: that of ``LIFEBOAT_POSTGRES``, the distribution's newest, else PyPI's 18."""
     named = _named("LIFEBOAT_POSTGRES")
     if named is not None:
         return named.parent

@@ -8,8 +8,8 @@ import contextlib
 import random
 import socket
 
-# Below the kernel's usual range for outgoing connections (32768 and up), so that a server that is down for a moment finds
-# its port free again, and below 55536, because SeaweedFS derives gRPC ports by adding 10000.
+# Below the kernel's usual range for outgoing connections (32768 and up), so that a server that is down for a moment
+# finds its port free again, and below 55536, because SeaweedFS derives gRPC ports by adding 10000.
 LOWEST, HIGHEST = 15000, 32000
 _random = random.SystemRandom()
 
@@ -26,7 +26,7 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """``count`` different ports of 127.0.0.1 that were free when asked; drawn at random, so that parallel runs seldom meet."""
+    """Different ports of 127.0.0.1 that were free when asked; drawn at random, so that parallel runs seldom meet."""
     found: set[int] = set()
     while len(found) < count:
         port = _random.randrange(LOWEST, HIGHEST)
@@ -36,4 +36,5 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port() -> int:
+    """One of ``free_ports``."""
     return free_ports(1)[0]

@@ -33,7 +33,7 @@ _LONGEST_SOCKET_DIRECTORY = 80
 
 
 def operating_system_user() -> str | None:
-    """PostgreSQL refuses to run as root: root runs it as ``postgres`` (or ``nobody`` where the package isn't installed)."""
+    """PostgreSQL refuses to run as root: root runs it as ``postgres`` (or ``nobody`` where there is no such user)."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -48,7 +48,7 @@ def as_user(user: str | None) -> list[str]:
 
 
 def is_reachable(path: Path, user: str | None) -> bool:
-    """Whether ``user`` can look into ``path``: a checkout below /root or in a private home folder is closed to postgres."""
+    """Whether ``user`` can look into ``path``: a checkout below a private home folder is closed to postgres."""
     if user is None:
         return True
     return subprocess.run([*as_user(user), "test", "-x", str(path)], check=False, timeout=30).returncode == 0
@@ -57,8 +57,8 @@ def is_reachable(path: Path, user: str | None) -> bool:
 class PostgreSQLServer(Server):
     """``password=None`` means trust authentication; ``settings`` go into the configuration last.
 
-    With ``archiving`` each finished WAL segment is copied to ``archive_directory`` under a temporary name first. ``durable``
-    False turns fsync off (tests). ``bin_directory`` selects the version (``postgresql_18_bin_directory()``).
+    With ``archiving`` each finished WAL segment is copied to ``archive_directory``, under a temporary name first.
+    ``durable`` False turns fsync off (tests). ``bin_directory`` selects the version.
     """
 
     kind = "postgresql"
@@ -95,7 +95,7 @@ class PostgreSQLServer(Server):
 
     @classmethod
     def standby_of(cls, primary: PostgreSQLServer, **options: t.Any) -> PostgreSQLServer:
-        """A streaming hot standby of a running primary, made by pg_basebackup at its first start; same version and password."""
+        """A streaming hot standby of a running primary (same version and password); its first start copies the data."""
         defaults = {"bin_directory": primary.bin_directory, "password": primary.password}
         return cls(standby_of=primary, **{**defaults, **options})
 
@@ -131,7 +131,7 @@ class PostgreSQLServer(Server):
         return f"postgresql://{SUPERUSER}{password}@{HOST}:{self.port}/{database}"
 
     def connect(self, database: str = "postgres") -> t.Any:
-        """A psycopg2 connection of the superuser in autocommit mode over TCP; close it yourself (``contextlib.closing``)."""
+        """A psycopg2 connection of the superuser in autocommit mode over TCP; close it yourself."""
         import psycopg2
 
         connection = psycopg2.connect(self.database_uri(database), connect_timeout=5)
@@ -154,7 +154,7 @@ class PostgreSQLServer(Server):
         return self.bin_directory / name
 
     def run(self, name: str, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run a program of this version as the server's user (``pg_controldata``, ``pg_combinebackup``); output captured."""
+        """Run a program of this version as the server's user, such as ``pg_controldata``; output captured."""
         command = [*as_user(self._user()), str(self.program(name)), *arguments]
         environment = {**self._environment(), "PGPASSFILE": str(self.password_file)}
         return subprocess.run(
@@ -190,12 +190,13 @@ class PostgreSQLServer(Server):
             path.mkdir(exist_ok=True)
             path.chmod(mode)
             self._own(path)
-        for path in (self.directory, self.bin_directory):
-            if not is_reachable(path, user):
-                raise SandboxError(
-                    f"the user {user}, as whom PostgreSQL runs, can't enter {path}; "
-                    "use a folder that all users can enter, or run as an ordinary user"
-                )
+        if not is_reachable(self.directory, user):
+            raise SandboxError(
+                f"the user {user}, as whom PostgreSQL runs, can't enter {self.directory}; leave the folder to the server "
+                "(directory=None), name one that all users can enter, or run as an ordinary user"
+            )
+        if not is_reachable(self.bin_directory, user):
+            self.bin_directory = self._copy_programs()
         if not (self.data_directory / "PG_VERSION").exists():
             self._write_password_file()
             shutil.rmtree(self.data_directory, ignore_errors=True)
@@ -210,6 +211,21 @@ class PostgreSQLServer(Server):
         configuration_file = self.data_directory / "sandbox.conf"
         replace_file(configuration_file, "".join(_setting(*item) for item in self._configuration().items()))
         self._own(configuration_file)
+
+    def _copy_programs(self) -> Path:
+        # The PyPI package in a virtual environment that is closed to the user postgres, such as one below /root.
+        # Its programs look for their libraries three folders up, so both are copied with the folders between them.
+        installation, package, packages = self.bin_directory.parents[:3]
+        copy = self.directory / "programs"
+        if not copy.exists():
+            temporary = self.directory / "programs.new"
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.copytree(installation, temporary / package.name / installation.name, symlinks=True)
+            libraries = packages / f"{package.name}.libs"
+            if libraries.is_dir():
+                shutil.copytree(libraries, temporary / libraries.name)
+            temporary.rename(copy)
+        return copy / package.name / installation.name / "bin"
 
     def _own(self, path: Path) -> None:
         user = self._user()

@@ -47,10 +47,12 @@ def _state_and_start(pid: int) -> tuple[str, int]:
 
 
 def identify(pid: int) -> ProcessIdentity:
+    """The identity of a process that is there now."""
     return ProcessIdentity(pid=pid, start_ticks=_state_and_start(pid)[1])
 
 
 def write_pid_file(path: Path, identity: ProcessIdentity) -> None:
+    """Note which process serves in a folder, for those who come later."""
     path.write_text(json.dumps(asdict(identity)), encoding="utf-8")
 
 
@@ -65,8 +67,11 @@ def read_pid_file(path: Path) -> ProcessIdentity | None:
 
 @functools.cache
 def _spawner() -> ThreadPoolExecutor:
-    """One thread that starts every server: the kernel's parent-death signal fires when the starting *thread* ends, and a
-    server started from a short-lived worker thread would die with that thread."""
+    """One thread that starts every server.
+
+    The kernel's parent-death signal fires when the starting *thread* ends: a server that was started from a short-lived
+    worker thread would die with that thread.
+    """
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-spawner")
 
 
@@ -129,7 +134,7 @@ def end(
         with contextlib.suppress(ProcessLookupError):
             os.kill(identity.pid, graceful)
         wait_until_gone(identity, child, seconds)
-    # Not guarded by is_alive: children of a dead leader may still be in the group, and while they are, the id is theirs.
+    # Also when our child is dead: its children may still be in the group, and while they are, nobody else gets the id.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if child is not None or identity.is_alive():
             os.killpg(identity.pid, signal.SIGKILL)

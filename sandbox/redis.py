@@ -25,7 +25,7 @@ BACKUP_RULES = (
 
 
 class RedisServer(Server):
-    """``password`` is the default user's; ``users`` maps further names to (password, ACL rules); ``tls`` serves TLS only.
+    """``password`` is the default user's; ``users`` maps further names to (password, ACL rules); ``tls``: TLS only.
 
     ``program`` selects the server (``parts.find_valkey_server()``). ``settings`` go into the configuration last.
     """

@@ -31,7 +31,7 @@ _LONGEST_SOCKET_DIRECTORY = 80
 
 @dataclass(frozen=True)
 class S3Identity:
-    """A user of the S3 server. ``actions``: Admin, Read, Write, List, Tagging; ``:bucket`` behind one limits it to a bucket."""
+    """A user. ``actions``: Admin, Read, Write, List, Tagging; ``:bucket`` behind one limits it to a bucket."""
 
     name: str
     actions: tuple[str, ...]
@@ -105,7 +105,7 @@ class S3Server(Server):
         return REGION
 
     def client(self, identity: S3Identity | None = None, *, endpoint_url: str | None = None) -> t.Any:
-        """A boto3 client of the administrator or of ``identity``, without retries; ``endpoint_url`` for a proxy before it."""
+        """A boto3 client of the administrator or of ``identity``, no retries; ``endpoint_url``: through a proxy."""
         return _client(endpoint_url or self.endpoint_url, identity or self.administrator)
 
     def create_bucket(self, name: str, *, object_lock: bool = False) -> None:
@@ -188,8 +188,8 @@ class S3Server(Server):
             "admin.port": admin,
             "admin.port.grpc": admin + _GRPC_OFFSET,
         }
-        # 'mini' is the same server as 'server -filer -s3', but serves its first upload after 0.8 s instead of 8 s and stops
-        # in 1.2 s instead of more than 15 s.
+        # 'mini' is the same server as 'server -filer -s3', but serves its first upload after 0.8 s instead of 8 s and
+        # stops in 1.2 s instead of more than 15 s.
         return [str(self.program), "mini", *(f"-{name}={value}" for name, value in options.items())]
 
     def _is_ready(self) -> bool:

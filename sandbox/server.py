@@ -35,8 +35,8 @@ class Server(abc.ABC):
     """One real server process on 127.0.0.1.
 
     ``directory`` keeps its data, log and pid file; without one it makes a temporary folder and ``discard`` (or leaving
-    the ``with`` block) removes it. ``port`` pins the port; otherwise a free one is drawn, and another when somebody takes
-    it first. ``outlive`` lets the process run on after this one ends (the demo); without it the process dies with us.
+    the ``with`` block) removes it. ``port`` pins the port; otherwise a free one is drawn, and another when somebody
+    takes it first. ``outlive`` lets the process run on after this one ends (the demo); without it it dies with us.
     A later object on the same folder adopts the process that still runs there.
     """
 
@@ -98,7 +98,7 @@ class Server(abc.ABC):
         return self._running() is not None
 
     def start(self) -> t.Self:
-        """Start and wait until it serves; does nothing when it runs already. StartFailed after ``startup_timeout`` seconds."""
+        """Start unless it runs already, and wait until it serves; StartFailed after ``startup_timeout`` seconds."""
         if self._running() is not None:
             return self
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -219,20 +219,20 @@ class Server(abc.ABC):
         self._identity = identify(child.pid)
         write_pid_file(self.pid_file, self._identity)
         deadline = time.monotonic() + self._startup_timeout
-        while True:
+        problem = ""
+        while not problem:
             status = child.poll()
             if status is not None:
-                message = f"{self.kind} ended with exit status {status} while starting"
-                break
-            if self._is_ready():
+                problem = f"{self.kind} ended with exit status {status} while starting"
+            elif self._is_ready():
                 return
-            if time.monotonic() >= deadline:
-                message = f"{self.kind} was not ready after {self._startup_timeout:g} s"
-                break
-            time.sleep(0.03)
+            elif time.monotonic() >= deadline:
+                problem = f"{self.kind} was not ready after {self._startup_timeout:g} s"
+            else:
+                time.sleep(0.03)
         tail = "\n".join(self._new_log().splitlines()[-_LOG_LINES:])
         self.kill()
-        raise StartFailed(f"{message}; the end of {self.log_file}:\n{tail}")
+        raise StartFailed(f"{problem}; the end of {self.log_file}:\n{tail}")
 
 
 def replace_file(path: Path, content: str, *, mode: int = 0o600) -> None:
