@@ -116,11 +116,10 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     present = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     if present == wanted:
         return 0
-    sys.stdout.writelines(
-        difflib.unified_diff(
-            present.splitlines(keepends=True), wanted.splitlines(keepends=True), str(PAGE.name), "as it should be"
-        )
+    difference = difflib.unified_diff(
+        present.splitlines(), wanted.splitlines(), PAGE.name, "as it should be", n=0, lineterm=""
     )
+    print("\n".join(list(difference)[:12]))
     print("run: python tools/error_codes.py")
     return 1
 

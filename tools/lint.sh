@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Every check that only reads the files. All run; the first line of each that fails says which.
+# shellcheck disable=SC2317  # functions are called by their names, through `check`
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit

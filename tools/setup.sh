@@ -60,8 +60,9 @@ missing_packages() {
     while read -r name; do present[${name%%:*}]=1; done < <(
         dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^ii  *//p'
     )
-    wanted_packages "$1" | while read -r name; do
-        [[ -n ${present[$name]:-} ]] || printf '%s\n' "$name"
+    # `libcurl4|libcurl4t64`: the first is the name to install; a later Debian has it under another one.
+    wanted_packages "$1" | while IFS='|' read -r name other; do
+        [[ -n ${present[$name]:-} || -n ${present[${other:-$name}]:-} ]] || printf '%s\n' "$name"
     done
 }
 
@@ -105,7 +106,7 @@ debian_packages() { # $1: main | bench
     say "setup: these Debian packages are missing, and only root may install them:"
     local name
     for name in "${missing[@]}"; do
-        say "    $(grep -E "^$name([[:space:]]|\$)" "$packages_file")"
+        say "    $(grep -E "^$name([|[:space:]]|\$)" "$packages_file")"
     done
     say "  run:  sudo apt-get install --no-install-recommends ${missing[*]}"
     say "  Tests and the sandbox that need them will fail or say so until then."

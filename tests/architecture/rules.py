@@ -21,6 +21,8 @@ ENGINE = "plugins/module_utils/_engine"
 
 MAIN_LINES = 40
 FILE_LINES = 500
+# A catalogue grows by rows and not by concepts; the page of error codes is generated from this one.
+CATALOGUES: t.Final = frozenset({f"{ENGINE}/core/errors.py"})
 
 # A room imports its own files and rooms of a lower level. Rooms of one level never import one another: the databases
 # stay apart, and so do moving bytes and keeping them.
@@ -43,7 +45,19 @@ LEVELS: t.Final[dict[str, int]] = {
 
 # Libraries that a host has when it runs the engine they are for.
 LIBRARIES: t.Final = frozenset(
-    {"bson", "boto3", "botocore", "fastcrc", "jsonschema", "psycopg2", "pymongo", "redis", "s3transfer", "yaml"}
+    {
+        "bson",
+        "boto3",
+        "botocore",
+        "cronsim",
+        "fastcrc",
+        "jsonschema",
+        "psycopg2",
+        "pymongo",
+        "redis",
+        "s3transfer",
+        "yaml",
+    }
 )
 
 # What would import by a name that AnsiballZ can't see, and therefore doesn't ship to the target.
@@ -239,7 +253,7 @@ def main_is_short(file: SourceFile) -> t.Iterator[Violation]:
 def file_is_small(file: SourceFile) -> t.Iterator[Violation]:
     """One concept a file."""
     lines = file.text.count("\n")
-    if lines > FILE_LINES:
+    if lines > FILE_LINES and file.path not in CATALOGUES:
         yield Violation(file.path, FILE_LINES, f"{lines} lines, more than {FILE_LINES}: it holds more than one concept")
 
 
