@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where things lie in a repository: ``<service>/<source>/<kind>/<backup id>/{payload..., RESTORE.md, manifest.json}``."""
+"""Where things lie in a repository: ``<service>/<source>/<kind>/<backup id>/`` with payloads, notes and manifest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Series:
             if not is_name(name):
                 raise RequestInvalid(
                     f"The {label} {name!r} can't be a folder of the repository.",
-                    hint="Use lower-case letters, digits, dot, dash and underscore, at most 63, beginning with a letter or digit.",
+                    hint="Use lower-case letters, digits, dot, dash, underscore; at most 63, a letter or digit first.",
                 )
 
     @property

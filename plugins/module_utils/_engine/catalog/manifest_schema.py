@@ -77,7 +77,10 @@ MANIFEST_SCHEMA: dict[str, t.Any] = {
                     "type": "object",
                     "additionalProperties": False,
                     "required": ["method", "level"],
-                    "properties": {"method": {"const": "zstd"}, "level": {"type": "integer", "minimum": 1, "maximum": 19}},
+                    "properties": {
+                        "method": {"const": "zstd"},
+                        "level": {"type": "integer", "minimum": 1, "maximum": 19},
+                    },
                 },
             ]
         },

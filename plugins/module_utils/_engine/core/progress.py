@@ -63,7 +63,7 @@ class Progress:
         return {name: round(value, 3) for name, value in seconds.items()}
 
     def snapshot(self) -> dict[str, t.Any]:
-        """The progress as JSON values: stage, bytes, bytes a second since the start, percent when an estimate is known."""
+        """The progress as JSON values: stage, bytes, bytes a second since the start, percent where it can be told."""
         seconds = max(self._clock.monotonic() - self._started, 1e-6)
         moved = self.bytes_done or self.bytes_stored
         percent = None

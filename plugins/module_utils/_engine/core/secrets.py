@@ -51,7 +51,7 @@ class Secret:
                 )
             return found
         if self.command is not None:
-            # The command comes from the operator's own configuration; it is split as a shell would, without running one.
+            # From the operator's own configuration; it is split as a shell would, without running one.
             output = runner.run(shlex.split(self.command), timeout=60).text
             if not output.strip():
                 raise SecretUnavailable(

@@ -10,6 +10,7 @@ constant. Every exit status counts: the caller may only commit what it consumed 
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import contextlib
 import fcntl
 import io
@@ -17,7 +18,6 @@ import os
 import re
 import signal
 import subprocess
-import threading
 import typing as t
 
 from ..core.errors import PipelineFailed
@@ -79,30 +79,32 @@ class _Process:
         self.name = name
         self.process = process
         self.lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
-        self.callback_error: BaseException | None = None
         self._on_line = on_line
-        self._reader = threading.Thread(target=self._read, name=f"stderr of {name}", daemon=True)
-        self._reader.start()
+        self._reading = _in_thread(self._read, name=f"stderr of {name}")
 
     def wait(self) -> int:
         """The exit status (negative: killed by that signal), once all that it printed was read."""
         status = self.process.wait()
-        self._reader.join()
+        concurrent.futures.wait([self._reading])
         return status
+
+    def check_reading(self) -> None:
+        """Raise what the reader of the lines raised."""
+        self._reading.result()
 
     def _read(self) -> None:
         error = self.process.stderr
         if error is None:
             raise AssertionError("every process of a pipeline has its standard error read")
         with error:
-            for raw in error:
-                line = raw.decode("utf-8", "replace").rstrip()
-                self.lines.append(line)
-                if self._on_line is not None and self.callback_error is None:
-                    try:
+            try:
+                for line in map(_decode, error):
+                    self.lines.append(line)
+                    if self._on_line is not None:
                         self._on_line(line)
-                    except BaseException as raised:  # handed over to finish() in the main thread
-                        self.callback_error = raised
+            finally:
+                # Also when a callback raised: a process whose standard error is full would wait for ever.
+                self.lines.extend(map(_decode, error))
 
 
 class _Chain:
@@ -111,8 +113,7 @@ class _Chain:
         self._payload = payload
         self._progress = progress
         self._processes: list[_Process] = []
-        self._writer: threading.Thread | None = None
-        self._writer_error: BaseException | None = None
+        self._writer: concurrent.futures.Future[None] | None = None
         self._pipe: _CountingPipe | None = None
         self._output = -1  # the end of the stream, once everything is started
         self._counts_here = False  # plain bytes are those that drain() sees
@@ -154,8 +155,7 @@ class _Chain:
             )
         elif payload.write is not None:
             self._pipe = _CountingPipe(writing, progress=self._progress)
-            self._writer = threading.Thread(target=self._write, name=f"writer of {payload.name}", daemon=True)
-            self._writer.start()
+            self._writer = _in_thread(self._write, name=f"writer of {payload.name}")
 
     def drain(self, consume: t.Callable[[memoryview], None]) -> None:
         """Read to the end of the stream."""
@@ -175,21 +175,19 @@ class _Chain:
 
     def finish(self) -> None:
         """Wait for everybody and judge: raises for anything that failed anywhere."""
-        if self._writer is not None:
-            self._writer.join()
+        writer_error = self._writer.exception() if self._writer is not None else None
         statuses = [(process, process.wait()) for process in self._processes]
-        if self._writer_error is not None and not isinstance(self._writer_error, BrokenPipeError):
-            raise self._writer_error
+        if writer_error is not None and not isinstance(writer_error, BrokenPipeError):
+            raise writer_error
         # Who failed by himself is to blame, not who was cut off by his neighbour's end.
         failed = [(process, status) for process, status in statuses if status not in (0, -signal.SIGPIPE)]
         failed += [(process, status) for process, status in statuses if status == -signal.SIGPIPE]
         if failed:
             raise self._blame(*failed[0])
-        if self._writer_error is not None:
-            raise self._writer_error
+        if writer_error is not None:
+            raise writer_error
         for process in self._processes:
-            if process.callback_error is not None:
-                raise process.callback_error
+            process.check_reading()
         if self._pipe is not None:
             self.plain_size = self._pipe.count
         elif self.plain_size is None:
@@ -199,14 +197,17 @@ class _Chain:
     def kill(self) -> None:
         """End everything now; used after a failure, so nobody looks at the statuses."""
         self._close_output()
-        for process in self._processes:
-            with contextlib.suppress(ProcessLookupError):  # it ended by itself in the meantime
-                os.killpg(process.process.pid, signal.SIGKILL)
+        self._kill_processes()
         for process in self._processes:
             process.wait()
         if self._writer is not None:
             # The writer meets a broken pipe at its next write; it may be waiting for its server until then.
-            self._writer.join(timeout=60)
+            concurrent.futures.wait([self._writer], timeout=60)
+
+    def _kill_processes(self) -> None:
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself in the meantime
+                os.killpg(process.process.pid, signal.SIGKILL)
 
     def _spawn(
         self,
@@ -240,17 +241,18 @@ class _Chain:
         pipe, write = self._pipe, self._payload.write
         if pipe is None or write is None:
             raise AssertionError("a writer thread runs for Python writers only")
+        is_whole = is_cut_off = False
         try:
             with io.BufferedWriter(pipe, _CHUNK) as buffered:
                 write(buffered)
-        except BrokenPipeError as raised:
-            self._writer_error = raised  # a process of the chain has ended; its own status says why
-        except BaseException as raised:  # handed over to finish() in the main thread
-            self._writer_error = raised
-            # The rest must not look like a whole stream: whoever reads it is stopped before it can.
-            for process in self._processes:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.process.pid, signal.SIGKILL)
+            is_whole = True
+        except BrokenPipeError:
+            is_cut_off = True  # a process of the chain has ended; its own status says why
+            raise
+        finally:
+            if not is_whole and not is_cut_off:
+                # The rest must not look like a whole stream: whoever reads it is stopped before it can.
+                self._kill_processes()
 
     def _blame(self, process: _Process, status: int) -> PipelineFailed:
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
@@ -258,7 +260,12 @@ class _Chain:
         return PipelineFailed(
             f"{process.name} {ended} while {self._payload.name} was being written: {said}",
             hint=f"Nothing of {self._payload.name} was kept. Look at what {process.name} says above.",
-            details={"process": process.name, "status": status, "payload": self._payload.name, "stderr": list(process.lines)},
+            details={
+                "process": process.name,
+                "status": status,
+                "payload": self._payload.name,
+                "stderr": list(process.lines),
+            },
         )
 
     def _plain_size_of_zstd(self) -> int | None:
@@ -286,6 +293,18 @@ class _Chain:
         if self._output >= 0:
             os.close(self._output)
             self._output = -1
+
+
+def _in_thread(work: t.Callable[[], None], *, name: str) -> concurrent.futures.Future[None]:
+    """Run *work* in a thread of its own; the future holds what it raised."""
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+    future = pool.submit(work)
+    pool.shutdown(wait=False)  # the thread ends with its work
+    return future
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace").rstrip()
 
 
 def _pipe() -> tuple[int, int]:

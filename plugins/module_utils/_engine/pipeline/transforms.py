@@ -77,7 +77,7 @@ class Transforms:
         return tuple(chain)
 
     def check(self, *, runner: Runner) -> None:
-        """Prove that the processes are there and that age takes the recipients. Raises ToolMissing, RecipientInvalid."""
+        """Prove that the programs are there and age takes the recipients. Raises ToolMissing, RecipientInvalid."""
         if self.compression is not None:
             find_program("zstd")
         if self.encryption is None:
@@ -142,12 +142,14 @@ def _encryption_from(description: t.Mapping[str, t.Any]) -> Encryption | None:
             )
         return None
     if not recipients:
-        raise RequestInvalid(f"encryption: {path} holds no recipient.", hint="One public key a line, beginning with age1.")
+        raise RequestInvalid(
+            f"encryption: {path} holds no recipient.", hint="One public key a line, beginning with age1."
+        )
     for recipient in recipients:
         if re.match(r"AGE-SECRET-KEY-", recipient, re.IGNORECASE):
             raise RecipientInvalid(
                 "encryption: a recipient is a SECRET key; it must never be on the host that makes backups.",
-                hint="Give the public key instead: age-keygen -y IDENTITY_FILE prints it. Consider the secret one exposed.",
+                hint="Give the public key: age-keygen -y IDENTITY_FILE prints it. Treat the secret one as exposed.",
             )
     return Encryption(recipients=tuple(recipients))
 

@@ -1,0 +1,78 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the option ``repositories``. Private to the collection."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """One fragment."""
+
+    DOCUMENTATION = r"""
+options:
+  repositories:
+    description:
+      - Where backups are kept. Every one of them gets the whole backup, from one reading of the source.
+      - One that fails does not stop the others; the backup is then partial.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: What you call it, for example V(local) or V(offsite).
+        type: str
+        required: true
+      type:
+        description: V(file) is a folder of the target; V(s3) is a bucket of S3 or of a server that speaks its protocol.
+        type: str
+        required: true
+        choices: [file, s3]
+      path:
+        description: The folder. Required with O(repositories[].type=file).
+        type: path
+      create:
+        description: Make the folder when it is missing.
+        type: bool
+      bucket:
+        description: The bucket. Required with O(repositories[].type=s3).
+        type: str
+      prefix:
+        description: Keys begin with this and a slash.
+        type: str
+      region:
+        description: The bucket's region.
+        type: str
+      endpoint_url:
+        description: The address of an S3 server that is not AWS.
+        type: str
+      storage_class:
+        description: For example V(STANDARD_IA).
+        type: str
+      path_style:
+        description: Name the bucket in the path rather than in the host name; most servers other than AWS need it.
+        type: bool
+      ca_bundle:
+        description: Certificates to trust, as a file on the target.
+        type: path
+      sse:
+        description: Encryption by the server, beside or instead of O(encryption).
+        type: str
+        choices: [AES256, aws:kms]
+      sse_kms_key_id:
+        description: The key for O(repositories[].sse=aws:kms).
+        type: str
+      credentials:
+        description: Where the access key comes from. Left out, boto3's own chain (environment, profile, instance role).
+        type: dict
+        suboptions:
+          file:
+            description: A file on the target with the lines C(AWS_ACCESS_KEY_ID=...) and C(AWS_SECRET_ACCESS_KEY=...).
+            type: path
+          profile:
+            description: A profile of the user's AWS configuration on the target.
+            type: str
+          env:
+            description: Take them from the environment only.
+            type: bool
+"""

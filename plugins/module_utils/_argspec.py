@@ -1,0 +1,83 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several modules share, each with its documentation in ``doc_fragments``. Private to the collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+Spec = dict[str, t.Any]
+
+
+def secret_options(name: str) -> Spec:
+    """The four ways to give a secret: a file, an environment name, a command, and the value itself."""
+    return {
+        name: {"type": "str", "no_log": True},
+        f"{name}_file": {"type": "path", "no_log": False},
+        f"{name}_env": {"type": "str", "no_log": False},
+        f"{name}_command": {"type": "str", "no_log": False},
+    }
+
+
+def repositories_option(*, required: bool = True) -> Spec:
+    """Where backups are kept: documented in the fragment ``_repositories``."""
+    return {
+        "repositories": {
+            "type": "list",
+            "elements": "dict",
+            "required": required,
+            "options": {
+                "name": {"type": "str", "required": True},
+                "type": {"type": "str", "required": True, "choices": ["file", "s3"]},
+                "path": {"type": "path"},
+                "create": {"type": "bool"},
+                "bucket": {"type": "str"},
+                "prefix": {"type": "str"},
+                "region": {"type": "str"},
+                "endpoint_url": {"type": "str"},
+                "storage_class": {"type": "str"},
+                "path_style": {"type": "bool"},
+                "ca_bundle": {"type": "path"},
+                "sse": {"type": "str", "choices": ["AES256", "aws:kms"]},
+                "sse_kms_key_id": {"type": "str", "no_log": False},
+                "credentials": {
+                    "type": "dict",
+                    "options": {
+                        "file": {"type": "path"},
+                        "profile": {"type": "str"},
+                        "env": {"type": "bool"},
+                    },
+                },
+            },
+            "required_if": [["type", "file", ["path"]], ["type", "s3", ["bucket"]]],
+        }
+    }
+
+
+def backup_options() -> Spec:
+    """What every module that makes a backup takes: documented in the fragment ``_backup``."""
+    return {
+        "service": {"type": "str", "required": True},
+        "source": {"type": "str", "required": True},
+        **repositories_option(),
+        "compression": {
+            "type": "dict",
+            "options": {
+                "method": {"type": "str", "choices": ["zstd", "none"], "default": "zstd"},
+                "level": {"type": "int", "default": 1},
+                "threads": {"type": "int", "default": 0},
+            },
+        },
+        "encryption": {
+            "type": "dict",
+            "options": {
+                "recipients": {"type": "list", "elements": "str"},
+                "recipients_file": {"type": "path"},
+            },
+        },
+        "labels": {"type": "dict", "default": {}},
+        "state_directory": {"type": "path", "default": "/var/lib/lifeboat"},
+        "lock_timeout": {"type": "int", "default": 0},
+        "fail_on_partial": {"type": "bool", "default": True},
+    }

@@ -1,0 +1,234 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalog: what the repositories hold, read from the manifests alone and from nothing else.
+
+There is no database of backups that could disagree with the bucket. A backup exists in a repository if and only if
+its manifest exists there; the same backup in several repositories is one entry.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime
+import typing as t
+from dataclasses import dataclass, field
+
+from ..core.errors import BackupNotFound, LifeboatError, ManifestInvalid, StorageError, StorageNotFound
+from ..core.ids import backup_id_time
+from ..storage.base import Storage
+from .layout import BackupFolder, Series
+from .manifest import Manifest, parse_manifest
+
+# Reading manifests is waiting for the network; a few at a time, so that small servers are not flooded.
+_PARALLEL_READS = 8
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which backups are asked for; None means any."""
+
+    service: str | None = None
+    source: str | None = None
+    kind: str | None = None
+    engine: str | None = None
+    backup_id: str | None = None
+    state: str | None = None
+    before: datetime.datetime | None = None  # started before this instant
+    newest: int | None = None  # at most so many of each series, the newest
+
+    def takes_series(self, series: Series) -> bool:
+        """Whether backups of that series can match."""
+        wanted = ((self.service, series.service), (self.source, series.source), (self.kind, series.kind))
+        return all(want is None or want == have for want, have in wanted)
+
+    def takes_id(self, backup_id: str) -> bool:
+        """Whether the backup of that id can match."""
+        if self.backup_id is not None and self.backup_id != backup_id:
+            return False
+        return self.before is None or backup_id_time(backup_id) < self.before
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One backup: its manifest, where it is (repository name to state), and where the job wanted it but it is not."""
+
+    manifest: Manifest
+    repositories: t.Mapping[str, str]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """The best state that it has anywhere: complete, for now (verification and deletion add theirs)."""
+        return "complete"
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a repository of its job lacks it."""
+        return bool(self.missing)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """As JSON values: the facts that lists show, without the manifest's details."""
+        manifest = self.manifest
+        document = manifest.as_dict()
+        keys = (
+            "id",
+            "service",
+            "source",
+            "engine",
+            "kind",
+            "parent",
+            "labels",
+            "started",
+            "finished",
+            "host",
+            "warnings",
+        )
+        return {
+            **{key: document[key] for key in keys},
+            "state": self.state,
+            "partial": self.is_partial,
+            "repositories": dict(self.repositories),
+            "missing": list(self.missing),
+            "seconds": round(manifest.seconds, 3),
+            "stored_bytes": manifest.stored_bytes,
+            "plain_bytes": manifest.plain_bytes,
+            "compression": document["compression"],
+            "encryption": document["encryption"],
+        }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came of reading the catalog: backups, oldest first, and what could not be read (never left out silently)."""
+
+    backups: tuple[Backup, ...]
+    problems: tuple[LifeboatError, ...] = ()
+
+
+@dataclass
+class _Found:
+    manifests: dict[str, Manifest] = field(default_factory=dict)  # repository name -> its copy
+
+
+def read_catalog(storages: t.Mapping[str, Storage], *, selection: Selection | None = None) -> Reading:
+    """Read the manifests of every repository in *storages* (name to storage) that match.
+
+    An unreachable repository and an unreadable manifest become problems of the reading; the rest is returned.
+    """
+    selection = selection or Selection()
+    found: dict[BackupFolder, _Found] = {}
+    problems: list[LifeboatError] = []
+    listed: set[str] = set()
+    for name, storage in storages.items():
+        try:
+            folders = list(_folders(storage, selection))
+            listed.add(name)
+        except StorageError as error:
+            error.details["repository"] = name
+            problems.append(error)
+            continue
+        with concurrent.futures.ThreadPoolExecutor(max_workers=_PARALLEL_READS) as pool:
+            for folder, outcome in zip(folders, pool.map(lambda folder: _read(storage, folder), folders)):  # noqa: B023
+                if isinstance(outcome, Manifest):
+                    found.setdefault(folder, _Found()).manifests[name] = outcome
+                elif outcome is not None:
+                    outcome.details["repository"] = name
+                    problems.append(outcome)
+    backups = sorted(
+        _merge(found, listed, problems), key=lambda backup: (backup.manifest.started, backup.manifest.backup_id)
+    )
+    chosen = [backup for backup in backups if _matches(backup, selection)]
+    return Reading(backups=tuple(_newest(chosen, selection.newest)), problems=tuple(problems))
+
+
+def find_backup(reading: Reading, backup_id: str) -> Backup:
+    """The backup of that id. Raises BackupNotFound, with what could not be read."""
+    for backup in reading.backups:
+        if backup.manifest.backup_id == backup_id:
+            return backup
+    unread = f" {len(reading.problems)} places of the catalog could not be read." if reading.problems else ""
+    raise BackupNotFound(
+        f"No backup {backup_id} is in the repositories that were asked.{unread}",
+        hint="See which there are: lifeboat list",
+        details={"problems": [problem.as_dict() for problem in reading.problems]},
+    )
+
+
+def _folders(storage: Storage, selection: Selection) -> t.Iterator[BackupFolder]:
+    """The folders that can hold a matching backup, newest first; whether there is a manifest is seen on reading."""
+    for series in find_series(storage, selection):
+        ids = [name for name in storage.list_folders(series.folder) if _is_wanted(name, selection)]
+        # A folder without a manifest is no backup, so "the newest n" is settled after reading.
+        for backup_id in sorted(ids, reverse=True):
+            yield series.backup(backup_id)
+
+
+def find_series(storage: Storage, selection: Selection) -> t.Iterator[Series]:
+    """The series of a repository that match, in order."""
+    services = [selection.service] if selection.service else list(storage.list_folders(""))
+    for service in services:
+        sources = [selection.source] if selection.source else list(storage.list_folders(f"{service}/"))
+        for source in sources:
+            kinds = [selection.kind] if selection.kind else list(storage.list_folders(f"{service}/{source}/"))
+            for kind in kinds:
+                yield Series(service=service, source=source, kind=kind)
+
+
+def _is_wanted(name: str, selection: Selection) -> bool:
+    try:
+        return selection.takes_id(name)
+    except ValueError:
+        return False  # a folder of somebody else's
+
+
+def _read(storage: Storage, folder: BackupFolder) -> Manifest | LifeboatError | None:
+    try:
+        return parse_manifest(storage.get(folder.manifest_key), folder=folder)
+    except StorageNotFound:
+        return None  # being made, or left over: not a backup
+    except LifeboatError as error:
+        return error
+
+
+def _merge(
+    found: t.Mapping[BackupFolder, _Found], listed: t.AbstractSet[str], problems: list[LifeboatError]
+) -> t.Iterator[Backup]:
+    for folder, copies in found.items():
+        names = sorted(copies.manifests)
+        manifest = copies.manifests[names[0]]
+        problems.extend(_differs(folder, names[0], name) for name in names[1:] if copies.manifests[name] != manifest)
+        missing = tuple(name for name in manifest.repositories if name in listed and name not in copies.manifests)
+        yield Backup(manifest=manifest, repositories=dict.fromkeys(names, "complete"), missing=missing)
+
+
+def _differs(folder: BackupFolder, first: str, second: str) -> ManifestInvalid:
+    return ManifestInvalid(
+        f"The manifests of {folder.backup_id} in {first} and {second} differ, though each is whole.",
+        hint=f"Compare them: lifeboat show {folder.backup_id} --repository {second}",
+        details={"key": folder.manifest_key, "repository": second},
+    )
+
+
+def _matches(backup: Backup, selection: Selection) -> bool:
+    if selection.engine is not None and backup.manifest.engine != selection.engine:
+        return False
+    if selection.state == "partial":
+        return backup.is_partial
+    return selection.state is None or selection.state == backup.state
+
+
+def _newest(backups: t.Sequence[Backup], count: int | None) -> t.Iterator[Backup]:
+    if count is None:
+        yield from backups
+        return
+    by_series: dict[Series, list[Backup]] = {}
+    for backup in backups:
+        by_series.setdefault(backup.manifest.folder.series, []).append(backup)
+    kept = (
+        {backup.manifest.folder for series in by_series.values() for backup in series[-count:]} if count > 0 else set()
+    )
+    yield from (backup for backup in backups if backup.manifest.folder in kept)
+
+
+__all__ = ("Backup", "Reading", "Selection", "find_backup", "find_series", "read_catalog")

@@ -1,0 +1,222 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One backup on its way into all repositories of its job at once: payloads first, manifest last.
+
+Order of writes in each repository, which is the promise behind everything else: ``started.json``, the payloads,
+``RESTORE.md``, ``manifest.json``. Whatever dies in between leaves a folder without a manifest, which no list shows
+as a backup and which the next run of the same source removes (:mod:`leftovers`).
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import json
+import typing as t
+from dataclasses import dataclass, field
+
+from ..core.errors import LifeboatError, StorageAllFailed, StorageExists
+from ..core.journal import Journal
+from ..core.progress import Progress
+from ..pipeline.producer import PayloadInput, StoredPayload
+from ..pipeline.stream import stream
+from ..pipeline.transforms import Compression, Encryption, Transforms
+from ..storage.base import ObjectWriter, Storage
+from .layout import MANIFEST, RESTORE_NOTES, STARTED, BackupFolder
+from .manifest import Manifest
+
+
+@dataclass
+class RepositoryState:
+    """One repository of the job, and what became of it in this run."""
+
+    name: str
+    storage: Storage
+    error: LifeboatError | None = None
+    written: list[str] = field(default_factory=list)  # keys of this run, in order
+    manifest_tried: bool = False
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """As JSON values: name, url, state (complete or failed) and the error."""
+        return {
+            "name": self.name,
+            "url": self.storage.properties.url,
+            "state": "failed" if self.error else "complete",
+            "error": self.error.as_dict() if self.error else None,
+        }
+
+
+class BackupWriter:
+    """A PayloadSink for one backup. A repository that fails is dropped with its error; the others go on."""
+
+    def __init__(
+        self,
+        *,
+        folder: BackupFolder,
+        repositories: t.Sequence[RepositoryState],
+        transforms: Transforms,
+        progress: Progress,
+        journal: Journal,
+    ) -> None:
+        self.payloads: list[StoredPayload] = []
+        self._folder = folder
+        self._repositories = repositories
+        self._transforms = transforms
+        self._progress = progress
+        self._journal = journal
+
+    @property
+    def working(self) -> list[RepositoryState]:
+        """The repositories that have not failed."""
+        return [repository for repository in self._repositories if repository.error is None]
+
+    def begin(self, document: t.Mapping[str, t.Any]) -> None:
+        """Say in each repository that a backup is being made here, and by whom."""
+        self._put_everywhere(STARTED, _json(document))
+
+    def store(self, payload: PayloadInput) -> StoredPayload:
+        """See :class:`pipeline.producer.PayloadSink`."""
+        transforms = self._transforms.for_payload(compressed=payload.compressed)
+        name = payload.name + "".join(transform.suffix for transform in transforms)
+        fan_out = _FanOut(key=self._folder.key(name), drop=self._drop)
+        try:
+            for repository in self.working:
+                fan_out.open(repository, expected_bytes=payload.expected_bytes or None)
+            fan_out.require()
+            plain_size = stream(payload, transforms=transforms, consume=fan_out.write, progress=self._progress)
+            fan_out.commit()
+        except BaseException:
+            fan_out.abort()
+            raise
+        applied = {transform.name for transform in transforms}
+        stored = StoredPayload(
+            name=name,
+            media=payload.media,
+            size=fan_out.size,
+            sha256=fan_out.hash.hexdigest(),
+            plain_size=plain_size,
+            compression=Compression.name if Compression.name in applied else None,
+            encryption=Encryption.name if Encryption.name in applied else None,
+        )
+        self.payloads.append(stored)
+        return stored
+
+    def finish(self, manifest: Manifest, *, notes: str) -> None:
+        """Write RESTORE.md and then, last of all, the manifest: from that moment on the backup exists."""
+        self._put_everywhere(RESTORE_NOTES, notes.encode("utf-8"))
+        self._put_everywhere(MANIFEST, manifest.as_bytes())
+
+    def abandon(self) -> None:
+        """Remove what this run wrote, as far as the repositories let us; the next run removes the rest.
+
+        Where the manifest was tried, nothing is removed: the answer may have been lost, not the manifest.
+        """
+        for repository in self._repositories:
+            if repository.manifest_tried or not repository.written:
+                continue
+            try:
+                repository.storage.delete(list(reversed(repository.written)))
+            except LifeboatError as error:
+                self._journal.warning(
+                    f"{repository.name}: the unfinished {self._folder.backup_id} stays for the next run to remove: "
+                    f"{error.message}"
+                )
+
+    def _put_everywhere(self, name: str, data: bytes) -> None:
+        key = self._folder.key(name)
+        for repository in self.working:
+            repository.manifest_tried = repository.manifest_tried or name == MANIFEST
+            try:
+                _put(repository.storage, key, data)
+                repository.written.append(key)
+            except LifeboatError as error:
+                self._drop(repository, error)
+        require_working(self._repositories)
+
+    def _drop(self, repository: RepositoryState, error: LifeboatError) -> None:
+        repository.error = error
+        self._journal.warning(f"{repository.name}: left out of this backup: {error.message} [{error.code}]")
+
+
+class _FanOut:
+    """One object being written into several repositories."""
+
+    def __init__(self, *, key: str, drop: t.Callable[[RepositoryState, LifeboatError], None]) -> None:
+        self.size = 0
+        self.hash = hashlib.sha256()
+        self._key = key
+        self._drop = drop
+        self._writers: list[tuple[RepositoryState, ObjectWriter]] = []
+        self._asked: list[RepositoryState] = []
+
+    def open(self, repository: RepositoryState, *, expected_bytes: int | None) -> None:
+        self._asked.append(repository)
+        try:
+            self._writers.append((repository, repository.storage.writer(self._key, expected_bytes=expected_bytes)))
+        except LifeboatError as error:
+            self._drop(repository, error)
+
+    def require(self) -> None:
+        """Raise StorageAllFailed when no writer is left."""
+        if not self._writers:
+            require_working(self._asked)
+
+    def write(self, data: memoryview) -> None:
+        self.size += len(data)
+        self.hash.update(data)
+        failed = []
+        for repository, writer in self._writers:
+            try:
+                writer.write(data)
+            except LifeboatError as error:
+                writer.abort()
+                self._drop(repository, error)
+                failed.append(repository)
+        if failed:
+            self._writers = [pair for pair in self._writers if pair[0] not in failed]
+            self.require()
+
+    def commit(self) -> None:
+        """Make the object durable everywhere, at the same time."""
+        with concurrent.futures.ThreadPoolExecutor(max_workers=len(self._writers)) as pool:
+            commits = [(repository, writer, pool.submit(writer.commit)) for repository, writer in self._writers]
+        for repository, writer, commit in commits:
+            try:
+                commit.result()
+                repository.written.append(self._key)
+            except LifeboatError as error:
+                writer.abort()
+                self._drop(repository, error)
+        self._writers = []
+        require_working(self._asked)
+
+    def abort(self) -> None:
+        for _repository, writer in self._writers:
+            writer.abort()
+
+
+def require_working(repositories: t.Sequence[RepositoryState]) -> None:
+    """Raise StorageAllFailed, with every reason, when not one of *repositories* works."""
+    if any(repository.error is None for repository in repositories):
+        return
+    errors = [(repository.name, repository.error) for repository in repositories if repository.error]
+    raise StorageAllFailed(
+        "No repository of the job could take the backup. "
+        + " ".join(f"{name}: {error.message} [{error.code}]" for name, error in errors),
+        hint=next((error.hint for _name, error in errors if error.hint), ""),
+        details={"repositories": [repository.as_dict() for repository in repositories]},
+    )
+
+
+def _put(storage: Storage, key: str, data: bytes) -> None:
+    try:
+        storage.put(key, data)
+    except StorageExists:
+        # An earlier try of ours whose answer was lost. Anybody else's object of this name would differ.
+        if storage.get(key) != data:
+            raise
+
+
+def _json(document: t.Mapping[str, t.Any]) -> bytes:
+    return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode("utf-8")
