@@ -192,7 +192,9 @@ class _Chain:
             self.plain_size = self._pipe.count
         elif self.plain_size is None:
             self.plain_size = self._plain_size_of_zstd()
-            self._progress.add(done=max(0, (self.plain_size or 0) - self._metered))
+            if self.plain_size is not None:
+                # The kernel's account includes the program's own files, so this may take a little away.
+                self._progress.add(done=self.plain_size - self._metered)
 
     def kill(self) -> None:
         """End everything now; used after a failure, so nobody looks at the statuses."""
