@@ -192,7 +192,7 @@ class PostgreSQLServer(Server):
             self._own(path)
         if not is_reachable(self.directory, user):
             raise SandboxError(
-                f"the user {user}, as whom PostgreSQL runs, can't enter {self.directory}; leave the folder to the server "
+                f"the user {user}, as whom PostgreSQL runs, can't enter {self.directory}; leave it to the server "
                 "(directory=None), name one that all users can enter, or run as an ordinary user"
             )
         if not is_reachable(self.bin_directory, user):

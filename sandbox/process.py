@@ -117,9 +117,9 @@ def wait_until_gone(identity: ProcessIdentity, child: subprocess.Popen[bytes] | 
     """Wait at most ``seconds``; reaps the process when it is our child."""
     deadline = time.monotonic() + seconds
     while True:
-        if child is not None:
-            child.poll()
         if not identity.is_alive():
+            if child is not None:
+                child.wait()
             return True
         if time.monotonic() >= deadline:
             return False
