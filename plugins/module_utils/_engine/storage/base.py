@@ -18,6 +18,10 @@ from dataclasses import dataclass, field
 
 from ..core.errors import StorageKeyInvalid
 
+# Names of files that are still being written begin so, in every storage made of files; no key may.
+TEMPORARY_PREFIX = ".lifeboat-tmp-"
+CHECK_KEY = ".lifeboat-check"
+
 _SEGMENT = re.compile(r"[A-Za-z0-9._=@+,-]{1,255}")
 
 
@@ -63,10 +67,17 @@ class ObjectWriter(t.Protocol):
     """One object on its way in. Nobody can see it before commit() returned."""
 
     def write(self, data: bytes | memoryview) -> None:
-        """Take the next bytes. They may be buffered; an error may be reported late, by a later call."""
+        """Take the next bytes; the caller may use the memory again when this returns.
+
+        They may be buffered, so an error may be reported late, by a later call.
+        """
 
     def commit(self) -> ObjectInfo:
-        """Make the object durable and visible, whole; called once. After an error the object is not there."""
+        """Make the object durable and visible, whole; called once. After an error the object is not there.
+
+        One exception that no storage across a network can avoid: after StorageUnreachable it may be there, whole,
+        because the storage took it and only its answer was lost.
+        """
 
     def abort(self) -> None:
         """Forget everything that was written; may be called at any time, more than once, never raises."""
@@ -102,6 +113,8 @@ class Storage(t.Protocol):
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> t.Iterator[bytes]:
         """The object's bytes from *offset*, in pieces of at most 8 MiB; at most *length* of them.
 
+        An *offset* at or behind the end gives no bytes.
+
         Raises StorageNotFound at once (not at the first piece); a stream that ends early raises StorageUnreachable.
         """
 
@@ -130,9 +143,37 @@ class Storage(t.Protocol):
 def check_key(key: str) -> str:
     """Return *key* when it is a clean relative name that can't leave the repository, else raise StorageKeyInvalid."""
     for segment in key.split("/"):
-        if segment in ("", ".", "..") or not _SEGMENT.fullmatch(segment):
+        if segment in ("", ".", "..") or not _SEGMENT.fullmatch(segment) or segment.startswith(TEMPORARY_PREFIX):
             raise StorageKeyInvalid(
                 f"{key!r} can't be the name of an object: the part {segment!r} is not allowed.",
-                hint="Use letters, digits and . _ = @ + , - between single slashes.",
+                hint=f"Use letters, digits and . _ = @ + , - between single slashes; {TEMPORARY_PREFIX} is reserved.",
             )
     return key
+
+
+def is_key(name: str) -> bool:
+    """Whether *name* could have been stored here; what else lies in a repository is not an object of it."""
+    try:
+        check_key(name)
+    except StorageKeyInvalid:
+        return False
+    return True
+
+
+def check_prefix(prefix: str) -> str:
+    """Return *prefix* when keys can begin with it: empty, or clean parts of which the last may be cut short."""
+    folder, _slash, rest = prefix.rpartition("/")
+    if folder:
+        check_key(folder)
+    elif prefix.startswith("/"):
+        check_key(prefix)
+    if rest not in ("", ".", ".."):
+        check_key(rest)
+    return prefix
+
+
+def check_folder(prefix: str) -> str:
+    """Return *prefix* when it is empty or a clean folder ending in a slash, else raise StorageKeyInvalid."""
+    if prefix:
+        check_key(prefix[:-1] if prefix.endswith("/") else prefix + "/")
+    return prefix

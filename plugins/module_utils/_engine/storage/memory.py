@@ -1,0 +1,159 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A repository in memory: for tests and for trying things out. It keeps every promise but that of lasting."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import typing as t
+from dataclasses import dataclass
+
+from ..core.clock import Clock, SystemClock
+from ..core.errors import StorageError, StorageExists, StorageNotFound
+from .base import (
+    DeleteReport,
+    ObjectInfo,
+    ObjectWriter,
+    Properties,
+    Unfinished,
+    check_folder,
+    check_key,
+    check_prefix,
+)
+
+_PIECE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class _Stored:
+    data: bytes
+    info: ObjectInfo
+
+
+class MemoryStorage:
+    """Objects in a dictionary. Safe for threads; a reader sees the object as it was when the read began."""
+
+    def __init__(self, *, clock: Clock | None = None, name: str = "memory") -> None:
+        self._clock = clock or SystemClock()
+        self._name = name
+        self._lock = threading.Lock()
+        self._objects: dict[str, _Stored] = {}
+        self._unfinished: dict[str, Unfinished] = {}
+        self._tokens = itertools.count(1)
+
+    def __repr__(self) -> str:
+        return f"MemoryStorage({self._name!r})"
+
+    @property
+    def properties(self) -> Properties:
+        return Properties(kind="memory", url=f"memory:{self._name}", conditional_put=True)
+
+    def check(self) -> None:
+        return
+
+    def free_bytes(self) -> int | None:
+        return None
+
+    def writer(self, key: str, *, expected_bytes: int | None = None, if_absent: bool = True) -> ObjectWriter:
+        check_key(key)
+        with self._lock:
+            token = str(next(self._tokens))
+            self._unfinished[token] = Unfinished(key=key, token=token, started=self._clock.now())
+        return _MemoryWriter(storage=self, key=key, token=token, if_absent=if_absent)
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = True) -> ObjectInfo:
+        writer = self.writer(key, expected_bytes=len(data), if_absent=if_absent)
+        writer.write(data)
+        return writer.commit()
+
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> t.Iterator[bytes]:
+        data = self._find(key).data
+        end = len(data) if length is None else min(len(data), offset + length)
+        return (data[start : min(start + _PIECE, end)] for start in range(offset, end, _PIECE))
+
+    def get(self, key: str, *, limit: int = 64 * 1024 * 1024) -> bytes:
+        data = self._find(key).data
+        if len(data) > limit:
+            raise StorageError(f"{key} is {len(data)} bytes long, more than the {limit} that were to be read.")
+        return data
+
+    def stat(self, key: str) -> ObjectInfo:
+        return self._find(key).info
+
+    def list(self, prefix: str = "") -> t.Iterator[ObjectInfo]:
+        check_prefix(prefix)
+        with self._lock:
+            found = sorted((key, stored.info) for key, stored in self._objects.items() if key.startswith(prefix))
+        return (info for _key, info in found)
+
+    def list_folders(self, prefix: str = "") -> t.Iterator[str]:
+        check_folder(prefix)
+        with self._lock:
+            below = [key[len(prefix) :] for key in self._objects if key.startswith(prefix)]
+        return iter(sorted({key.partition("/")[0] for key in below if "/" in key}))
+
+    def delete(self, keys: t.Sequence[str]) -> DeleteReport:
+        for key in keys:
+            check_key(key)
+        unique = tuple(dict.fromkeys(keys))
+        with self._lock:
+            for key in unique:
+                self._objects.pop(key, None)
+        return DeleteReport(deleted=unique)
+
+    def unfinished(self, prefix: str = "") -> t.Iterator[Unfinished]:
+        check_prefix(prefix)
+        with self._lock:
+            return iter([upload for upload in self._unfinished.values() if upload.key.startswith(prefix)])
+
+    def abort_unfinished(self, upload: Unfinished) -> None:
+        self.forget(upload.token)
+
+    def forget(self, token: str) -> None:
+        """End the upload of that token, if it is still going on."""
+        with self._lock:
+            self._unfinished.pop(token, None)
+
+    def store(self, key: str, data: bytes, *, token: str, if_absent: bool) -> ObjectInfo:
+        """End the upload of that token by making its object visible."""
+        with self._lock:
+            if self._unfinished.pop(token, None) is None:
+                raise StorageError(f"The writing of {key} has ended already; begin it anew.")
+            if if_absent and key in self._objects:
+                raise StorageExists(
+                    f"There is an object {key} already, and it may not be replaced.", details={"key": key}
+                )
+            info = ObjectInfo(key=key, size=len(data), modified=self._clock.now())
+            self._objects[key] = _Stored(data=data, info=info)
+        return info
+
+    def _find(self, key: str) -> _Stored:
+        check_key(key)
+        with self._lock:
+            stored = self._objects.get(key)
+        if stored is None:
+            raise StorageNotFound(f"There is no object {key} in the repository.", details={"key": key})
+        return stored
+
+
+class _MemoryWriter:
+    def __init__(self, *, storage: MemoryStorage, key: str, token: str, if_absent: bool) -> None:
+        self._storage = storage
+        self._key = key
+        self._token = token
+        self._if_absent = if_absent
+        self._data = bytearray()
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._data += data
+
+    def commit(self) -> ObjectInfo:
+        data = bytes(self._data)
+        self._data.clear()
+        return self._storage.store(self._key, data, token=self._token, if_absent=self._if_absent)
+
+    def abort(self) -> None:
+        self._data.clear()
+        self._storage.forget(self._token)

@@ -1,0 +1,159 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Trying again where that may help (StorageUnreachable) and can do no harm."""
+
+from __future__ import annotations
+
+import random
+import typing as t
+
+from ..core.clock import Clock
+from ..core.errors import StorageError, StorageExists, StorageUnreachable
+from .base import DeleteReport, ObjectInfo, ObjectWriter, Properties, Storage, Unfinished
+
+_T = t.TypeVar("_T")
+# A delay stops doubling here: seconds.
+_LONGEST_DELAY = 60.0
+
+
+class RetryingStorage:
+    """*storage*, with every call that is safe to repeat made up to *attempts* times.
+
+    Waits *base_delay* seconds before the second attempt, twice as long before each further one, every delay made up
+    to *jitter* (a share, 0 to 1) shorter at random so that many hosts do not come back at once.
+
+    A stream that is being written is never repeated: nobody has its bytes any more. An interrupted read goes on at the
+    byte that it had reached, if the object is still the same. A listing goes on behind the last key.
+    """
+
+    def __init__(
+        self, *, storage: Storage, clock: Clock, attempts: int = 4, base_delay: float = 1.0, jitter: float = 0.5
+    ) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._attempts = max(attempts, 1)
+        self._base_delay = base_delay
+        self._jitter = jitter
+        self._random = random.SystemRandom()
+
+    def __repr__(self) -> str:
+        return f"RetryingStorage({self._storage!r}, attempts={self._attempts})"
+
+    @property
+    def properties(self) -> Properties:
+        return self._storage.properties
+
+    def check(self) -> None:
+        self._repeat(self._storage.check)
+
+    def free_bytes(self) -> int | None:
+        return self._repeat(self._storage.free_bytes)
+
+    def writer(self, key: str, *, expected_bytes: int | None = None, if_absent: bool = True) -> ObjectWriter:
+        return self._repeat(lambda: self._storage.writer(key, expected_bytes=expected_bytes, if_absent=if_absent))
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = True) -> ObjectInfo:
+        attempt = 0
+
+        def put_once() -> ObjectInfo:
+            nonlocal attempt
+            attempt += 1
+            try:
+                return self._storage.put(key, data, if_absent=if_absent)
+            except StorageExists:
+                if attempt > 1 and self._storage.stat(key).size == len(data) and self._storage.get(key) == data:
+                    # The attempt before stored it and only its answer was lost.
+                    return self._storage.stat(key)
+                raise
+
+        return self._repeat(put_once)
+
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> t.Iterator[bytes]:
+        found, pieces = self._repeat(
+            lambda: (self._storage.stat(key), self._storage.read(key, offset=offset, length=length))
+        )
+        return self._resuming(found, pieces, offset=offset, length=length)
+
+    def get(self, key: str, *, limit: int = 64 * 1024 * 1024) -> bytes:
+        return self._repeat(lambda: self._storage.get(key, limit=limit))
+
+    def stat(self, key: str) -> ObjectInfo:
+        return self._repeat(lambda: self._storage.stat(key))
+
+    def list(self, prefix: str = "") -> t.Iterator[ObjectInfo]:
+        return self._continuing(lambda: self._storage.list(prefix), key_of=lambda info: info.key)
+
+    def list_folders(self, prefix: str = "") -> t.Iterator[str]:
+        return self._continuing(lambda: self._storage.list_folders(prefix), key_of=lambda name: name)
+
+    def delete(self, keys: t.Sequence[str]) -> DeleteReport:
+        return self._repeat(lambda: self._storage.delete(keys))
+
+    def unfinished(self, prefix: str = "") -> t.Iterator[Unfinished]:
+        # Few, and in no promised order: taken whole, so that they can be asked for anew.
+        return iter(self._repeat(lambda: tuple(self._storage.unfinished(prefix))))
+
+    def abort_unfinished(self, upload: Unfinished) -> None:
+        self._repeat(lambda: self._storage.abort_unfinished(upload))
+
+    def _repeat(self, call: t.Callable[[], _T]) -> _T:
+        failures = 0
+        while True:
+            try:
+                return call()
+            except StorageUnreachable as error:
+                failures += 1
+                self._wait(failures, error)
+
+    def _wait(self, failures: int, error: StorageUnreachable) -> None:
+        """Wait before the next attempt; raise *error* when there is none left."""
+        if failures >= self._attempts:
+            error.details["attempts"] = failures
+            raise error
+        delay = min(self._base_delay * 2 ** (failures - 1), _LONGEST_DELAY)
+        self._clock.sleep(delay * (1 - self._jitter * self._random.random()))
+
+    def _resuming(
+        self, found: ObjectInfo, pieces: t.Iterator[bytes], *, offset: int, length: int | None
+    ) -> t.Iterator[bytes]:
+        position = offset
+        failures = 0
+        while True:
+            try:
+                for piece in pieces:
+                    position += len(piece)
+                    failures = 0
+                    yield piece
+                return
+            except StorageUnreachable as error:
+                failures += 1
+                self._wait(failures, error)
+            pieces = self._reopen(found, position=position, end=None if length is None else offset + length)
+
+    def _reopen(self, found: ObjectInfo, *, position: int, end: int | None) -> t.Iterator[bytes]:
+        def reopen() -> t.Iterator[bytes]:
+            if self._storage.stat(found.key) != found:
+                raise StorageError(
+                    f"{found.key} was replaced while it was read; what was read of the old one is of no use.",
+                    hint="Read it again from the start.",
+                )
+            return self._storage.read(found.key, offset=position, length=None if end is None else end - position)
+
+        return self._repeat(reopen)
+
+    def _continuing(self, begin: t.Callable[[], t.Iterator[_T]], *, key_of: t.Callable[[_T], str]) -> t.Iterator[_T]:
+        last = ""
+        failures = 0
+        while True:
+            try:
+                for item in begin():
+                    if last and key_of(item) <= last:
+                        continue
+                    last = key_of(item)
+                    failures = 0
+                    yield item
+                return
+            except StorageUnreachable as error:
+                failures += 1
+                self._wait(failures, error)
