@@ -1,0 +1,32 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Engines and kinds of backups: what a description may name, and what this version can make."""
+
+from __future__ import annotations
+
+import typing as t
+
+#: Every kind that a description may name, by engine.
+KINDS: t.Mapping[str, tuple[str, ...]] = {
+    "mongodb": ("full", "incremental", "differential", "oplog"),
+    "postgresql": ("logical", "base", "incremental", "wal"),
+    "redis": ("rdb", "aof"),
+    "files": ("config", "app", "static", "system"),
+}
+
+#: What this version can make; the others are read and shown, and refused when they are run.
+RUNNABLE_KINDS: t.Mapping[str, tuple[str, ...]] = {
+    "mongodb": ("full",),
+    "postgresql": ("logical", "base", "incremental"),
+    "redis": ("rdb", "aof"),
+    "files": (),
+}
+
+#: Kinds whose backups follow each other without a hole, so that any moment between two of them can be restored.
+STREAMED_KINDS: t.Mapping[str, tuple[str, ...]] = {"mongodb": ("oplog",), "postgresql": ("wal",)}
+
+
+def is_runnable(*, engine: str, kind: str) -> bool:
+    """Whether this version can make backups of that kind."""
+    return kind in RUNNABLE_KINDS.get(engine, ())

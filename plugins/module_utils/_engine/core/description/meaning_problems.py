@@ -1,0 +1,178 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the JSON Schema can't see: names that are taken or lead nowhere, policies that keep nothing.
+
+Every check takes whatever was written, also where the schema already complains, so that all problems are told at once.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..errors import ConfigurationInvalid
+from .job_names import job_names
+from .keep import keep_policy_from
+from .kinds import KINDS
+from .problems import Path, Problem, nearest
+from .reading import Entry, entries, mapping, text_at
+from .references import reference_problems, unique_name_problems
+from .schema_problems import check_name
+
+_SECRETS = ("uri", "password", "token")
+_QUESTION_ENGINES = {
+    "sql": "postgresql", "count": "mongodb", "find": "mongodb", "aggregate": "mongodb", "redis": "redis",
+    "require_collections": "mongodb", "require_tables": "postgresql",
+}  # fmt: skip
+
+
+def meaning_problems(data: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    """Everything in *data* (plain JSON values) that can't be meant."""
+    repositories = mapping(data.get("lifeboat_repositories"))
+    yield from _repositories(repositories)
+    yield from _encryption(mapping(data.get("lifeboat_settings")), ("lifeboat_settings",))
+    services = entries(data, (), "lifeboat_services")
+    yield from unique_name_problems(services)
+    for service in services:
+        yield from reference_problems(service)
+        yield from _notifications(service)
+        sources = entries(service.data, service.path, "sources")
+        yield from unique_name_problems(sources)
+        for source in sources:
+            yield from _source(source, repositories)
+
+
+def _repositories(repositories: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    for name, repository in repositories.items():
+        path: Path = ("lifeboat_repositories", name)
+        try:
+            check_name(name)
+        except ConfigurationInvalid as error:
+            yield Problem(path, error.message, error.hint)
+        location = text_at(mapping(repository), "path")
+        if location is not None and not location.startswith("/"):
+            yield Problem((*path, "path"), "is not an absolute path.", "Begin it with a slash.")
+
+
+def _source(source: Entry, repositories: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    engine = text_at(source.data, "engine")
+    yield from _secrets_given_twice(mapping(source.data.get("connection")), (*source.path, "connection"))
+    standbys = entries(source.data, source.path, "standbys")
+    yield from unique_name_problems(standbys)
+    for standby in standbys:
+        yield from _secrets_given_twice(mapping(standby.data.get("connection")), (*standby.path, "connection"))
+    if engine == "files":
+        yield from _absolute_paths(source)
+    verify = mapping(source.data.get("verify"))
+    yield from _questions(verify, (*source.path, "verify"), engine)
+    backups = entries(source.data, source.path, "backups")
+    yield from _job_names(backups, engine)
+    for backup in backups:
+        yield from _encryption(backup.data, backup.path)
+        yield from _backup(backup, engine, repositories)
+
+
+def _absolute_paths(source: Entry) -> t.Iterator[Problem]:
+    paths = mapping(source.data.get("connection")).get("paths")
+    for index, path in enumerate(paths if isinstance(paths, list) else ()):
+        if isinstance(path, str) and path and not path.startswith("/"):
+            yield Problem(
+                (*source.path, "connection", "paths", index), "is not an absolute path.", "Begin it with a slash."
+            )
+
+
+def _job_names(backups: t.Sequence[Entry], engine: str | None) -> t.Iterator[Problem]:
+    names = job_names([backup.data for backup in backups])
+    for position, (backup, name) in enumerate(zip(backups, names)):
+        given = text_at(backup.data, "name")
+        if name and name in names[:position]:
+            yield Problem(
+                backup.path, f"is the second backup of the source that is called {name!r}.", "Give it another name."
+            )
+        elif given in KINDS.get(engine or "", ()) and given != backup.data.get("kind"):
+            yield Problem(
+                (*backup.path, "name"), f"{given!r} is the name of another kind.", "Choose a name that is no kind."
+            )
+
+
+def _backup(backup: Entry, engine: str | None, repositories: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
+    has_keep = "keep" in backup.data
+    if has_keep:
+        yield from _keep(backup.data["keep"], (*backup.path, "keep"))
+    listed = backup.data.get("repositories")
+    seen: set[str] = set()
+    for index, item in enumerate(listed if isinstance(listed, list) else ()):
+        path: Path = (*backup.path, "repositories", index)
+        name = text_at(item, "name") if isinstance(item, dict) else item
+        if not isinstance(name, str):
+            continue
+        if name not in repositories:
+            guess = nearest(name, repositories)
+            there = ", ".join(repositories) or "none"
+            text = f"there is no repository {name[:63]!r}{'; ' + guess if guess else '.'}"
+            yield Problem(path, text, f"lifeboat_repositories has: {there}.")
+        elif name in seen:
+            yield Problem(path, f"names the repository {name!r} a second time.")
+        elif engine not in (None, "files") and mapping(repositories[name]).get("type") == "git":
+            yield Problem(
+                path, f"{name!r} is a git repository, which can't hold {engine} backups.", "Use type file or s3."
+            )
+        seen.add(name)
+        if isinstance(item, dict) and "keep" in item:
+            yield from _keep(item["keep"], (*path, "keep"))
+        elif not has_keep:
+            yield Problem(
+                path,
+                f"nothing says how long {name[:63]!r} keeps these backups.",
+                "Add keep to the backup or the repository: {within: 30d}, {daily: 7, monthly: 12}, {forever: true}.",
+            )
+
+
+def _keep(keep: t.Any, path: Path) -> t.Iterator[Problem]:
+    if not isinstance(keep, dict):
+        return
+    try:
+        keep_policy_from(keep)
+    except ConfigurationInvalid as error:
+        # The rest is the schema's: unknown keys, counts that are none, lengths of time.
+        if "nothing to keep" in error.message or "contradicts" in error.message:
+            yield Problem(path, error.message, error.hint)
+
+
+def _encryption(holder: t.Mapping[str, t.Any], path: Path) -> t.Iterator[Problem]:
+    encryption = holder.get("encryption")
+    if not isinstance(encryption, dict) or not encryption:
+        return
+    given = [key for key in ("recipients", "recipients_file") if key in encryption]
+    place: Path = (*path, "encryption")
+    if encryption.get("method") == "none" and given:
+        yield Problem(place, f"method none contradicts {' and '.join(given)}.", "Remove one or the other.")
+    elif encryption.get("method") == "age" and not given:
+        yield Problem(place, "names no recipient.", "Give recipients: [age1...] or recipients_file.")
+
+
+def _questions(verify: t.Mapping[str, t.Any], path: Path, engine: str | None) -> t.Iterator[Problem]:
+    questions = entries(verify, path, "questions")
+    yield from unique_name_problems(questions)
+    yield from _wrong_engine(verify, path, engine)
+    for question in questions:
+        yield from _wrong_engine(question.data, question.path, engine)
+
+
+def _wrong_engine(holder: t.Mapping[str, t.Any], path: Path, engine: str | None) -> t.Iterator[Problem]:
+    for key, fitting in _QUESTION_ENGINES.items():
+        if key in holder and engine in KINDS and engine != fitting:
+            yield Problem((*path, key), f"is for {fitting}, and the source is {engine}.")
+
+
+def _notifications(service: Entry) -> t.Iterator[Problem]:
+    notifications = mapping(service.data.get("notifications"))
+    for key in ("webhooks", "mail"):
+        yield from _secrets_given_twice(mapping(notifications.get(key)), (*service.path, "notifications", key))
+
+
+def _secrets_given_twice(holder: t.Mapping[str, t.Any], path: Path) -> t.Iterator[Problem]:
+    for secret in _SECRETS:
+        given = [key for key in (secret, f"{secret}_file", f"{secret}_env", f"{secret}_command") if key in holder]
+        if len(given) > 1:
+            yield Problem(path, f"{secret} is given {len(given)} times: {', '.join(given)}.", "Keep one of them.")

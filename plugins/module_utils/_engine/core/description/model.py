@@ -1,0 +1,166 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The values of a description that was found good."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+from dataclasses import dataclass, field
+
+from .duration import format_duration
+from .keep import KeepPolicy
+from .schedule import Schedule
+
+Json = t.Mapping[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """What a recovery must achieve: the longest loss (*rpo*) and the longest time until it works again (*rto*)."""
+
+    rpo: datetime.timedelta | None = None
+    rto: datetime.timedelta | None = None
+
+    def over(self, other: Objectives) -> Objectives:
+        """These objectives, and *other*'s where these are silent."""
+        return Objectives(rpo=self.rpo or other.rpo, rto=self.rto or other.rto)
+
+    def as_dict(self) -> dict[str, str]:
+        """As JSON values: ``{"rpo": "15m", "rto": "1h"}``, without those that are not given."""
+        given = {"rpo": self.rpo, "rto": self.rto}
+        return {name: format_duration(value) for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class DataClass:
+    """Data or functions that share objectives of their own."""
+
+    name: str
+    title: str
+    covers: tuple[str, ...]
+    objectives: Objectives
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A place for backups. *description* is what ``storage`` opens: type, path, bucket ..., secrets by reference."""
+
+    name: str
+    type: str
+    description: Json
+
+
+@dataclass(frozen=True)
+class RepositoryUse:
+    """A repository of a job, and how long it keeps the job's backups."""
+
+    name: str
+    description: Json
+    keep: KeepPolicy
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """As JSON values."""
+        return {"name": self.name, "description": dict(self.description), "keep": self.keep.as_dict()}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for every job. *compression* and *encryption* have the form that ``pipeline`` reads."""
+
+    state_directory: str = "/var/lib/lifeboat"
+    timezone: str = "UTC"
+    compression: Json = field(default_factory=lambda: {"method": "zstd", "level": 1, "threads": 0})
+    encryption: Json = field(default_factory=dict)
+    parallel: int = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One kind of backup of one source: what a schedule starts and what the operator selects.
+
+    *id* is ``service/source/kind``, with ``.2`` for the second backup of that kind, or the backup's name for the kind.
+    *connection* and *options* are as written (secrets by reference stay references). *encryption* is empty for none.
+    *schedule* is None when only *triggers* or somebody start it. *runnable* says whether this version can make it.
+    """
+
+    id: str
+    service: str
+    source: str
+    engine: str
+    kind: str
+    connection: Json
+    options: Json
+    repositories: tuple[RepositoryUse, ...]
+    compression: Json
+    encryption: Json
+    schedule: Schedule | None
+    triggers: tuple[str, ...]
+    timezone: str
+    keep: KeepPolicy | None
+    objectives: Objectives
+    state_directory: str
+    runnable: bool
+
+    def describe_schedule(self) -> str:
+        """When it runs, in words: ``daily at 02:00``, ``on change, and Sunday at 03:00``, ``on request``."""
+        words = []
+        if "continuous" in self.triggers:
+            words.append("continuously")
+        events = [trigger for trigger in self.triggers if trigger != "continuous"]
+        if events:
+            words.append(f"on {' and '.join(events)}")
+        if self.schedule is not None:
+            words.append(self.schedule.describe())
+        return ", and ".join(words) or "on request"
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """As JSON values. What was given by value in the description is in it, so give secrets by reference."""
+        return {
+            "id": self.id,
+            "service": self.service,
+            "source": self.source,
+            "engine": self.engine,
+            "kind": self.kind,
+            "connection": dict(self.connection),
+            "options": dict(self.options),
+            "repositories": [repository.as_dict() for repository in self.repositories],
+            "compression": dict(self.compression),
+            "encryption": dict(self.encryption),
+            "schedule": None if self.schedule is None else self.schedule.expression,
+            "schedule_in_words": self.describe_schedule(),
+            "triggers": list(self.triggers),
+            "timezone": self.timezone,
+            "keep": None if self.keep is None else self.keep.as_dict(),
+            "objectives": self.objectives.as_dict(),
+            "state_directory": self.state_directory,
+            "runnable": self.runnable,
+        }
+
+
+@dataclass(frozen=True)
+class Source:
+    """One database server or set of files. *verify* and *standbys* are as written."""
+
+    name: str
+    engine: str
+    connection: Json
+    classes: tuple[str, ...]
+    objectives: Objectives
+    jobs: tuple[Job, ...]
+    standbys: tuple[Json, ...] = ()
+    verify: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service. *surroundings* holds, as written: description, applications, regions, dns, alerts, exercises, reports,
+    communication, notifications and degraded_mode.
+    """
+
+    name: str
+    objectives: Objectives
+    classes: tuple[DataClass, ...]
+    sources: tuple[Source, ...]
+    surroundings: Json = field(default_factory=dict)

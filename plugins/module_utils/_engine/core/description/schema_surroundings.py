@@ -1,0 +1,269 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The schema of what surrounds the data of a service: applications, regions, alarms, exercises, people."""
+
+from __future__ import annotations
+
+from .schema_parts import Schema, always, cron, duration, listing, name, number, record, secret, switch, text, texts
+
+SEVERITIES = ("critical", "high", "medium", "warning", "info")
+
+#: Events that can be sent to a webhook.
+WEBHOOK_EVENTS: dict[str, str] = {
+    "backup_status": "The result of each backup.",
+    "backup_validation": "The result of each verification.",
+    "alert_critical": "Alerts of severity critical.",
+    "alert_high": "Alerts of severity high.",
+    "alert_medium": "Alerts of severity medium or warning.",
+    "alert_info": "Alerts of severity info.",
+    "degraded_mode": "The service enters or leaves degraded mode.",
+    "notify_users": "What users are told.",
+    "database_emergency_optimization": "Asks the application to spare its database.",
+    "cache_emergency_mode": "Asks the application to spare its cache.",
+}
+
+APPLICATION: Schema = record(
+    {
+        "name": name("Unique within the service."),
+        "description": text("What it is, for people."),
+        "region": name("The region (from regions) that it runs in."),
+        "unit": text("The systemd unit on hosts."),
+        "port": number("The port that it listens on.", lowest=1, highest=65535),
+        "health": record(
+            {
+                "url": text("The whole address."),
+                "path": text("The path on the application's port of each host."),
+                "status": number("The status that means well.", lowest=100, highest=599, default=200),
+                "timeout": duration("How long to wait for the answer."),
+            },
+            "How to ask whether it works.",
+            one_of=("url", "path"),
+        ),
+        "code": record(
+            {
+                "path": text("The folder on hosts."),
+                "git": text("The repository that it comes from."),
+                "source": name("The source (engine files) that backs it up."),
+            },
+            "Where its code is.",
+            required=("path",),
+        ),
+        "kubernetes": record(
+            {
+                "deployment": text("The deployment's name."),
+                "namespace": text("Its namespace.", default="default"),
+                "context": text("The context of the kubeconfig: the cluster."),
+                "kubeconfig": text("The path of the kubeconfig."),
+                "replicas": number("How many pods it has in normal operation."),
+            },
+            "Where it runs on Kubernetes.",
+            required=("deployment",),
+        ),
+    },
+    "Something that uses the data and must be stopped, started and asked during a recovery.",
+    required=("name",),
+)
+
+REGION: Schema = record(
+    {
+        "name": name("Unique within the service."),
+        "role": text("Where the service runs, and where it goes.", choices=("primary", "standby")),
+        "description": text("A note for people."),
+        "kubernetes_context": text("The context of the region's cluster."),
+        "hosts": texts("Hosts or groups of the inventory."),
+    },
+    "A place that can be lost as a whole.",
+    required=("name", "role"),
+)
+
+DNS_RECORD: Schema = record(
+    {
+        "name": text("The record's full name."),
+        "type": text("Its type.", choices=("A", "AAAA", "CNAME")),
+        "ttl": number("Seconds for which answers are remembered.", lowest=1, highest=86400),
+        "provider": text("Who serves it.", choices=("route53", "rfc2136", "manual")),
+        "zone": text("The zone."),
+        "values": {
+            "description": "What it points to when the service runs in that region.",
+            "type": "object",
+            "additionalProperties": texts("Addresses or names.", at_least=1),
+        },
+    },
+    "A name that is switched in a failover.",
+    required=("name", "type", "ttl"),
+)
+
+_ALERT_CONDITIONS: dict[str, Schema] = {
+    "backup_failed": always("Any backup failed."),
+    "verification_failed": always("A verification failed."),
+    "no_success_within": duration("No backup succeeded for so long."),
+    "newest_older_than": duration("The newest good backup is older."),
+    "size_changed_by_percent": number(
+        "The size changed by more than so many percent against the backup of the day before."
+    ),
+    "replication_lag_over": duration("A standby is further behind."),
+}
+
+ALERT: Schema = record(
+    {
+        "name": name("Unique within the service."),
+        "description": text("What it means and what to do, for people."),
+        "severity": text("How bad it is.", choices=SEVERITIES),
+        "after": duration("How long the condition must hold; at once without it."),
+        "jobs": texts("Which jobs: full ids or their beginnings (main, main/full); all without it."),
+        "notify": listing(
+            text("How.", choices=("mail", "webhooks")), "How it is told; by all means without it.", unique=True
+        ),
+        **_ALERT_CONDITIONS,
+    },
+    "A condition that somebody must know of.",
+    required=("name", "severity"),
+    one_of=tuple(_ALERT_CONDITIONS),
+)
+
+EXERCISE: Schema = record(
+    {
+        "name": name("Unique within the service."),
+        "description": text("What is done, for people."),
+        "kind": text("What it is.", choices=("restore_test", "disaster_recovery_test", "drill", "review")),
+        "schedule": cron("When it is due."),
+        "timezone": {"$ref": "#/$defs/settings/properties/timezone"},
+        "sources": listing(name("A source."), "Which sources take part; all without it."),
+        "subjects": texts("What a review looks at."),
+        "checks": listing(
+            record(
+                {
+                    "name": name("What it is called in the evidence."),
+                    "source": name("The source that a question is asked of."),
+                    "standby_reachable": name("The standby of that name answers."),
+                    "deployment_dry_run": name(
+                        "The cluster accepts the application of that name in a server-side dry run."
+                    ),
+                    "question": {"$ref": "#/$defs/question"},
+                },
+                "One thing that must be true.",
+                required=("name",),
+                one_of=("standby_reachable", "deployment_dry_run", "question"),
+            ),
+            "It passes when all of these hold.",
+        ),
+    },
+    "Something that is practised or looked at regularly.",
+    required=("name", "kind", "schedule"),
+)
+
+COMMUNICATION: Schema = record(
+    {
+        "incident_commander": record(
+            {"role": text("Who by role."), "name": text("Who by name."), "contact": text("How to reach them.")},
+            "Who leads during an incident.",
+            required=("role",),
+        ),
+        "team": record(
+            {
+                "channel": text("Where the team is told and talks."),
+                "members": texts("Who is told."),
+                "within": duration("How soon."),
+            },
+            "How the team is notified.",
+            required=("channel",),
+        ),
+        "update_interval": duration("How often the state is told while an incident lasts."),
+        "escalation": listing(
+            record(
+                {"after": duration("How long into the incident."), "to": text("Who is told then.")},
+                "One step.",
+                required=("after", "to"),
+            ),
+            "Who is told when it lasts longer.",
+        ),
+        "audiences": listing(
+            record(
+                {
+                    "name": text("Who: customers, status page, media, regulator."),
+                    "channel": text("How they are told."),
+                    "by": text("Who tells them."),
+                    "within": duration("How soon."),
+                    "when": text("In which case."),
+                },
+                "People outside the team.",
+                required=("name", "channel"),
+            ),
+            "Who else is told.",
+        ),
+    },
+    "Who is told what during an incident.",
+)
+
+NOTIFICATIONS: Schema = record(
+    {
+        "webhooks": record(
+            {
+                "base_url": text("The address that every path is put behind."),
+                **secret("token", "A token sent as Authorization: Bearer."),
+                "timeout": duration("How long to wait for an answer."),
+                "endpoints": record(
+                    {event: text(f"{meaning} The path to send it to.") for event, meaning in WEBHOOK_EVENTS.items()},
+                    "Which event goes to which path, as JSON by POST.",
+                    at_least=1,
+                ),
+            },
+            "HTTP addresses that are told.",
+            required=("base_url", "endpoints"),
+        ),
+        "mail": record(
+            {
+                "to": texts("Addresses.", at_least=1),
+                "from": text("The sender."),
+                "server": text("The mail server.", default="localhost"),
+                "port": number("Its port.", lowest=1, highest=65535, default=25),
+                "starttls": switch("Use STARTTLS."),
+                "username": text("The user at the mail server."),
+                **secret("password", "The user's password at the mail server."),
+            },
+            "Mail to the operators.",
+            required=("to",),
+        ),
+    },
+    "How results and alerts are told.",
+)
+
+DEGRADED_MODE: Schema = record(
+    {
+        "essential": texts("What goes on.", at_least=1),
+        "disabled": texts("What is switched off."),
+        "message": text("What users are told."),
+        "alternatives": texts("What users can do instead."),
+    },
+    "What the service does when it can't do everything.",
+    required=("essential", "disabled"),
+)
+
+REPORT: Schema = record(
+    {
+        "name": name("Unique within the service."),
+        "description": text("A note for people."),
+        "schedule": cron("When it is sent; on request only without it."),
+        "includes": listing(
+            text(
+                "A part.",
+                choices=(
+                    "newest_success",
+                    "size",
+                    "age",
+                    "wal_position",
+                    "replication_lag",
+                    "verifications",
+                    "objectives",
+                ),
+            ),
+            "What it tells, for each source and kind.",
+            at_least=1,
+            unique=True,
+        ),
+        "verifications": number("How many of the last verifications it lists.", lowest=1, default=5),
+    },
+    "A summary of the service's state.",
+    required=("name", "includes"),
+)
