@@ -1,0 +1,108 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``lifeboat``: the front door for people on a host and for cron. Every command takes ``--json``.
+
+What goes wrong leaves with the error's own exit status (see ``core/errors.py``); standard output is for results,
+standard error for everything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import typing as t
+
+from .cli_commands import COMMANDS, Printer
+from .core.errors import Interrupted, LifeboatError
+from .core.version import VERSION
+
+if t.TYPE_CHECKING:
+    from types import FrameType
+
+DEFAULT_CONFIGURATION = "/etc/lifeboat/config.yml"
+
+
+def main(arguments: t.Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit status of the process."""
+    options = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _interrupt)
+    printer = Printer(as_json=options.json, quiet=getattr(options, "quiet", False))
+    try:
+        return COMMANDS[options.command](options, printer)
+    except LifeboatError as error:
+        if options.json:
+            print(json.dumps({"error": error.as_dict()}, indent=2))
+        print(f"lifeboat: {error}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:
+        # Whoever read our output has seen enough ("lifeboat list | head").
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lifeboat",
+        description="Backups that are proven to restore. Reads the description of what to protect from --config.",
+        epilog="Exit status: 0 well, 1 failed, 2 wrong request (nothing was touched), 3 partial, 4 somebody holds the lock.",
+    )
+    parser.add_argument("--version", action="version", version=f"lifeboat {VERSION}")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=os.environ.get("LIFEBOAT_CONFIG", DEFAULT_CONFIGURATION),
+        help=f"the description, YAML or JSON (default: $LIFEBOAT_CONFIG or {DEFAULT_CONFIGURATION})",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    backup = _command(commands, "backup", "make backups now: all jobs, or those that are named")
+    backup.add_argument("jobs", nargs="*", metavar="JOB", help="service/source/kind, or the beginning of it")
+    backup.add_argument("--dry-run", action="store_true", help="look, say what would be done, change nothing")
+    backup.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="wait for another run of the same source"
+    )
+    backup.add_argument("--quiet", action="store_true", help="no progress on standard error")
+
+    listing = _command(commands, "list", "list the backups that exist")
+    _filters(listing)
+    listing.add_argument("--newest", type=int, metavar="N", help="only the newest N of each service, source and kind")
+    listing.add_argument("--before", metavar="TIME", help="only those started before, such as 2026-11-21T02:00:00Z")
+    listing.add_argument("--state", choices=["complete", "partial"], help="only those in this state")
+
+    show = _command(commands, "show", "show one backup: its manifest, where it is, how to restore it")
+    show.add_argument("id", help="the backup's id, as lifeboat list shows it")
+    show.add_argument("--repository", metavar="NAME", help="read the copy in this repository only")
+    show.add_argument("--restore", action="store_true", help="print RESTORE.md, the commands to restore it")
+
+    status = _command(commands, "status", "how every job is doing, and what runs now")
+    status.add_argument("jobs", nargs="*", metavar="JOB", help="service/source/kind, or the beginning of it")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, purpose: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+    command.add_argument("--json", action="store_true", help="print one JSON document")
+    return command
+
+
+def _filters(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--service", metavar="NAME", help="only this service")
+    command.add_argument("--source", metavar="NAME", help="only this source")
+    command.add_argument("--engine", choices=["mongodb", "postgresql", "redis", "files"], help="only this engine")
+    command.add_argument("--kind", metavar="KIND", help="only this kind (full, logical, base, rdb ...)")
+    command.add_argument("--repository", metavar="NAME", help="only what is in this repository")
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(f"Ended by {signal.Signals(number).name}; nothing of the run was kept.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+#!/usr/bin/python
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_info
+short_description: List backups as the repositories' manifests describe them
+version_added: 0.1.0
+author:
+  - Lifeboat contributors (@lifeboat-contributors)
+description:
+  - Reads the manifests in one or more repositories and returns the backups that match, oldest first.
+  - A backup exists if and only if its manifest exists; there is no other database that could disagree.
+  - The same backup in several repositories is one entry, which says where it is and where it is missing.
+  - Returns what runs on the target just now as well, with stage, bytes and rate.
+options:
+  service:
+    description: Only backups of this service.
+    type: str
+  source:
+    description: Only backups of this source.
+    type: str
+  engine:
+    description: Only backups of this engine.
+    type: str
+    choices: [mongodb, postgresql, redis, files]
+  kind:
+    description: Only backups of this kind, for example V(full), V(logical), V(base), V(rdb).
+    type: str
+  id:
+    description: Only the backup with this id.
+    type: str
+  state:
+    description: Only backups in this state; V(partial) are those that a repository of their job lacks.
+    type: str
+    choices: [complete, partial]
+  before:
+    description:
+      - Only backups that were started before this time.
+      - RFC 3339 with a zone, for example V(2026-11-21T02:00:00Z).
+    type: str
+  newest:
+    description: At most this many of each service, source and kind, the newest.
+    type: int
+  manifests:
+    description: Whether to return the whole manifest of each backup as RV(backups[].manifest).
+    type: bool
+    default: false
+  state_directory:
+    description: Folder on the target with locks and progress, for RV(running).
+    type: path
+    default: /var/lib/lifeboat
+extends_documentation_fragment:
+  - lifeboat.recovery._repositories
+  - lifeboat.recovery._attributes.info
+seealso:
+  - module: lifeboat.recovery.mongo_dump
+  - module: lifeboat.recovery.pg_logical_dump
+  - module: lifeboat.recovery.pg_basebackup_walg
+  - module: lifeboat.recovery.redis_snapshot
+"""
+
+EXAMPLES = r"""
+- name: Find the newest backup of each kind of a service
+  lifeboat.recovery.backup_info:
+    repositories:
+      - name: offsite
+        type: s3
+        bucket: acme-backups
+        prefix: prod
+        region: eu-west-1
+        credentials:
+          file: /etc/lifeboat/s3.env
+    service: family
+    newest: 1
+  register: newest
+
+- name: Read the full backups
+  lifeboat.recovery.backup_info:
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+    kind: full
+  register: full
+
+- name: Stop a deployment when there is no full backup of today
+  ansible.builtin.assert:
+    that:
+      - full.backups | selectattr('started', 'ge', now(utc=true).strftime('%Y-%m-%d')) | length > 0
+    fail_msg: There is no full backup of today; run ansible-playbook lifeboat.recovery.backup first.
+"""
+
+RETURN = r"""
+backups:
+  description: The backups that match, oldest first.
+  returned: success
+  type: list
+  elements: dict
+  contains: {}
+problems:
+  description: Repositories and manifests that could not be read; what they hold is not in RV(backups).
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+running:
+  description: What runs on the target just now.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import repositories_option
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.information import (
+    InformationRequest,
+    read_information,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._module import run_module, without_none
+
+
+def main() -> None:
+    """Options, request, result."""
+    module = AnsibleModule(
+        argument_spec={
+            **repositories_option(),
+            "service": {"type": "str"},
+            "source": {"type": "str"},
+            "engine": {"type": "str", "choices": ["mongodb", "postgresql", "redis", "files"]},
+            "kind": {"type": "str"},
+            "id": {"type": "str"},
+            "state": {"type": "str", "choices": ["complete", "partial"]},
+            "before": {"type": "str"},
+            "newest": {"type": "int"},
+            "manifests": {"type": "bool", "default": False},
+            "state_directory": {"type": "path", "default": "/var/lib/lifeboat"},
+        },
+        supports_check_mode=True,
+    )
+    options = without_none(module.params)
+    run_module(
+        module,
+        lambda host: {
+            "changed": False,
+            **read_information(InformationRequest.from_options(options), host=host).as_dict(),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
