@@ -81,3 +81,69 @@ def backup_options() -> Spec:
         "lock_timeout": {"type": "int", "default": 0},
         "fail_on_partial": {"type": "bool", "default": True},
     }
+
+
+def postgresql_connection_option() -> Spec:
+    """How to reach a PostgreSQL server: documented in the fragment ``_postgresql``."""
+    return {
+        "connection": {
+            "type": "dict",
+            "default": {},
+            "options": {
+                "host": {"type": "str"},
+                "port": {"type": "int"},
+                "user": {"type": "str"},
+                "database": {"type": "str"},
+                **secret_options("password"),
+                "passfile": {"type": "path", "no_log": False},
+                "service": {"type": "str"},
+                "sslmode": {
+                    "type": "str",
+                    "choices": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+                },
+                "sslrootcert": {"type": "path"},
+                "sslcert": {"type": "path"},
+                "sslkey": {"type": "path", "no_log": False},
+                "connect_timeout": {"type": "int"},
+                "bin_directory": {"type": "path"},
+            },
+        }
+    }
+
+
+def mongodb_connection_option() -> Spec:
+    """How to reach a MongoDB server: documented in the fragment ``_mongodb``."""
+    return {
+        "connection": {
+            "type": "dict",
+            "default": {},
+            "options": {
+                **secret_options("uri"),
+                "tls_ca_file": {"type": "path"},
+                "tls_certificate_key_file": {"type": "path", "no_log": False},
+                "server_selection_timeout": {"type": "float"},
+            },
+        }
+    }
+
+
+def redis_connection_option() -> Spec:
+    """How to reach a Redis or Valkey server: documented in the fragment ``_redis``."""
+    return {
+        "connection": {
+            "type": "dict",
+            "default": {},
+            "options": {
+                "host": {"type": "str"},
+                "port": {"type": "int"},
+                "unix_socket": {"type": "path"},
+                "username": {"type": "str"},
+                **secret_options("password"),
+                "tls": {"type": "bool"},
+                "tls_ca_file": {"type": "path"},
+                "tls_certificate_file": {"type": "path"},
+                "tls_key_file": {"type": "path", "no_log": False},
+                "timeout": {"type": "float"},
+            },
+        }
+    }

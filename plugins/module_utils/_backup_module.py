@@ -29,16 +29,18 @@ def run_backup_module(
     engine: str,
     kind: str,
     factory: t.Callable[[Options], ProducerFactory],
+    own_options: t.Sequence[str],
     parent_kinds: tuple[str, ...] = (),
 ) -> t.NoReturn:
     """Plan in check mode, else make the backup; leave with the result.
 
-    *factory* turns the module's own options (those that were given) into a producer factory.
+    *factory* turns the module's *own_options* (those that were given) into a producer factory.
     """
     options = without_none(module.params)
+    own = {key: options[key] for key in ("connection", *own_options) if key in options}
 
     def operation(host: Host) -> dict[str, t.Any]:
-        request = _request(options, engine=engine, kind=kind, make=factory(options), parent_kinds=parent_kinds)
+        request = _request(options, engine=engine, kind=kind, make=factory(own), parent_kinds=parent_kinds)
         if module.check_mode:
             plan = plan_backup(request, host=host)
             return {"changed": True, "plan": plan.as_dict(), "diff": _diff(plan_text(plan))}

@@ -10,15 +10,15 @@ standard error for everything else.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
 import typing as t
 
-from .cli_commands import COMMANDS, Printer
+from .cli_commands import COMMANDS
 from .core.errors import Interrupted, LifeboatError
 from .core.version import VERSION
+from .report.printer import Printer
 
 if t.TYPE_CHECKING:
     from types import FrameType
@@ -35,9 +35,8 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[options.command](options, printer)
     except LifeboatError as error:
-        if options.json:
-            print(json.dumps({"error": error.as_dict()}, indent=2))
-        print(f"lifeboat: {error}", file=sys.stderr)
+        printer.document({"error": error.as_dict()})
+        printer.error(error)
         return error.exit_status
     except BrokenPipeError:
         # Whoever read our output has seen enough ("lifeboat list | head").
@@ -49,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lifeboat",
         description="Backups that are proven to restore. Reads the description of what to protect from --config.",
-        epilog="Exit status: 0 well, 1 failed, 2 wrong request (nothing was touched), 3 partial, 4 somebody holds the lock.",
+        epilog="Exit status: 0 well, 1 failed, 2 wrong request (nothing touched), 3 partial, 4 somebody holds the lock.",
     )
     parser.add_argument("--version", action="version", version=f"lifeboat {VERSION}")
     parser.add_argument(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import typing as t
 
 from .catalog.catalog import Backup, Reading, find_backup, read_catalog
@@ -20,55 +19,13 @@ from .operations.backup import plan_backup, run_backup
 from .operations.information import selection_from
 from .operations.jobs import backup_request
 from .operations.status import JobToLookAt, read_status
-from .report.results import list_text, plan_text, progress_text, result_text, status_text
+from .report.printer import Printer
+from .report.results import list_text, plan_text, result_text, status_text
 from .storage.base import Storage
 from .storage.registry import open_storage
 
 if t.TYPE_CHECKING:
     from .core.description.model import Job
-
-
-class Printer:
-    """Results to standard output, as text or as one JSON document; notes to standard error. Also the run's journal."""
-
-    def __init__(self, *, as_json: bool, quiet: bool) -> None:
-        self.as_json = as_json
-        self._quiet = quiet
-        self._live = sys.stderr.isatty() and not quiet
-        self._on_line = False
-
-    def result(self, text: str) -> None:
-        """A result for people; nothing with --json."""
-        if not self.as_json:
-            self._end_line()
-            print(text, flush=True)
-
-    def document(self, document: t.Mapping[str, t.Any]) -> None:
-        """The result for programs; nothing without --json."""
-        if self.as_json:
-            print(json.dumps(document, indent=2, ensure_ascii=False))
-
-    def info(self, message: str) -> None:
-        """A step worth knowing, for people at a terminal."""
-        if self._live:
-            self._end_line()
-            print(message, file=sys.stderr)
-
-    def warning(self, message: str) -> None:
-        """Something to look at."""
-        self._end_line()
-        print(f"warning: {message}", file=sys.stderr, flush=True)
-
-    def progress(self, snapshot: t.Mapping[str, t.Any]) -> None:
-        """How far it is, on one line of a terminal that is written over."""
-        if self._live:
-            print(f"\r\033[K  {progress_text(snapshot)}", end="", file=sys.stderr, flush=True)
-            self._on_line = True
-
-    def _end_line(self) -> None:
-        if self._on_line:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-            self._on_line = False
 
 
 def backup(options: argparse.Namespace, printer: Printer) -> int:
@@ -99,7 +56,7 @@ def backup(options: argparse.Namespace, printer: Printer) -> int:
             documents.append({"job": job.id, "error": error.as_dict()})
             printer.result(f"{job.id}: failed")
         if error is not None:
-            print(f"lifeboat: {job.id}: {error}", file=sys.stderr, flush=True)
+            printer.error(error, job=job.id)
             # A failure outweighs a partial backup, whichever came first.
             status = error.exit_status if status in (0, 3) else status
     printer.document({"results": documents})
@@ -119,7 +76,7 @@ def list_backups(options: argparse.Namespace, printer: Printer) -> int:
             "problems": [problem.as_dict() for problem in reading.problems],
         }
     )
-    return _report_problems(reading)
+    return _report_problems(reading, printer)
 
 
 def show(options: argparse.Namespace, printer: Printer) -> int:
@@ -162,7 +119,7 @@ def status(options: argparse.Namespace, printer: Printer) -> int:
     printer.result(status_text(found, now=now))
     printer.document(found.as_dict())
     for problem in found.problems:
-        print(f"lifeboat: {problem}", file=sys.stderr)
+        printer.error(problem)
     states = {job.state for job in found.jobs}
     if found.problems or states & {"failed", "never"}:
         return 1
@@ -210,7 +167,7 @@ def _restore_notes(found: Backup, storages: t.Mapping[str, Storage]) -> str:
     return storages[name].get(found.manifest.folder.key(RESTORE_NOTES)).decode("utf-8")
 
 
-def _report_problems(reading: Reading) -> int:
+def _report_problems(reading: Reading, printer: Printer) -> int:
     for problem in reading.problems:
-        print(f"lifeboat: {problem}", file=sys.stderr)
+        printer.error(problem)
     return 1 if reading.problems else 0

@@ -1,0 +1,221 @@
+#!/usr/bin/python
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_basebackup_walg
+short_description: Take a physical base backup of a PostgreSQL cluster into one or more repositories
+version_added: 0.1.0
+author:
+  - Lifeboat contributors (@lifeboat-contributors)
+description:
+  - Streams C(pg_basebackup) through compression and encryption into all repositories at once, with the WAL that makes
+    it consistent; nothing is written to the disk of the target.
+  - Takes it from a primary or from a standby. PostgreSQL 17 and later can make incremental ones.
+options:
+  kind:
+    description: V(base) is a full one; V(incremental) holds what changed since the newest one (PostgreSQL 17 and later).
+    type: str
+    choices: [base, incremental]
+    default: base
+  tool:
+    description: V(pg_basebackup) streams; V(walg) is for hosts that archive with WAL-G and is refused by this version.
+    type: str
+    choices: [pg_basebackup, walg]
+    default: pg_basebackup
+  checkpoint:
+    description: V(fast) begins at once, V(spread) waits for the server's next checkpoint and adds no load.
+    type: str
+    choices: [fast, spread]
+    default: fast
+  max_rate:
+    description: The most to read from the server a second, for example V(50M).
+    type: str
+  require_archiving:
+    description: Whether to refuse servers that do not archive their WAL; such a backup allows no point-in-time recovery.
+    type: bool
+    default: false
+  hold_wal:
+    description:
+      - How the server is kept from removing WAL that the backup needs.
+      - V(auto) uses a temporary replication slot where one is free, V(slot) insists on one, V(none) uses none.
+    type: str
+    choices: [auto, slot, none]
+    default: auto
+  keep_manifest:
+    description:
+      - Whether to keep the backup's manifest in O(state_directory), so that incremental backups can build on it.
+      - Left out, it is kept from PostgreSQL 17 on.
+    type: bool
+  manifest_history:
+    description: How many of those manifests to keep.
+    type: int
+    default: 10
+extends_documentation_fragment:
+  - lifeboat.recovery._postgresql
+  - lifeboat.recovery._backup
+  - lifeboat.recovery._repositories
+  - lifeboat.recovery._attributes
+"""
+
+EXAMPLES = r"""
+- name: Take a base backup of the cluster on this host
+  lifeboat.recovery.pg_basebackup_walg:
+    service: adhd
+    source: main
+    connection:
+      host: /var/run/postgresql
+      user: lifeboat
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+
+- name: Take an incremental one
+  lifeboat.recovery.pg_basebackup_walg:
+    service: adhd
+    source: main
+    kind: incremental
+    connection:
+      host: /var/run/postgresql
+      user: lifeboat
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+"""
+
+RETURN = r"""
+backup:
+  description: What was made. It exists in every repository whose RV(backup.repositories[].state) is V(complete).
+  returned: success, except in check mode; also when the task fails because the backup is partial
+  type: dict
+  contains:
+    id:
+      description: The backup's id.
+      type: str
+      sample: @ID@
+    state:
+      description: V(complete) when every repository has it, V(partial) when one has not.
+      type: str
+      sample: complete
+    path:
+      description: Its folder in every repository.
+      type: str
+      sample: @PATH@
+    parent:
+      description: The backup that this one is an increment of.
+      type: str
+      sample: null
+    stored_bytes:
+      description: Bytes in each repository.
+      type: int
+      sample: @STORED@
+    plain_bytes:
+      description: Bytes before compression.
+      type: int
+      sample: @PLAIN@
+    seconds:
+      description: How long it took.
+      type: float
+      sample: @SECONDS@
+    bytes_per_second:
+      description: Bytes read from the source a second.
+      type: int
+      sample: @RATE@
+    stages:
+      description: Seconds spent in each stage.
+      type: dict
+      sample: @STAGES@
+    repositories:
+      description: Each repository with RV(ignore:name), RV(ignore:url), RV(ignore:state) and RV(ignore:error).
+      type: list
+      elements: dict
+      sample: @REPOSITORIES@
+    payloads:
+      description: The stored files with size and SHA-256.
+      type: list
+      elements: dict
+      sample: @PAYLOADS@
+    content:
+      description: What the backup holds, in the engine's own words.
+      type: dict
+      sample: @CONTENT@
+    warnings:
+      description: What an operator should look at.
+      type: list
+      elements: str
+      sample: []
+plan:
+  description: What would be done, with the facts that were found and the state of each repository.
+  returned: in check mode
+  type: dict
+  sample: @PLAN@
+code:
+  description: The error's stable code, see C(docs/error-codes.md).
+  returned: failure
+  type: str
+  sample: lock.held
+hint:
+  description: What to type or to change next.
+  returned: failure
+  type: str
+  sample: "See how far it is: lifeboat status."
+details:
+  description: Facts about the error.
+  returned: failure
+  type: dict
+  sample: {}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import (
+    backup_options,
+    postgresql_connection_option,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._backup_module import run_backup_module
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.postgresql import (
+    INCREMENTAL_PARENT_KINDS,
+    base,
+    incremental,
+)
+
+OWN_OPTIONS = {
+    "tool": {"type": "str", "choices": ["pg_basebackup", "walg"], "default": "pg_basebackup"},
+    "checkpoint": {"type": "str", "choices": ["fast", "spread"], "default": "fast"},
+    "max_rate": {"type": "str"},
+    "require_archiving": {"type": "bool", "default": False},
+    "hold_wal": {"type": "str", "choices": ["auto", "slot", "none"], "default": "auto"},
+    "keep_manifest": {"type": "bool"},
+    "manifest_history": {"type": "int", "default": 10},
+}
+
+
+def main() -> None:
+    """Options, request, result."""
+    module = AnsibleModule(
+        argument_spec={
+            **backup_options(),
+            **postgresql_connection_option(),
+            **OWN_OPTIONS,
+            "kind": {"type": "str", "choices": ["base", "incremental"], "default": "base"},
+        },
+        supports_check_mode=True,
+    )
+    kind = module.params["kind"]
+    run_backup_module(
+        module,
+        engine="postgresql",
+        kind=kind,
+        factory=incremental if kind == "incremental" else base,
+        own_options=tuple(OWN_OPTIONS),
+        parent_kinds=INCREMENTAL_PARENT_KINDS if kind == "incremental" else (),
+    )
+
+
+if __name__ == "__main__":
+    main()
