@@ -1,0 +1,82 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of RESTORE.md for logical dumps: stock tools only."""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+
+# They are in every new cluster, so they are restored into and never created.
+_ALWAYS_THERE = ("postgres", "template1")
+
+_HEAD = """\
+The dumps need `pg_restore` of PostgreSQL {major} or later. It finds the server through the usual variables:
+
+    export PGHOST=127.0.0.1 PGPORT=5432 PGUSER=postgres
+"""
+_GLOBALS = """\
+## A new cluster: roles and tablespaces first
+
+    {fetch} | psql -X -d postgres
+
+The message `role "postgres" already exists` is expected; any other error has to be looked at.
+"""
+_DATABASE = """\
+## The database {title}
+
+    {fetch}
+
+What is inside: `pg_restore --list {dump}`. The whole database, as it was at {time}:
+
+{whole}
+One table (with its data; the table must not be there yet):
+
+    pg_restore --exit-on-error --schema=SCHEMA --table=TABLE -d {name} {dump}
+
+Faster on several processors: add `--jobs=4`.
+"""
+_INTO = """\
+    pg_restore --exit-on-error -d {name} {dump}
+"""
+_CREATE = """\
+    pg_restore --exit-on-error --create -d postgres {dump}
+
+or beside the old one, under another name:
+
+    createdb -T template0 restored
+    pg_restore --exit-on-error -d restored {dump}
+"""
+
+
+def logical_restore_commands(
+    *, databases: t.Sequence[t.Mapping[str, t.Any]], form: str, globals_payload: str | None, major: int
+) -> str:
+    """Markdown that brings the dumps back with pg_restore and psql of at least version *major*."""
+    parts = [_HEAD.format(major=major)]
+    if globals_payload is not None:
+        parts.append(_GLOBALS.format(fetch=f"{{fetch:{globals_payload}}}"))
+    parts.extend(_database(database, form=form) for database in databases)
+    return "\n".join(parts)
+
+
+def _database(database: t.Mapping[str, t.Any], *, form: str) -> str:
+    payload = str(database["payload"])
+    if form == "custom":
+        dump = shlex.quote(payload)
+        fetch = f"{{fetch:{payload}}} > {dump}"
+    else:
+        folder = shlex.quote(payload[: -len(".tar")])
+        dump = f"{folder}/dump"
+        fetch = f"mkdir -m 0700 {folder} && {{fetch:{payload}}} | tar -x -C {folder}"
+    name = shlex.quote(str(database["name"]))
+    whole = _INTO if database["name"] in _ALWAYS_THERE else _CREATE
+    return _DATABASE.format(
+        title=database["name"],
+        name=name,
+        fetch=fetch,
+        dump=dump,
+        time=database["snapshot_time"],
+        whole=whole.format(name=name, dump=dump),
+    )
