@@ -34,12 +34,13 @@ def describe_cron(
 
 def _times(minutes: t.AbstractSet[int], hours: t.AbstractSet[int]) -> str:
     step = _step(minutes, 60)
+    hour_step = _step(hours, 24)
+    if len(minutes) == 1 and len(hours) > 2 and hour_step is not None and hour_step > 1:
+        return f"every {hour_step} hours{_past(min(minutes))}"
     if len(minutes) * len(hours) <= _FEW:
         return "at " + _and([f"{hour:02}:{minute:02}" for hour in sorted(hours) for minute in sorted(minutes)])
     if step is not None:
         often = "every minute" if step == 1 else f"every {step} minutes"
-    elif len(minutes) == 1 and _step(hours, 24) not in (None, 1):
-        return f"every {_step(hours, 24)} hours{_past(min(minutes))}"
     elif len(minutes) == 1:
         often = f"every hour{_past(min(minutes))}"
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import typing as t
 
 from ..errors import DurationInvalid
 
@@ -38,23 +39,28 @@ def parse_duration(text: object) -> datetime.timedelta:
 
 
 def format_duration(duration: datetime.timedelta) -> str:
-    """The shortest text that parse_duration() reads as *duration*, in days at most: ``30d``, ``4h``, ``90s``."""
-    seconds = int(duration.total_seconds())
-    for unit in ("d", "h", "m"):
-        if seconds and seconds % _UNIT_SECONDS[unit] == 0:
-            return f"{seconds // _UNIT_SECONDS[unit]}{unit}"
-    return f"{seconds}s"
+    """A short text that parse_duration() reads as *duration*, in one unit: ``12w``, ``30d``, ``4h``, ``90s``."""
+    return next((f"{count}{unit}" for count, unit in _split(duration, mixed=False)), "0s")
 
 
 def describe_duration(duration: datetime.timedelta) -> str:
-    """*duration* in words: ``30 days``, ``1 hour``, ``2 hours 30 minutes``."""
-    seconds = int(duration.total_seconds())
-    words = []
-    for unit in ("d", "h", "m", "s"):
-        count, seconds = divmod(seconds, _UNIT_SECONDS[unit])
-        if count:
-            words.append(f"{count} {_UNIT_WORDS[unit]}{'' if count == 1 else 's'}")
+    """*duration* in words: ``12 weeks``, ``30 days``, ``1 hour``, ``2 hours 30 minutes``."""
+    words = [f"{count} {_UNIT_WORDS[unit]}{'' if count == 1 else 's'}" for count, unit in _split(duration, mixed=True)]
     return " ".join(words) or "no time"
+
+
+def _split(duration: datetime.timedelta, *, mixed: bool) -> t.Iterator[tuple[int, str]]:
+    seconds = int(duration.total_seconds())
+    for unit in ("y", "w"):
+        # A week is better called 7 days, and a year is only a year when nothing is left over.
+        if seconds > _UNIT_SECONDS["w"] and seconds % _UNIT_SECONDS[unit] == 0:
+            yield seconds // _UNIT_SECONDS[unit], unit
+            return
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(seconds, _UNIT_SECONDS[unit])
+        if count and (mixed or rest == 0):
+            yield count, unit
+            seconds = rest
 
 
 _HINT = "Write a whole number and one of s, m, h, d, w, y without a space: 90s, 15m, 4h, 30d, 12w, 1y."

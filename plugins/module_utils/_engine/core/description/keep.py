@@ -104,7 +104,3 @@ def _count(name: str, value: object, *, lowest: int = 1) -> int:
     if not whole or isinstance(value, bool) or t.cast(float, value) < lowest:
         raise KeepPolicyInvalid(f"{name} must be a whole number of at least {lowest}.", hint=_HINT)
     return int(t.cast(float, value))
-
-
-def _was(count: int) -> str:
-    return "was" if count == 1 else "were"
