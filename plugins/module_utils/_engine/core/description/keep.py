@@ -52,10 +52,10 @@ class KeepPolicy:
                 words.append(
                     f"one {'an' if word == 'hour' else 'a'} {word} for {count} {word}{'' if count == 1 else 's'}"
                 )
-        if self.minimum_verified:
-            words.append(
-                f"never fewer than {self.minimum_verified} that {_was(self.minimum_verified)} proved to restore"
-            )
+        if self.minimum_verified == 1:
+            words.append("the newest one that was proved to restore")
+        elif self.minimum_verified:
+            words.append(f"the newest {self.minimum_verified} that were proved to restore")
         return "; ".join(words)
 
     def as_dict(self) -> dict[str, t.Any]:
