@@ -48,7 +48,7 @@ py39: setup ## the engine's unit tests on Python 3.9, where this machine has one
 
 bench: setup ## measure against the tools' own pipes and the peers (tens of minutes)
 	@tools/setup.sh bench
-	@tools/bench.sh
+	@.venv/bin/python -m tests.bench
 
 docs: setup ## write the generated pages again
 	@.venv/bin/python tools/error_codes.py

@@ -106,7 +106,7 @@ debian_packages() { # $1: main | bench
     say "setup: these Debian packages are missing, and only root may install them:"
     local name
     for name in "${missing[@]}"; do
-        say "    $(grep -E "^$name([|[:space:]]|\$)" "$packages_file")"
+        say "    $(grep -E "^$name([|[:space:]]|\$)" "$packages_file" | sed -E 's/^([^|[:space:]]+)\|[^[:space:]]+/\1/')"
     done
     say "  run:  sudo apt-get install --no-install-recommends ${missing[*]}"
     say "  Tests and the sandbox that need them will fail or say so until then."

@@ -39,11 +39,12 @@ LEVELS: t.Final[dict[str, int]] = {
     "verify": 4,
     "operations": 5,
     "report": 6,
-    "cli": 7,
-    "__main__": 8,
+    "cli_commands": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 
-# Libraries that a host has when it runs the engine they are for.
+# Libraries that a host has when it runs the engine they are for. botocore brings urllib3.
 LIBRARIES: t.Final = frozenset(
     {
         "bson",
@@ -164,6 +165,8 @@ def ansible_stays_outside(file: SourceFile) -> t.Iterator[Violation]:
     if file.path.startswith(MAY_IMPORT_ANSIBLE):
         return
     for item in imports(file.tree):
+        if item.for_types_only and not file.is_engine:
+            continue
         if item.level == 0 and item.top in {"ansible", "ansible_collections"}:
             yield Violation(file.path, item.line, f"imports {item.name}: only modules and _module.py, _argspec.py may")
 
@@ -301,6 +304,38 @@ def time_is_injected(file: SourceFile) -> t.Iterator[Violation]:
                 yield Violation(file.path, node.lineno, f"calls {called}(): time comes from core.clock")
 
 
+def runs_on_the_oldest_python(file: SourceFile) -> t.Iterator[Violation]:
+    """What vermin doesn't see: unions that are evaluated (3.10; annotations are not) and times with a Z (3.11)."""
+    if not file.path.startswith("plugins/"):
+        return
+    annotations = {id(part) for node in _annotations(file.tree) for part in ast.walk(node)}
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr) and id(node) not in annotations:
+            if any(_is_type(side) for side in (node.left, node.right)):
+                yield Violation(file.path, node.lineno, f"evaluates {ast.unparse(node)}: use t.Optional or t.Union")
+        elif (
+            isinstance(node, ast.Attribute) and node.attr == "fromisoformat" and file.path != f"{ENGINE}/core/clock.py"
+        ):
+            yield Violation(file.path, node.lineno, "fromisoformat refuses Z before 3.11: use core.clock")
+
+
+def _annotations(tree: ast.Module) -> t.Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.AnnAssign, ast.arg)) and node.annotation:
+            yield node.annotation
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.returns:
+            yield node.returns
+
+
+def _is_type(node: ast.expr) -> bool:
+    builtin = {"bool", "bytes", "dict", "float", "frozenset", "int", "list", "object", "set", "str", "tuple", "type"}
+    if isinstance(node, ast.Subscript):
+        node = node.value
+    return (isinstance(node, ast.Constant) and node.value is None) or (
+        isinstance(node, ast.Name) and node.id in builtin
+    )
+
+
 Rule = t.Callable[[SourceFile], t.Iterator[Violation]]
 
 RULES: t.Final[tuple[Rule, ...]] = (
@@ -314,6 +349,7 @@ RULES: t.Final[tuple[Rule, ...]] = (
     starts_with_the_licence,
     nothing_is_asserted,
     time_is_injected,
+    runs_on_the_oldest_python,
 )
 
 

@@ -142,6 +142,19 @@ MODULE = "plugins/modules/backup_info.py"
             "import datetime\nx = datetime.datetime.now(datetime.timezone.utc)\n",
             id="datetime.now()",
         ),
+        pytest.param(rules.runs_on_the_oldest_python, REDIS, "Name = str | None\n", id="a union in an alias"),
+        pytest.param(
+            rules.runs_on_the_oldest_python,
+            MODULE,
+            "def f(x: int | None) -> bool:\n    return isinstance(x, int | float)\n",
+            id="a union in isinstance()",
+        ),
+        pytest.param(
+            rules.runs_on_the_oldest_python,
+            REDIS,
+            "import datetime\nx = datetime.datetime.fromisoformat(y)\n",
+            id="fromisoformat()",
+        ),
     ],
 )
 def test_the_rule_fails_when_it_is_broken(rule: rules.Rule, path: str, text: str) -> None:
@@ -153,6 +166,11 @@ def test_the_rule_fails_when_it_is_broken(rule: rules.Rule, path: str, text: str
     [
         pytest.param(REDIS, "import os\nfrom . import connect\nfrom .facts import facts\n", id="its own room"),
         pytest.param(REDIS, "from ..core.errors import LockHeld\nfrom ..storage import base\n", id="rooms below"),
+        pytest.param(
+            REDIS,
+            "X: int | None = None\nFLAGS = A | B | {1}\ndef f(x: int | None) -> list[str] | None: ...\n",
+            id="unions in annotations",
+        ),
         pytest.param(REDIS, "def f():\n    import redis\n    return redis\n", id="a library where it is used"),
         pytest.param(
             REDIS,
