@@ -76,7 +76,7 @@ def links() -> list[pathlib.Path]:
 
 def leaks(text: str, *, here: str = "") -> list[tuple[int, str]]:
     """Line numbers and what leaks there; *here* is the checkout's own path, which is a leak too."""
-    found = []
+    found: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines(), start=1):
         found.extend((number, name) for name, pattern in LEAKS.items() if pattern.search(line))
         if here and here in line:

@@ -57,6 +57,7 @@ LIBRARIES: t.Final = frozenset(
         "pymongo",
         "redis",
         "s3transfer",
+        "urllib3",
         "yaml",
     }
 )
@@ -139,10 +140,10 @@ def imports(tree: ast.Module) -> list[Import]:
         inside = in_function or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         if isinstance(node, ast.If):
             is_guard = _is_type_checking(node.test)
-            for child in node.body:
-                visit(child, in_function=inside, for_types_only=for_types_only or is_guard)
-            for child in node.orelse:
-                visit(child, in_function=inside, for_types_only=for_types_only)
+            for statement in node.body:
+                visit(statement, in_function=inside, for_types_only=for_types_only or is_guard)
+            for statement in node.orelse:
+                visit(statement, in_function=inside, for_types_only=for_types_only)
             return
         for child in ast.iter_child_nodes(node):
             visit(child, in_function=inside, for_types_only=for_types_only)
@@ -249,8 +250,8 @@ def main_is_short(file: SourceFile) -> t.Iterator[Violation]:
         if lines >= MAIN_LINES:
             yield Violation(file.path, node.lineno, f"main() has {lines} lines, not under {MAIN_LINES}")
     handlers = [node for node in ast.walk(file.tree) if isinstance(node, ast.ExceptHandler)]
-    for node in handlers[1:]:
-        yield Violation(file.path, node.lineno, "a second except: errors are handled in _module.py")
+    for handler in handlers[1:]:
+        yield Violation(file.path, handler.lineno, "a second except: errors are handled in _module.py")
 
 
 def file_is_small(file: SourceFile) -> t.Iterator[Violation]:

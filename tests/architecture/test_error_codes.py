@@ -14,6 +14,8 @@ import pytest
 from lifeboat.core import errors
 from tools import error_codes
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 
 def test_the_page_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     status = error_codes.main(["--check"])
@@ -33,8 +35,9 @@ def declared_elsewhere(text: str) -> list[str]:
 
 
 def test_every_error_of_ours_stands_in_the_file_that_is_read() -> None:
-    root = pathlib.Path(error_codes.errors.__file__).parents[1]
-    files = [path for path in root.rglob("*.py") if path != pathlib.Path(error_codes.errors.__file__)]
+    root = ROOT / "plugins/module_utils/_engine"
+    files = [path for path in root.rglob("*.py") if path != root / "core/errors.py"]
+    assert len(files) > 10
     elsewhere = [f"{path.relative_to(root)}: {name}" for path in files for name in declared_elsewhere(path.read_text())]
     assert not elsewhere, "declared in core/errors.py, an error gets a code and a line of documentation"
     assert declared_elsewhere("class Late(errors.LifeboatError): ...") == ["Late"]
