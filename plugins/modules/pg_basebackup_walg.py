@@ -12,17 +12,17 @@ version_added: 0.1.0
 author:
   - Lifeboat contributors (@lifeboat-contributors)
 description:
-  - Streams C(pg_basebackup) through compression and encryption into all repositories at once, with the WAL that makes
-    it consistent; nothing is written to the disk of the target.
+  - Streams C(pg_basebackup) through compression and encryption into all repositories at once, with the WAL that
+    makes it consistent; nothing is written to the disk of the target.
   - Takes it from a primary or from a standby. PostgreSQL 17 and later can make incremental ones.
 options:
   kind:
-    description: V(base) is a full one; V(incremental) holds what changed since the newest one (PostgreSQL 17 and later).
+    description: V(base) is a full one; V(incremental) holds what changed since the newest one (PostgreSQL 17 on).
     type: str
     choices: [base, incremental]
     default: base
   tool:
-    description: V(pg_basebackup) streams; V(walg) is for hosts that archive with WAL-G and is refused by this version.
+    description: V(pg_basebackup) streams; V(walg) is for hosts that archive with WAL-G, and refused by this version.
     type: str
     choices: [pg_basebackup, walg]
     default: pg_basebackup
@@ -35,7 +35,7 @@ options:
     description: The most to read from the server a second, for example V(50M).
     type: str
   require_archiving:
-    description: Whether to refuse servers that do not archive their WAL; such a backup allows no point-in-time recovery.
+    description: Whether to refuse servers that do not archive their WAL; no point-in-time recovery is possible then.
     type: bool
     default: false
   hold_wal:

@@ -1,0 +1,107 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters of ``playbooks/backup.yml``: choosing jobs and summing up what became of them."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..module_utils._engine.report.text import format_bytes, format_seconds, format_table
+
+_COLUMNS = ("HOST", "JOB", "STATE", "ID", "DATA", "STORED", "TOOK", "WHERE")
+_RIGHT = ("DATA", "STORED", "TOOK")
+
+Json = t.Mapping[str, t.Any]
+
+
+def select_jobs(jobs: t.Sequence[Json], selection: t.Any) -> list[Json]:
+    """Those *jobs* that an entry of *selection* (text with commas, or a list) names; all when it is empty."""
+    wanted = _entries(selection)
+    return [job for job in jobs if not wanted or any(_names(entry, job) for entry in wanted)]
+
+
+def unmatched_jobs(selection: t.Any, jobs: t.Sequence[Json]) -> list[str]:
+    """The entries of *selection* that name none of *jobs*."""
+    return [entry for entry in _entries(selection) if not any(_names(entry, job) for job in jobs)]
+
+
+def job_repositories(job: Json) -> list[dict[str, t.Any]]:
+    """The repositories of a job in the form that the modules take."""
+    return [{"name": use["name"], **use["description"]} for use in job["repositories"]]
+
+
+def backup_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict[str, t.Any]:
+    """What became of every job of *hosts* (their variables): ``table``, ``verdict`` and whether it ``failed``."""
+    rows: list[list[str]] = []
+    problems: list[str] = []
+    counts = {"complete": 0, "partial": 0, "failed": 0, "planned": 0, "left out": 0}
+    for host in hosts:
+        name = str(host["inventory_hostname"])
+        results = host.get("lifeboat_results") or []
+        if host.get("lifeboat_selected") and not results and _is_unreachable(host):
+            counts["failed"] += 1
+            rows.append([name, "-", "unreachable", *("-" * (len(_COLUMNS) - 3))])
+            problems.append(f"{name}: can't be reached; none of its {len(host['lifeboat_selected'])} jobs ran.")
+        for result in results:
+            state = _state(result, check_mode=check_mode)
+            counts[state] += 1
+            rows.append([name, str(result["job"]), state, *_figures(result)])
+            if state in ("failed", "partial"):
+                problems.append(f"{name}: {result['job']} {state}: {result.get('msg', 'no message')}")
+    summed = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no job was selected"
+    failed = counts["failed"] + counts["partial"] > 0
+    return {
+        "table": format_table(_COLUMNS, rows, right=_RIGHT),
+        "verdict": "\n".join([f"{len(rows)} jobs: {summed}." if rows else "No job was selected.", *problems]),
+        "failed": failed,
+    }
+
+
+def _entries(selection: t.Any) -> list[str]:
+    texts = [selection] if isinstance(selection, str) else [str(entry) for entry in selection or ()]
+    return [entry.strip().strip("/") for text in texts for entry in text.split(",") if entry.strip()]
+
+
+def _names(entry: str, job: Json) -> bool:
+    return str(job["id"]) == entry or str(job["id"]).startswith(f"{entry}/")
+
+
+def _is_unreachable(host: Json) -> bool:
+    return bool((host.get("lifeboat_reached") or {"unreachable": True}).get("unreachable"))
+
+
+def _state(result: Json, *, check_mode: bool) -> str:
+    if result.get("skipped"):
+        return "left out"
+    backup = result.get("backup")
+    if backup:
+        return str(backup["state"])
+    return "planned" if check_mode and not result.get("failed") else "failed"
+
+
+def _figures(result: Json) -> list[str]:
+    backup = result.get("backup")
+    if not backup:
+        return ["-", "-", "-", "-", str(result.get("code") or "-")]
+    where = [("" if entry["state"] == "complete" else "not ") + entry["name"] for entry in backup["repositories"]]
+    return [
+        str(backup["id"]),
+        format_bytes(backup["plain_bytes"]),
+        format_bytes(backup["stored_bytes"]),
+        format_seconds(backup["seconds"]),
+        ", ".join(where),
+    ]
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """The filters by name."""
+        return {
+            "backup_summary": backup_summary,
+            "job_repositories": job_repositories,
+            "select_jobs": select_jobs,
+            "unmatched_jobs": unmatched_jobs,
+        }
