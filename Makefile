@@ -4,8 +4,8 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast lint format sanity architecture unit conformance integration \
-        faults interop artefact-test newest py39 bench docs changelog clean distclean
+.PHONY: help setup demo demo-down test test-fast lint format sanity architecture unit conformance sandbox integration \
+        faults interop sandbox artefact-test newest py39 bench docs changelog clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 20
@@ -22,7 +22,7 @@ demo-down: ## stop the sandbox and remove all that the demo made
 test: setup ## every test there is (under 45 minutes on two cores)
 	@tools/test.sh all
 
-test-fast: setup ## lint, architecture, unit, conformance and quick integration tests (under 5 minutes)
+test-fast: setup ## lint, sanity, architecture, unit, conformance and quick integration tests (under 5 minutes)
 	@tools/test.sh fast
 
 lint: setup ## ruff, mypy, vermin, yamllint, ansible-lint, shellcheck
@@ -34,7 +34,7 @@ format: setup ## let ruff put the code in order
 sanity: setup ## ansible-test sanity, no exceptions
 	@tools/test.sh sanity
 
-architecture unit conformance integration faults interop: setup ## one suite of tests (tests/<name>)
+architecture unit conformance sandbox integration faults interop: setup ## one suite of tests (tests/<name>)
 	@tools/test.sh $@
 
 artefact-test: setup ## build the collection, install it alone, and use it

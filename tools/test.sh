@@ -37,6 +37,7 @@ stage_conformance() { suite "$venv" conformance --numprocesses "$workers" --dist
 stage_integration_quick() { suite "$venv" integration --numprocesses "$workers" --dist loadfile -m "not slow and not interop"; }
 stage_integration() { suite "$venv" integration --numprocesses "$workers" --dist loadfile -m "not interop"; }
 stage_interop() { suite "$venv" integration -m interop; }
+stage_sandbox() { suite "$venv" sandbox; }
 stage_faults() { suite "$venv" faults --numprocesses "$workers" --dist loadfile; }
 stage_sanity() { tools/sanity.sh; }
 stage_artefact() { tools/artefact-test.sh; }
@@ -64,8 +65,8 @@ stage_py39() {
 stages=()
 for argument in "$@"; do
     case $argument in
-    fast) stages+=(lint architecture unit conformance integration_quick) ;;
-    all) stages+=(lint architecture unit conformance sanity integration interop faults artefact newest py39) ;;
+    fast) stages+=(lint sanity architecture unit conformance integration_quick) ;;
+    all) stages+=(lint sanity architecture unit conformance sandbox integration interop faults artefact newest py39) ;;
     *) stages+=("$argument") ;;
     esac
 done
