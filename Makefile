@@ -5,10 +5,10 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-down test test-fast lint format sanity architecture unit conformance sandbox integration \
-        faults interop sandbox artefact-test newest py39 bench docs changelog clean distclean
+        faults interop artefact-test newest py39 bench docs changelog clean distclean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 20
+	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9 -]+):.*## (.*)/  \1\n      \2/'
 
 setup: ## install what everything else needs (again only when a requirement changed)
 	@tools/setup.sh main

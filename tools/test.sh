@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.." || exit
 readonly venv=$PWD/.venv
 readonly workers=${LIFEBOAT_PYTEST_WORKERS:-2}
 export PATH="$venv/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 ANSIBLE_NOCOLOR=1
+export ANSIBLE_HOME=$PWD/.cache/ansible
 unset ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH
 
 # A stage returns 0, or not, or this when it can't run on this machine; what is missing is said loudly.
@@ -57,7 +58,8 @@ stage_py39() {
     local status=$?
     ((status == 3)) && return "$SKIPPED"
     ((status == 0)) || return 1
-    PATH="$PWD/.venv-3.9/bin:$PATH" suite "$PWD/.venv-3.9" unit/engine --numprocesses "$workers"
+    PATH="$PWD/.venv-3.9/bin:$PATH" suite "$PWD/.venv-3.9" unit --numprocesses "$workers" \
+        --ignore=tests/unit/modules --ignore=tests/unit/plugins
 }
 
 # --- the run ----------------------------------------------------------------------------------------------------
