@@ -202,6 +202,12 @@ class StorageBucketMissing(StorageError):
     code = "storage.bucket_missing"
 
 
+class StorageRegionWrong(StorageError):
+    """The bucket is in another region than the description says."""
+
+    code = "storage.region_wrong"
+
+
 class StorageCredentialsMissing(StorageError):
     """No credentials for the repository could be found, so it was not even asked."""
 
@@ -329,6 +335,13 @@ class MongoTooOld(MongoError):
     """The server is older than what the archive format and its restore tools support."""
 
     code = "mongodb.server_too_old"
+    exit_status = 2
+
+
+class MongoTooNew(MongoError):
+    """The server stores this kind of data in a way that only its own tools know yet."""
+
+    code = "mongodb.server_too_new"
     exit_status = 2
 
 

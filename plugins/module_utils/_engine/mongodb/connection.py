@@ -9,9 +9,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ..core.errors import LibraryMissing, RequestInvalid
+from ..core.options import number, optional_text, refuse_unknown
 from ..core.runner import Runner
 from ..core.secrets import Secret, secret_from
-from .description import number, optional_text, refuse_unknown
 from .faults import Address, connection_fault
 from .uri import direct_uri, seeds, shown_uri
 

@@ -9,13 +9,10 @@ batch stays bytes: the array's own keys ("0", "1", ...) are taken out in one pas
 
 from __future__ import annotations
 
-import struct
 import typing as t
 from dataclasses import dataclass
 
 from . import bson_bytes
-
-_read_int32 = struct.Struct("<i").unpack_from
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Batch:
     at_cluster_time: tuple[int, int] | None
 
 
-def parse_reply(raw: bytes) -> Batch:
+def parse_reply(raw: bson_bytes.Buffer) -> Batch:
     """The batch of a reply's bytes. Raises MalformedBson when it has no cursor in it."""
     cursor = bson_bytes.find(raw, b"cursor")
     if cursor is None or cursor.type != bson_bytes.DOCUMENT:
