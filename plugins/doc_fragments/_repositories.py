@@ -34,6 +34,12 @@ options:
       create:
         description: Make the folder when it is missing.
         type: bool
+      folder_mode:
+        description: The mode of new folders, three octal digits in quotes; V("0700") when left out.
+        type: str
+      file_mode:
+        description: The mode of new files, three octal digits in quotes; V("0600") when left out.
+        type: str
       bucket:
         description: The bucket. Required with O(repositories[].type=s3).
         type: str
@@ -62,6 +68,19 @@ options:
       sse_kms_key_id:
         description: The key for O(repositories[].sse=aws:kms).
         type: str
+      object_lock:
+        description: Lock everything that is written, so that nobody with the host's credentials can delete it.
+        type: dict
+        suboptions:
+          mode:
+            description: V(governance) can be lifted by an administrator, V(compliance) by nobody.
+            type: str
+            required: true
+            choices: [governance, compliance]
+          retain:
+            description: For how long, for example V(30d).
+            type: str
+            required: true
       credentials:
         description: Where the access key comes from. Left out, boto3's own chain (environment, profile, instance role).
         type: dict
@@ -69,10 +88,29 @@ options:
           file:
             description: A file on the target with the lines C(AWS_ACCESS_KEY_ID=...) and C(AWS_SECRET_ACCESS_KEY=...).
             type: path
+          command:
+            description: A command on the target that prints such lines; it is run without a shell.
+            type: str
           profile:
             description: A profile of the user's AWS configuration on the target.
             type: str
           env:
-            description: Take them from the environment only.
-            type: bool
+            description: The beginning of the names of environment variables, V(X) for C(X_ACCESS_KEY_ID) and so on.
+            type: str
+      part_bytes:
+        description: A fixed size of the parts of large objects; left out, they begin at 16 MiB and grow.
+        type: int
+      checksums:
+        description: V(when_required) is for servers that refuse the checksums that AWS takes with every upload.
+        type: str
+        choices: [when_supported, when_required]
+      connect_timeout:
+        description: Seconds to wait for a connection.
+        type: float
+      read_timeout:
+        description: Seconds to wait for an answer.
+        type: float
+      attempts:
+        description: How often one request is tried.
+        type: int
 """

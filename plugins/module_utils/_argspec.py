@@ -32,6 +32,8 @@ def repositories_option(*, required: bool = True) -> Spec:
                 "type": {"type": "str", "required": True, "choices": ["file", "s3"]},
                 "path": {"type": "path"},
                 "create": {"type": "bool"},
+                "folder_mode": {"type": "str"},
+                "file_mode": {"type": "str"},
                 "bucket": {"type": "str"},
                 "prefix": {"type": "str"},
                 "region": {"type": "str"},
@@ -41,14 +43,28 @@ def repositories_option(*, required: bool = True) -> Spec:
                 "ca_bundle": {"type": "path"},
                 "sse": {"type": "str", "choices": ["AES256", "aws:kms"]},
                 "sse_kms_key_id": {"type": "str", "no_log": False},
+                "object_lock": {
+                    "type": "dict",
+                    "options": {
+                        "mode": {"type": "str", "required": True, "choices": ["governance", "compliance"]},
+                        "retain": {"type": "str", "required": True},
+                    },
+                },
                 "credentials": {
                     "type": "dict",
                     "options": {
                         "file": {"type": "path"},
+                        "command": {"type": "str"},
                         "profile": {"type": "str"},
-                        "env": {"type": "bool"},
+                        "env": {"type": "str"},
                     },
+                    "mutually_exclusive": [["file", "command", "profile", "env"]],
                 },
+                "part_bytes": {"type": "int"},
+                "checksums": {"type": "str", "choices": ["when_supported", "when_required"]},
+                "connect_timeout": {"type": "float"},
+                "read_timeout": {"type": "float"},
+                "attempts": {"type": "int"},
             },
             "required_if": [["type", "file", ["path"]], ["type", "s3", ["bucket"]]],
         }

@@ -1,0 +1,36 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which producer makes which kind of backup: one static table.
+
+To add a database, copy the shape of ``redis/`` and of ``producers/redis.py``, then add its lines here.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .backup_values import ProducerFactory
+from .producers import mongodb, postgresql, redis
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How to make backups of one kind: from a job's options (its ``connection`` among them) to a producer factory.
+
+    *parent_kinds* are those that an increment of this kind can build on.
+    """
+
+    factory: t.Callable[[t.Mapping[str, t.Any]], ProducerFactory]
+    parent_kinds: tuple[str, ...] = ()
+
+
+KINDS: t.Mapping[tuple[str, str], Kind] = {
+    ("mongodb", "full"): Kind(mongodb.full),
+    ("postgresql", "logical"): Kind(postgresql.logical),
+    ("postgresql", "base"): Kind(postgresql.base),
+    ("postgresql", "incremental"): Kind(postgresql.incremental, parent_kinds=postgresql.INCREMENTAL_PARENT_KINDS),
+    ("redis", "rdb"): Kind(redis.rdb),
+    ("redis", "aof"): Kind(redis.aof),
+}

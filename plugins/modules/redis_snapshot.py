@@ -1,0 +1,189 @@
+#!/usr/bin/python
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: redis_snapshot
+short_description: Take a snapshot of a Redis or Valkey server into one or more repositories
+version_added: 0.1.0
+author:
+  - Lifeboat contributors (@lifeboat-contributors)
+description:
+  - Takes an RDB with proof that it is new and whole, by C(BGSAVE) where the target has the server's files, else over
+    the wire as a replica would get it; or the set of append-only files as of one moment.
+  - Nothing is called complete before its checksum fits.
+options:
+  kind:
+    description: V(rdb) is a snapshot; V(aof) is the append-only files, with their lengths frozen at one moment.
+    type: str
+    choices: [rdb, aof]
+    default: rdb
+  method:
+    description:
+      - For O(kind=rdb). V(bgsave) copies the server's own file, V(sync) asks for it over the wire.
+      - V(auto) takes the file where the target has it.
+    type: str
+    choices: [auto, bgsave, sync]
+  timeout:
+    description: Seconds for everything that the server is waited for.
+    type: float
+    default: 3600.0
+  allow_cluster_node:
+    description: Whether to back up one node of a cluster, which holds some of the slots only.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - lifeboat.recovery._redis
+  - lifeboat.recovery._backup
+  - lifeboat.recovery._repositories
+  - lifeboat.recovery._attributes
+"""
+
+EXAMPLES = r"""
+- name: Take a snapshot of the cache
+  lifeboat.recovery.redis_snapshot:
+    service: family
+    source: cache
+    connection:
+      username: lifeboat
+      password_file: /etc/lifeboat/redis.password
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+
+- name: Keep the append-only files as well
+  lifeboat.recovery.redis_snapshot:
+    service: family
+    source: cache
+    kind: aof
+    connection:
+      username: lifeboat
+      password_file: /etc/lifeboat/redis.password
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+"""
+
+RETURN = r"""
+backup:
+  description: What was made. It exists in every repository whose RV(backup.repositories[].state) is V(complete).
+  returned: success, except in check mode; also when the task fails because the backup is partial
+  type: dict
+  contains:
+    id:
+      description: The backup's id.
+      type: str
+      sample: @ID@
+    state:
+      description: V(complete) when every repository has it, V(partial) when one has not.
+      type: str
+      sample: complete
+    path:
+      description: Its folder in every repository.
+      type: str
+      sample: @PATH@
+    parent:
+      description: The backup that this one is an increment of.
+      type: str
+      sample: null
+    stored_bytes:
+      description: Bytes in each repository.
+      type: int
+      sample: @STORED@
+    plain_bytes:
+      description: Bytes before compression.
+      type: int
+      sample: @PLAIN@
+    seconds:
+      description: How long it took.
+      type: float
+      sample: @SECONDS@
+    bytes_per_second:
+      description: Bytes read from the source a second.
+      type: int
+      sample: @RATE@
+    stages:
+      description: Seconds spent in each stage.
+      type: dict
+      sample: @STAGES@
+    repositories:
+      description: Each repository with RV(ignore:name), RV(ignore:url), RV(ignore:state) and RV(ignore:error).
+      type: list
+      elements: dict
+      sample: @REPOSITORIES@
+    payloads:
+      description: The stored files with size and SHA-256.
+      type: list
+      elements: dict
+      sample: @PAYLOADS@
+    content:
+      description: What the backup holds, in the engine's own words.
+      type: dict
+      sample: @CONTENT@
+    warnings:
+      description: What an operator should look at.
+      type: list
+      elements: str
+      sample: []
+plan:
+  description: What would be done, with the facts that were found and the state of each repository.
+  returned: in check mode
+  type: dict
+  sample: @PLAN@
+code:
+  description: The error's stable code, see C(docs/error-codes.md).
+  returned: failure
+  type: str
+  sample: lock.held
+hint:
+  description: What to type or to change next.
+  returned: failure
+  type: str
+  sample: "See how far it is: lifeboat status."
+details:
+  description: Facts about the error.
+  returned: failure
+  type: dict
+  sample: {}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import (
+    backup_options,
+    redis_connection_option,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._backup_module import run_backup_module
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.redis import aof, rdb
+
+OWN_OPTIONS = {
+    "method": {"type": "str", "choices": ["auto", "bgsave", "sync"]},
+    "timeout": {"type": "float", "default": 3600.0},
+    "allow_cluster_node": {"type": "bool", "default": False},
+}
+
+
+def main() -> None:
+    """Options, request, result."""
+    module = AnsibleModule(
+        argument_spec={
+            **backup_options(),
+            **redis_connection_option(),
+            **OWN_OPTIONS,
+            "kind": {"type": "str", "choices": ["rdb", "aof"], "default": "rdb"},
+        },
+        supports_check_mode=True,
+    )
+    kind = module.params["kind"]
+    run_backup_module(
+        module, engine="redis", kind=kind, factory=aof if kind == "aof" else rdb, own_options=tuple(OWN_OPTIONS)
+    )
+
+
+if __name__ == "__main__":
+    main()
