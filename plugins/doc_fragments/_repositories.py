@@ -97,20 +97,11 @@ options:
           env:
             description: The beginning of the names of environment variables, V(X) for C(X_ACCESS_KEY_ID) and so on.
             type: str
-      part_bytes:
-        description: A fixed size of the parts of large objects; left out, they begin at 16 MiB and grow.
+      part_size_mib:
+        description: A fixed size of the parts of large objects, in MiB; left out, they begin at 16 MiB and grow.
         type: int
       checksums:
         description: V(when_required) is for servers that refuse the checksums that AWS takes with every upload.
         type: str
         choices: [when_supported, when_required]
-      connect_timeout:
-        description: Seconds to wait for a connection.
-        type: float
-      read_timeout:
-        description: Seconds to wait for an answer.
-        type: float
-      attempts:
-        description: How often one request is tried.
-        type: int
 """

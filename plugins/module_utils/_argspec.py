@@ -60,11 +60,8 @@ def repositories_option(*, required: bool = True) -> Spec:
                     },
                     "mutually_exclusive": [["file", "command", "profile", "env"]],
                 },
-                "part_bytes": {"type": "int"},
+                "part_size_mib": {"type": "int"},
                 "checksums": {"type": "str", "choices": ["when_supported", "when_required"]},
-                "connect_timeout": {"type": "float"},
-                "read_timeout": {"type": "float"},
-                "attempts": {"type": "int"},
             },
             "required_if": [["type", "file", ["path"]], ["type", "s3", ["bucket"]]],
         }
