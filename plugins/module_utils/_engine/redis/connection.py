@@ -11,9 +11,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..core.errors import LifeboatError, RedisTlsMismatch, RedisUnreachable, RequestInvalid
+from ..core.options import flag, number, optional_text, refuse_unknown
 from ..core.runner import Runner
 from ..core.secrets import Secret, secret_from
-from .description import flag, number, optional_text, refuse_unknown
 from .faults import cannot_connect, tls_failed
 from .resp import RespClient
 
@@ -51,7 +51,9 @@ class RedisConnection:
                 "connection names both a unix_socket and a host or port.", hint="Keep the one that is meant."
             )
         if unix_socket is not None and tls:
-            raise RequestInvalid("connection asks for TLS on a unix_socket.", hint="Leave tls out, or give host and port.")
+            raise RequestInvalid(
+                "connection asks for TLS on a unix_socket.", hint="Leave tls out, or give host and port."
+            )
         if not tls and any(description.get(name) is not None for name in _TLS_KEYS):
             raise RequestInvalid("connection names TLS files, but tls is not true.", hint="Add tls: true.")
         if (certificate is None) != (key is None):

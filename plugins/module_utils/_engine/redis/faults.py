@@ -24,37 +24,41 @@ from ..core.errors import (
     RedisUnreachable,
 )
 
-# Everything that a snapshot or an AOF set needs. SYNC can read the whole data set, so the user is as good as a superuser.
-ACL_RULES = "-@all +ping +info +bgsave +lastsave +config|get +sync +replconf"
+# Everything that a snapshot or an AOF set needs. SYNC reads the whole data set, so the user is as good as a superuser.
+ACL_RULES = "-@all +ping +info +config|get +bgsave +replconf +sync"
+
+# States of a server in which it answers every command with the same error.
+_STATES: t.Mapping[str, tuple[type[LifeboatError], str, str]] = {
+    "NOAUTH": (
+        RedisAuthenticationFailed,
+        "{peer} asks for a password and none was given.",
+        "Give connection.password_file (and connection.username for a user other than default).",
+    ),
+    "LOADING": (
+        RedisLoading,
+        "{peer} is still loading its data set from disk.",
+        "Wait until INFO persistence says loading:0, then run it again.",
+    ),
+    "DENIED": (
+        RedisProtectedMode,
+        "{peer} is in protected mode and talks to its own host only.",
+        "Connect over loopback or the Unix socket, or give the server a password (ACL SETUSER, requirepass).",
+    ),
+}
 
 
 def command_error(text: str, *, command: str, words: t.Sequence[object], peer: str) -> LifeboatError:
     """The named error for the error reply *text* to *command*; *words* is the whole command and is never quoted."""
     kind = text.split(" ", 1)[0]
     name = command.upper()
-    details = {"command": name, "server": peer}
     if kind == "NOPERM":
         return _permission_denied(words, peer=peer)
-    if kind == "NOAUTH":
-        return RedisAuthenticationFailed(
-            f"{peer} asks for a password and none was given.",
-            hint="Give connection.password_file (and connection.username for a user other than default).",
-            details=details,
-        )
-    if name == "AUTH":
+    if name == "AUTH" and kind not in _STATES:
         return _authentication_failed(text, peer=peer)
-    if kind == "LOADING":
-        return RedisLoading(
-            f"{peer} is still loading its data set from disk.",
-            hint="Wait until INFO persistence says loading:0, then run it again.",
-            details=details,
-        )
-    if kind == "DENIED":
-        return RedisProtectedMode(
-            f"{peer} is in protected mode and talks to its own host only.",
-            hint="Connect over loopback or the Unix socket, or set a password on the server (ACL SETUSER or requirepass).",
-            details=details,
-        )
+    details = {"command": name, "server": peer}
+    if kind in _STATES:
+        error, message, hint = _STATES[kind]
+        return error(message.format(peer=peer), hint=hint, details=details)
     if text.startswith("ERR unknown command"):
         return RedisCommandUnavailable(
             f"{peer} does not know the command {name}: it was renamed or switched off (managed services do that).",
@@ -119,7 +123,7 @@ def tls_failed(error: ssl.SSLError, *, peer: str) -> LifeboatError:
         hint = "Give the authority that signed it as connection.tls_ca_file, and the name in it as connection.host."
     elif "CERTIFICATE_REQUIRED" in reason.upper() or "HANDSHAKE_FAILURE" in reason.upper():
         reason = "the server wants a client certificate"
-        hint = "Give connection.tls_certificate_file and connection.tls_key_file, or set tls-auth-clients no on the server."
+        hint = "Give connection.tls_certificate_file and tls_key_file, or set tls-auth-clients no on the server."
     return RedisTlsFailed(f"No TLS connection to {peer}: {reason}.", hint=hint, details={"server": peer})
 
 
@@ -150,6 +154,6 @@ def _authentication_failed(text: str, *, peer: str) -> LifeboatError:
         )
     return RedisAuthenticationFailed(
         f"{peer} does not accept the user name and password.",
-        hint="Check connection.username and the file that connection.password_file names. By hand: redis-cli --askpass ping",
+        hint="Check connection.username and what connection.password_file holds. By hand: redis-cli --askpass ping",
         details=details,
     )

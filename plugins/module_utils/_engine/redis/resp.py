@@ -10,13 +10,12 @@ names, passwords or TLS (``connection.py``) nor of what a reply means.
 from __future__ import annotations
 
 import socket
-import types
 import typing as t
 
 from .faults import command_error, connection_lost
 
 Word = t.Union[str, bytes, int]
-Reply = t.Union[bytes, int, None, t.List["Reply"]]
+Reply = t.Union[bytes, int, None, t.Sequence["Reply"]]
 
 # INFO and CONFIG GET answer with some kilobytes; anything beyond is not an answer to what is asked here.
 _LARGEST_REPLY = 64 * 1024 * 1024
@@ -101,17 +100,6 @@ class RespClient:
     def close(self) -> None:
         """Close the connection; may be called more than once."""
         self._stream.close()
-
-    def __enter__(self) -> RespClient:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _fill(self) -> None:
         piece = self._stream.recv(_RECEIVE)
