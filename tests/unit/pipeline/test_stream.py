@@ -11,6 +11,7 @@ import subprocess
 import typing as t
 
 import pytest
+
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import (
     PipelineFailed,

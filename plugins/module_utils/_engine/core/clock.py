@@ -6,8 +6,15 @@
 from __future__ import annotations
 
 import datetime
+import re
 import time
 import typing as t
+
+_RFC_3339 = re.compile(
+    r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ](?P<time>\d{2}:\d{2}:\d{2})"
+    r"(?:\.(?P<fraction>\d+))?(?P<zone>[Zz]|[+-]\d{2}:\d{2})?",
+    re.ASCII,
+)
 
 
 class Clock(t.Protocol):
@@ -42,12 +49,20 @@ def format_time(moment: datetime.datetime) -> str:
 
 
 def parse_time(text: str) -> datetime.datetime:
-    """The inverse of :func:`format_time`; any RFC 3339 time with a zone is read.
+    """The inverse of :func:`format_time`; any RFC 3339 time with a zone is read, beyond microseconds it is cut.
 
-    Raises ``ValueError`` for a time without a zone: it names a different instant on every host.
+    Raises ``ValueError`` for anything else, and for a time without a zone: it names a different instant on every host.
     """
-    # Python 3.9 and 3.10 don't read the Z.
-    moment = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
-    if moment.tzinfo is None:
+    # Each Python's fromisoformat() reads other forms: 3.9 no Z and no ".5", 3.11 dates alone and weeks as well.
+    found = _RFC_3339.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no time: write 2026-11-21T02:00:00Z or 2026-11-21T03:00:00+01:00")
+    if found["zone"] is None:
         raise ValueError(f"{text!r} has no time zone: write 2026-11-21T02:00:00Z or 2026-11-21T03:00:00+01:00")
-    return moment.astimezone(datetime.timezone.utc)
+    fraction = (found["fraction"] or "")[:6].ljust(6, "0")
+    zone = "+00:00" if found["zone"] in "Zz" else found["zone"]
+    try:
+        moment = datetime.datetime.fromisoformat(f"{found['date']}T{found['time']}.{fraction}{zone}")
+        return moment.astimezone(datetime.timezone.utc)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is outside of the years 1 to 9999 in UTC") from error

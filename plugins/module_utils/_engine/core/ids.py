@@ -10,7 +10,7 @@ import re
 import secrets
 
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
-_BACKUP_ID = re.compile(r"(?P<time>\d{8}T\d{6}Z)-(?P<random>[0-9a-f]{6})")
+_BACKUP_ID = re.compile(r"(?P<time>[0-9]{8}T[0-9]{6}Z)-(?P<random>[0-9a-f]{6})")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -20,16 +20,16 @@ def new_backup_id(*, now: datetime.datetime) -> str:
 
 
 def is_backup_id(text: str) -> bool:
-    """Whether *text* has the form of a backup id."""
-    return _BACKUP_ID.fullmatch(text) is not None
+    """Whether *text* is a backup id: its form, and a time that the calendar has."""
+    return _time(text) is not None
 
 
 def backup_id_time(backup_id: str) -> datetime.datetime:
     """When the backup of that id was started, in UTC. Raises ``ValueError`` when it is not a backup id."""
-    found = _BACKUP_ID.fullmatch(backup_id)
+    found = _time(backup_id)
     if found is None:
         raise ValueError(f"{backup_id!r} is not a backup id such as 20261121T020000Z-4f2c91")
-    return datetime.datetime.strptime(found["time"], _TIME_FORMAT).replace(tzinfo=datetime.timezone.utc)
+    return found
 
 
 def is_name(text: str) -> bool:
@@ -39,3 +39,13 @@ def is_name(text: str) -> bool:
     letters, digits, dot, dash and underscore, at most 63 long, and begin with a letter or digit.
     """
     return _NAME.fullmatch(text) is not None
+
+
+def _time(text: str) -> datetime.datetime | None:
+    found = _BACKUP_ID.fullmatch(text)
+    if found is None:
+        return None
+    try:
+        return datetime.datetime.strptime(found["time"], _TIME_FORMAT).replace(tzinfo=datetime.timezone.utc)
+    except ValueError:
+        return None

@@ -93,6 +93,10 @@ class SubprocessRunner:
                     f"{argv[0]} did not end within {timeout:g} seconds and was stopped.",
                     details={"command": argv[0]},
                 ) from None
+            except BaseException:
+                # We were told to stop: leaving the block waits for the process, which may take its whole time.
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
         if check and process.returncode != 0:
             raise CommandFailed(
                 f"{argv[0]} ended with status {process.returncode}: {last_lines(error)}",
@@ -112,7 +116,9 @@ def find_program(name: str, *, directories: t.Sequence[str] = ()) -> str:
         if os.access(name, os.X_OK):
             return name
     else:
-        search = os.pathsep.join([*directories, os.environ.get("PATH", os.defpath), "/usr/local/bin", "/usr/bin", "/bin"])
+        search = os.pathsep.join(
+            [*directories, os.environ.get("PATH", os.defpath), "/usr/local/bin", "/usr/bin", "/bin"]
+        )
         found = shutil.which(name, path=search)
         if found:
             return found
@@ -132,9 +138,13 @@ def last_lines(error: bytes, *, count: int = 8) -> str:
 
 
 def program_version(name: str, *, runner: Runner, arguments: t.Sequence[str] = ("--version",)) -> tuple[int, ...]:
-    """The first dotted number that ``NAME --version`` prints, as a tuple: (15, 18). Empty when there is none."""
+    """The first number that ``NAME --version`` prints as a word of its own, as a tuple: (15, 18). Empty without one.
+
+    A ``v`` before it is allowed; "(64-bit)" and the like are no versions.
+    """
     completed = runner.run([name, *arguments], timeout=20)
-    found = re.search(r"(\d+(?:\.\d+)+|\d+)", completed.text or completed.error.decode("utf-8", "replace"))
+    printed = completed.text or completed.error.decode("utf-8", "replace")
+    found = re.search(r"(?:^|[\s:=])v?([0-9]+(?:\.[0-9]+)*)", printed)
     return tuple(int(part) for part in found.group(1).split(".")) if found else ()
 
 

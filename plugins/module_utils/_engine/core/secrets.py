@@ -14,7 +14,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass, field
 
-from .errors import RequestInvalid, SecretUnavailable
+from .errors import LifeboatError, RequestInvalid, SecretUnavailable
 from .runner import Runner
 
 
@@ -36,40 +36,64 @@ class Secret:
     def fetch(self, *, runner: Runner) -> str | None:
         """The secret without its trailing line end; None when no reference was given.
 
-        Raises SecretUnavailable naming the reference, never the value.
+        Raises SecretUnavailable naming the reference, never the value, also where there is an empty one: no server has
+        an empty password on purpose.
         """
         if self.value is not None:
             return self.value
         if self.file is not None:
             return self._from_file(self.file)
         if self.environment is not None:
-            found = os.environ.get(self.environment)
-            if found is None:
-                raise SecretUnavailable(
-                    f"{self.name}: the environment variable {self.environment} is not set.",
-                    hint=f"Set {self.environment} for the process that runs Lifeboat, or use {self.name}_file.",
-                )
-            return found
-        if self.command is not None:
-            # From the operator's own configuration; it is split as a shell would, without running one.
-            output = runner.run(shlex.split(self.command), timeout=60).text
-            if not output.strip():
-                raise SecretUnavailable(
-                    f"{self.name}: the command {shlex.split(self.command)[0]} printed nothing.",
-                    hint=f"Run the command of {self.name}_command by hand as the same user.",
-                )
-            return output.rstrip("\r\n")
-        return None
+            return self._from_environment(self.environment)
+        return self._from_command(self.command, runner=runner) if self.command is not None else None
 
     def _from_file(self, path: str) -> str:
+        look = f"Run: ls -l {shlex.quote(path)}   It must be readable by the user who runs Lifeboat, mode 0600."
         try:
             with open(path, encoding="utf-8") as file:
-                return file.read().rstrip("\r\n")
+                found = file.read().rstrip("\r\n")
         except OSError as error:
-            raise SecretUnavailable(
-                f"{self.name}: the file {path} can't be read: {error.strerror}.",
-                hint=f"Run: ls -l {shlex.quote(path)}   It must be readable by the user who runs Lifeboat, mode 0600.",
-            ) from error
+            raise self._unavailable(f"the file {path} can't be read: {error.strerror}", hint=look) from error
+        except UnicodeDecodeError:
+            # The error holds the bytes.
+            raise self._unavailable(f"the file {path} is not UTF-8 text", hint=look) from None
+        if not found:
+            raise self._unavailable(f"the file {path} is empty", hint=look)
+        return found
+
+    def _from_environment(self, variable: str) -> str:
+        found = os.environ.get(variable)
+        if not found:
+            raise self._unavailable(
+                f"the environment variable {variable} is {'not set' if found is None else 'empty'}",
+                hint=f"Set {variable} for the process that runs Lifeboat, or use {self.name}_file.",
+            )
+        return found
+
+    def _from_command(self, command: str, *, runner: Runner) -> str:
+        # From the operator's own configuration; it is split as a shell would, without running one. Neither its
+        # arguments nor anything that it prints may stand in an error: both may hold the secret.
+        by_hand = f"Run the command of {self.name}_command by hand as the same user."
+        try:
+            argv = shlex.split(command)
+        except ValueError as error:
+            raise self._unavailable(f"the command can't be read: {error}", hint=by_hand) from None
+        if not argv:
+            raise self._unavailable("the command is empty", hint=by_hand)
+        try:
+            completed = runner.run(argv, timeout=60, check=False)
+        except LifeboatError as error:
+            raise self._unavailable(
+                f"the command {argv[0]} failed: {error.message}", hint=error.hint or by_hand
+            ) from None
+        if completed.status != 0:
+            raise self._unavailable(f"the command {argv[0]} ended with status {completed.status}", hint=by_hand)
+        if not completed.text.strip():
+            raise self._unavailable(f"the command {argv[0]} printed nothing", hint=by_hand)
+        return completed.text.rstrip("\r\n")
+
+    def _unavailable(self, problem: str, *, hint: str) -> SecretUnavailable:
+        return SecretUnavailable(f"{self.name}: {problem}.", hint=hint)
 
 
 def secret_from(description: t.Mapping[str, t.Any], name: str) -> Secret:

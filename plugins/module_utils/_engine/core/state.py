@@ -19,7 +19,8 @@ from .clock import Clock, format_time
 from .errors import LockHeld, StateDirectoryUnusable
 
 DEFAULT_STATE_DIRECTORY = "/var/lib/lifeboat"
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
+_GLANCE_SECONDS = 0.3
 _LARGEST_RECORD_FILE = 1024 * 1024
 
 
@@ -33,21 +34,26 @@ class StateDirectory:
         """The path of a folder of the state directory, made when missing. Raises StateDirectoryUnusable."""
         path = os.path.join(self.path, name)
         try:
-            os.makedirs(path, mode=0o700, exist_ok=True)
+            for each in (self.path, path):  # the mode is that of the last folder only
+                os.makedirs(each, mode=0o700, exist_ok=True)
         except OSError as error:
-            raise self._unusable(path, error) from error
+            raise self.unusable(path, error) from error
         return path
 
     def write(self, folder: str, name: str, document: t.Mapping[str, t.Any]) -> None:
         """Put a JSON document there in one step: a reader sees the old or the new one. It need not survive a crash."""
         path = os.path.join(self.folder(folder), name)
+        text = json.dumps(document)
+        temporary = ""
         try:
             descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{name}.")
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(document, file)
+                file.write(text)
             os.replace(temporary, path)
         except OSError as error:
-            raise self._unusable(path, error) from error
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise self.unusable(path, error) from error
 
     def read(self, folder: str, name: str) -> dict[str, t.Any] | None:
         """The document of that name; None when there is none or it can't be read as one."""
@@ -65,7 +71,15 @@ class StateDirectory:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise self._unusable(os.path.join(self.path, folder), error) from error
+            raise self.unusable(os.path.join(self.path, folder), error) from error
+
+    def clean(self, folder: str, name: str) -> None:
+        """Remove what writers of that document left who died; the caller knows that nobody else writes it now."""
+        path = self.folder(folder)
+        with contextlib.suppress(OSError):  # it takes a little space and harms nobody
+            for rest in os.listdir(path):
+                if rest.startswith(f".{name}."):
+                    os.unlink(os.path.join(path, rest))
 
     def append_record(self, name: str, record: t.Mapping[str, t.Any]) -> None:
         """Add one line to the run records of a job, durably; the file is turned over at 1 MiB (one old one is kept)."""
@@ -74,24 +88,26 @@ class StateDirectory:
             with contextlib.suppress(FileNotFoundError):
                 if os.path.getsize(path) > _LARGEST_RECORD_FILE:
                     os.replace(path, f"{path}.1")
-            with open(path, "a", encoding="utf-8", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
-                file.write(json.dumps(record, sort_keys=True) + "\n")
+            with open(path, "a+b", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
+                line = json.dumps(record, sort_keys=True).encode("utf-8") + b"\n"
+                # After a line that a crash cut short a new one begins, or both would be lost.
+                file.write(line if _ends_in_a_line(file) else b"\n" + line)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise self._unusable(path, error) from error
+            raise self.unusable(path, error) from error
 
     def records(self, name: str) -> list[dict[str, t.Any]]:
-        """The run records of a job, oldest first. A last line that a crash cut short is left out."""
+        """The run records of a job, oldest first. A line that a crash cut short is left out."""
         found: list[dict[str, t.Any]] = []
         for suffix in (".jsonl.1", ".jsonl"):
             try:
-                with open(os.path.join(self.path, "runs", name + suffix), encoding="utf-8") as file:
+                with open(os.path.join(self.path, "runs", name + suffix), "rb") as file:
                     lines = file.readlines()
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise self._unusable(os.path.join(self.path, "runs"), error) from error
+                raise self.unusable(os.path.join(self.path, "runs"), error) from error
             for line in lines:
                 with contextlib.suppress(ValueError):
                     record = json.loads(line)
@@ -99,7 +115,8 @@ class StateDirectory:
                         found.append(record)
         return found
 
-    def _unusable(self, path: str, error: OSError) -> StateDirectoryUnusable:
+    def unusable(self, path: str, error: OSError) -> StateDirectoryUnusable:
+        """The error that says what to do about *error* at *path*."""
         return StateDirectoryUnusable(
             f"The state directory can't be used: {path}: {error.strerror}.",
             hint=f"Make it writable for uid {os.geteuid()}, or choose another with state_directory.",
@@ -127,20 +144,21 @@ class SourceLock:
         *holder* (JSON values) is what others are shown. Raises LockHeld that names the holder.
         """
         path = os.path.join(self._state.folder("locks"), f"{self._name}.lock")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = self._clock.monotonic() + timeout
-        while not _try_lock(descriptor):
-            if self._clock.monotonic() >= deadline:
-                os.close(descriptor)
-                raise self._held(timeout)
-            self._clock.sleep(_POLL_SECONDS)
-        self._descriptor = descriptor
-        self._holder = {
-            **holder,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": format_time(self._clock.now()),
-        }
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._state.unusable(path, error) from error
+        try:
+            self._wait(timeout)
+            self._state.clean("running", f"{self._name}.json")
+            self._present(holder)
+        except BaseException:
+            self._close()
+            raise
+
+    def add(self, **facts: t.Any) -> None:
+        """Tell others more about the holder than was known when the lock was taken (JSON values)."""
+        self._holder.update(facts)
         self.show({})
 
     def show(self, progress: t.Mapping[str, t.Any]) -> None:
@@ -151,8 +169,28 @@ class SourceLock:
         """Let the next one in. Does nothing when the lock is not ours."""
         if self._descriptor < 0:
             return
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # a note without a held lock is one of the dead, and passed over
             os.unlink(os.path.join(self._state.path, "running", f"{self._name}.json"))
+        self._close()
+
+    def _wait(self, timeout: float) -> None:
+        # running_jobs() takes the lock for an instant to see whether it is held: that must not stop anybody.
+        deadline = self._clock.monotonic() + max(timeout, _GLANCE_SECONDS)
+        while not _try_lock(self._descriptor):
+            if self._clock.monotonic() >= deadline:
+                raise self._held(timeout)
+            self._clock.sleep(_POLL_SECONDS)
+
+    def _present(self, holder: t.Mapping[str, t.Any]) -> None:
+        self._holder = {
+            **holder,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": format_time(self._clock.now()),
+        }
+        self.show({})
+
+    def _close(self) -> None:
         os.close(self._descriptor)
         self._descriptor = -1
 
@@ -202,3 +240,10 @@ def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _ends_in_a_line(file: t.BinaryIO) -> bool:
+    if file.seek(0, os.SEEK_END) == 0:
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"

@@ -124,10 +124,8 @@ class _Chain:
         """Start every process, the source last, so that a missing program leaves no source running."""
         programs = [(transform, find_program(transform.argv()[0])) for transform in transforms]
         payload = self._payload
-        if payload.argv:
-            source = find_program(payload.argv[0])
-            reading, writing = _pipe()
-        elif payload.write is not None:
+        source = find_program(payload.argv[0]) if payload.argv else ""
+        if payload.argv or payload.write is not None:
             reading, writing = _pipe()
         elif payload.file is not None:
             reading, writing = os.dup(payload.file), -1
