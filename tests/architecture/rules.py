@@ -337,6 +337,23 @@ def _is_type(node: ast.expr) -> bool:
     )
 
 
+def ansible_test_accepts_it(file: SourceFile) -> t.Iterator[Violation]:
+    """What `ansible-test sanity` refuses and no other linter does, told in a second and not in a minute."""
+    if not file.path.startswith("plugins/"):
+        return
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Name) and node.id == "_" and isinstance(node.ctx, ast.Store):
+            yield Violation(file.path, node.lineno, "a name `_`: call it dummy, or what it is with a leading _")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "exit", "quit", "sys.exit", "os._exit"}:
+            yield Violation(
+                file.path, node.lineno, f"calls {ast.unparse(node.func)}(): write to a stream, raise SystemExit"
+            )
+        elif isinstance(node, ast.Compare) and any(
+            isinstance(side, ast.Call) and ast.unparse(side.func) == "type" for side in (node.left, *node.comparators)
+        ):
+            yield Violation(file.path, node.lineno, "compares type(): use isinstance()")
+
+
 Rule = t.Callable[[SourceFile], t.Iterator[Violation]]
 
 RULES: t.Final[tuple[Rule, ...]] = (
@@ -351,6 +368,7 @@ RULES: t.Final[tuple[Rule, ...]] = (
     nothing_is_asserted,
     time_is_injected,
     runs_on_the_oldest_python,
+    ansible_test_accepts_it,
 )
 
 

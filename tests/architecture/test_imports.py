@@ -155,6 +155,10 @@ MODULE = "plugins/modules/backup_info.py"
             "import datetime\nx = datetime.datetime.fromisoformat(y)\n",
             id="fromisoformat()",
         ),
+        pytest.param(rules.ansible_test_accepts_it, REDIS, "first, _ = pair\n", id="a name _"),
+        pytest.param(rules.ansible_test_accepts_it, CLI, "print('done')\n", id="print()"),
+        pytest.param(rules.ansible_test_accepts_it, CLI, "import sys\nsys.exit(1)\n", id="sys.exit()"),
+        pytest.param(rules.ansible_test_accepts_it, REDIS, "if type(x) is int:\n    pass\n", id="type(x) is int"),
     ],
 )
 def test_the_rule_fails_when_it_is_broken(rule: rules.Rule, path: str, text: str) -> None:
