@@ -38,6 +38,14 @@ def refuse_without_aof(facts: ServerFacts) -> None:
         )
 
 
+def refuse_unreadable_set(facts: ServerFacts, folder: DataFolder) -> None:
+    """Raise RedisFilesUnreachable or AofInvalid when the files can't be opened as they lie there now."""
+    try:
+        _open(facts, folder).close()
+    except Vanished:
+        pass  # a rewrite is replacing them: freeze() waits for its end
+
+
 def freeze(*, client: RespClient, facts: ServerFacts, folder: DataFolder, clock: Clock, timeout: float) -> AofSet:
     """The server's append-only files as of now, open. The caller closes the set.
 

@@ -17,9 +17,10 @@ import tarfile
 import typing as t
 from dataclasses import dataclass
 
-from ..core.errors import AofUnstable, RedisFilesUnreachable
+from ..core.errors import AofUnstable
 from .aof_check import AofChecker, AofFacts
 from .aof_manifest import parse_manifest
+from .local_files import unreadable
 
 _PIECE = 1024 * 1024
 _LARGEST_MANIFEST = 1024 * 1024
@@ -115,13 +116,9 @@ def open_single(*, data_folder: str, file_name: str) -> AofSet:
     """Open the one append-only file of servers before Redis 7.0. Raises RedisFilesUnreachable."""
     path = os.path.join(data_folder, file_name)
     try:
-        descriptor = _open(path)
-    except Vanished:
-        raise RedisFilesUnreachable(
-            f"There is no append-only file {path!r} on this host.",
-            hint="The server's files are elsewhere: run Lifeboat on its host, or take a backup of the kind rdb.",
-            details={"path": path},
-        ) from None
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise unreadable(path, error) from error
     return AofSet(files=[_freeze(file_name, "single", descriptor)], manifest_name=None, manifest=b"")
 
 
@@ -159,7 +156,7 @@ def _read_manifest(path: str) -> bytes:
     except FileNotFoundError:
         raise Vanished(path) from None
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _open(path: str) -> int:
@@ -168,15 +165,7 @@ def _open(path: str) -> int:
     except FileNotFoundError:
         raise Vanished(path) from None
     except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: str, error: OSError) -> RedisFilesUnreachable:
-    return RedisFilesUnreachable(
-        f"{path!r} can't be read: {error.strerror}.",
-        hint="Run Lifeboat as a user who may read the server's files (its own user, or root).",
-        details={"path": path},
-    )
+        raise unreadable(path, error) from error
 
 
 def _freeze(name: str, kind: str, descriptor: int) -> FrozenFile:

@@ -10,28 +10,20 @@ and leaves the status as it was. So a save counts only when everything below hol
 - the time of the last save moved. It counts whole seconds, so ours starts in a later second than the last one ended;
 - the last status is ok, nothing is in progress, the server is the same process (run id) and no FLUSHALL ran meanwhile
   (with save points configured, FLUSHALL kills our save and writes an empty one in its place, with a good status);
-- the file is another one than before, its creation time inside lies after our start, and it is whole (CRC-64).
+- the file is another one than before, its creation time inside lies after our start, and it is whole (CRC-64): see
+  ``saved_file.py``.
 """
 
 from __future__ import annotations
 
-import os
 import typing as t
 from dataclasses import dataclass
 
 from ..core.clock import Clock
-from ..core.errors import (
-    RdbInvalid,
-    RedisFilesUnreachable,
-    RedisRestarted,
-    RedisSaveFailed,
-    RedisSaveTimedOut,
-)
+from ..core.errors import RedisRestarted, RedisSaveFailed, RedisSaveTimedOut
 from ..core.progress import Progress
 from .faults import command_error
 from .info import Info
-from .local_files import DataFolder, FileIdentity, identity_of
-from .rdb import RdbFacts, check_descriptor
 from .resp import ErrorReply, RespClient
 
 _SHORTEST_POLL = 0.02
@@ -186,57 +178,6 @@ class BackgroundSave:
                 details={"seconds": self._timeout},
             )
         self._clock.sleep(seconds)
-
-
-def open_saved_file(*, folder: DataFolder, name: str, before: FileIdentity | None, save: Save) -> tuple[int, RdbFacts]:
-    """Open the file that *save* wrote, check it through that descriptor and return both; the position is at the begin.
-
-    Whatever happens to the name afterwards, the descriptor keeps this very file. Raises RedisFilesUnreachable when the
-    file is not the one that the server wrote, RdbInvalid when it is damaged; then nothing stays open.
-    """
-    path = folder.join(name)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise RedisFilesUnreachable(
-            f"The server has saved, but {path!r} can't be read on this host: {error.strerror}.",
-            hint="Run Lifeboat as a user who may read it, or use method: sync.",
-            details={"path": path},
-        ) from error
-    try:
-        _refuse_same_file(path, FileIdentity.of(os.fstat(descriptor)), before=before)
-        facts = check_descriptor(descriptor)
-        _refuse_old_file(path, facts, save=save)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor, facts
-
-
-def saved_file_before(*, folder: DataFolder, name: str) -> FileIdentity | None:
-    """What lies at the place of the RDB before the save; None when nothing does."""
-    return identity_of(folder.join(name))
-
-
-def _refuse_same_file(path: str, found: FileIdentity, *, before: FileIdentity | None) -> None:
-    if found == before:
-        raise RedisFilesUnreachable(
-            f"The server has saved, but {path!r} on this host did not change: the server's files are elsewhere.",
-            hint="It may run in a container or behind a forwarded port: use method: sync.",
-            details={"path": path},
-        )
-
-
-def _refuse_old_file(path: str, facts: RdbFacts, *, save: Save) -> None:
-    created = facts.head.created
-    if created is None:
-        raise RdbInvalid(f"The RDB {path!r} doesn't say when it was made (no ctime field).", details={"path": path})
-    if created < save.started:
-        raise RedisFilesUnreachable(
-            f"{path!r} was begun at {created}, before our save at {save.started}: another server wrote it.",
-            hint="Two servers may share one folder: give each its own dir. Or use method: sync.",
-            details={"path": path, "created": created, "started": save.started},
-        )
 
 
 def _flushes(info: Info) -> int:

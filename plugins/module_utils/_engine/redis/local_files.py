@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether the server's data files are the ones that this host sees under the same name.
 
-A path proves nothing: a container's /data and a forwarded port look local and aren't. The server changes into its
-data folder, so the folder being the working folder of the server's own process is proof. Where another user's process
-may not be looked at, or it lives in a container that shares the folder, the files have to prove themselves later: by
-changing when that server saves (``bgsave.py``), by having the lengths that it tells (``aof.py``).
+A path proves nothing: a container's /data and a forwarded port look local and aren't. A Redis server changes into its
+data folder, so it is proof when that folder is the working folder of the very process that serves our connection. Where
+another user's process may not be looked at, or it lives in a container that shares the folder, the files have to prove
+themselves later: by changing when that server saves (``bgsave.py``), by having the lengths that it tells (``aof.py``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from dataclasses import dataclass
 
 from ..core.errors import RedisFilesUnreachable
 from .facts import ServerFacts
+from .resp import RespClient
+from .same_host import is_on_this_host, server_process
+
+_ELSEWHERE = "Run Lifeboat on the server's host as a user who may read its files, or use kind: rdb with method: sync."
 
 
 @dataclass(frozen=True)
@@ -46,30 +50,45 @@ class DataFolder:
         return os.path.join(self.path, name)
 
 
-def data_folder(facts: ServerFacts) -> DataFolder:
+def data_folder(client: RespClient, facts: ServerFacts) -> DataFolder:
     """The server's data folder. Raises RedisFilesUnreachable when this host can't have it or may not read it."""
+    if not is_on_this_host(client.stream):
+        raise RedisFilesUnreachable(
+            f"{client.peer} is another host, so its files can't be read here.",
+            hint=_ELSEWHERE,
+            details={"server": client.peer},
+        )
     if facts.settings is None:
         raise RedisFilesUnreachable(
-            "Where the server keeps its files is not known: the user may not run CONFIG GET.",
-            hint="Allow it (ACL SETUSER <user> +config|get), or use method: sync.",
+            f"Where {client.peer} keeps its files is not known: the user may not run CONFIG GET.",
+            hint="Allow it (ACL SETUSER <user> +config|get), or use kind: rdb with method: sync.",
+            details={"server": client.peer},
         )
     path = facts.settings.get("dir", "")
     try:
         here = os.stat(path)
         os.listdir(path)
     except OSError as error:
-        raise RedisFilesUnreachable(
-            f"The server's data folder {path!r} can't be read on this host: {error.strerror}.",
-            hint="Run Lifeboat on the server's host as a user who may read that folder, or use method: sync.",
-            details={"path": path},
-        ) from error
+        raise unreadable(path, error) from error
+    process = server_process(client.stream, claimed=facts.process_id)
+    return DataFolder(path=path, proven=process is not None and _works_in(process, here))
+
+
+def unreadable(path: str, error: OSError) -> RedisFilesUnreachable:
+    """The error for a file or folder of the server that is not here or may not be read."""
+    return RedisFilesUnreachable(
+        f"The server's {path!r} can't be read on this host: {error.strerror}.", hint=_ELSEWHERE, details={"path": path}
+    )
+
+
+def refuse_unreadable(path: str) -> None:
+    """Raise RedisFilesUnreachable when there is a file at *path* and it may not be read."""
     try:
-        working = os.stat(f"/proc/{facts.process_id}/cwd")
-    except OSError:
-        # No such process here (a container, another host), or one that may not be looked at.
-        return DataFolder(path=path, proven=False)
-    same = (working.st_dev, working.st_ino) == (here.st_dev, here.st_ino)
-    return DataFolder(path=path, proven=same)
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def identity_of(path: str) -> FileIdentity | None:
@@ -78,3 +97,11 @@ def identity_of(path: str) -> FileIdentity | None:
         return FileIdentity.of(os.stat(path))
     except OSError:
         return None
+
+
+def _works_in(process: int, folder: os.stat_result) -> bool:
+    try:
+        working = os.stat(f"/proc/{process}/cwd")
+    except OSError:
+        return False
+    return (working.st_dev, working.st_ino) == (folder.st_dev, folder.st_ino)

@@ -18,16 +18,17 @@ from ..pipeline.producer import Inspection, PayloadInput, PayloadSink, Productio
 from . import aof
 from .aof_check import AofFacts
 from .aof_set import AofSet
-from .bgsave import BackgroundSave, open_saved_file, saved_file_before
+from .bgsave import BackgroundSave
 from .content import aof_content, rdb_content
 from .facts import ServerFacts, read_facts
 from .info import Keyspace, read_info
-from .local_files import DataFolder, data_folder
+from .local_files import DataFolder, data_folder, identity_of, refuse_unreadable
 from .options import RedisSnapshotOptions
 from .rdb import RdbFacts
 from .refusals import refuse_unfit, warnings_about
 from .resp import RespClient
 from .restore_notes import AOF_PAYLOAD, RDB_PAYLOAD, aof_restore_commands, rdb_restore_commands
+from .saved_file import open_saved_file, rdb_path
 from .sync_stream import SyncStream
 
 RDB_MEDIA = "redis rdb"
@@ -47,34 +48,23 @@ class RedisSnapshotProducer:
         self._journal = journal
 
     def inspect(self) -> Inspection:
-        """Connect, read the facts, refuse what can't become a good backup, choose the way."""
+        """Connect, read the facts, refuse what can't become a good backup, choose the way.
+
+        Raises the errors of the connection, RedisLoading, RedisReplicaIncomplete, RedisClusterNode,
+        RedisFilesUnreachable, RedisAppendOnlyOff and AofInvalid.
+        """
         with contextlib.closing(self._open()) as client:
             facts = self._facts(client)
-        steps: tuple[str, ...]
-        if self.kind == "aof":
-            data_folder(facts)
-            steps = (
-                f"open the append-only files of {self._address} and note their lengths",
-                f"copy them as {AOF_PAYLOAD}, checking every command and checksum on the way",
-            )
-            return Inspection(facts=facts.as_dict(), steps=steps, expected_bytes=facts.aof_size)
-        folder = self._folder(facts)
-        method = "sync" if folder is None else "bgsave"
-        if folder is None:
-            steps = (
-                f"ask {self._address} for a snapshot over the wire (SYNC), checking it on the way as {RDB_PAYLOAD}",
-            )
-        else:
-            steps = (
-                f"BGSAVE on {self._address}, and wait for the proof that a new file was written",
-                f"check that file and copy it as {RDB_PAYLOAD}",
-            )
-        return Inspection(
-            facts={**facts.as_dict(), "method": method}, steps=steps, expected_bytes=self._expected_bytes(facts, folder)
-        )
+            if self.kind == "aof":
+                return self._inspect_aof(client, facts)
+            return self._inspect_rdb(client, facts)
 
     def produce(self, *, sink: PayloadSink, progress: Progress) -> Production:
-        """Make the backup; see the errors of the kinds' own modules."""
+        """Make the backup.
+
+        Raises what inspect() raises, RedisSaveFailed, RedisSaveTimedOut, RedisRestarted, RedisSyncFailed, RdbInvalid,
+        AofInvalid and AofUnstable.
+        """
         with contextlib.closing(self._open()) as client:
             facts = self._facts(client)
             warnings = warnings_about(facts, address=self._address)
@@ -86,10 +76,29 @@ class RedisSnapshotProducer:
 
     # --- rdb ---------------------------------------------------------------------------------------------------------
 
+    def _inspect_rdb(self, client: RespClient, facts: ServerFacts) -> Inspection:
+        folder = self._folder(client, facts)
+        # The memory in use is more than a snapshot will have; it is a guess where no earlier one can be seen.
+        expected = facts.used_memory
+        if folder is None:
+            method = "sync"
+            steps: tuple[str, ...] = (
+                f"ask {self._address} for a snapshot over the wire and copy it as {RDB_PAYLOAD}, checking it",
+            )
+        else:
+            method = "bgsave"
+            last = identity_of(rdb_path(facts, folder))
+            expected = expected if last is None else last.size
+            steps = (
+                f"BGSAVE on {self._address}, and wait for the proof that a new file was written",
+                f"check that file and copy it as {RDB_PAYLOAD}",
+            )
+        return Inspection(facts={**facts.as_dict(), "method": method}, steps=steps, expected_bytes=expected)
+
     def _produce_rdb(
         self, client: RespClient, facts: ServerFacts, *, sink: PayloadSink, progress: Progress, warnings: list[str]
     ) -> Production:
-        folder = self._folder(facts)
+        folder = self._folder(client, facts)
         method, made = "bgsave", None
         if folder is not None:
             made = self._by_bgsave(client, facts, folder, sink=sink, progress=progress)
@@ -99,20 +108,20 @@ class RedisSnapshotProducer:
         if rdb.crc64 is None:
             warnings = [
                 *warnings,
-                "The server writes no checksum (rdbchecksum no), so only the RDB's ends were checked.",
+                f"{self._address} writes no checksum (rdbchecksum no), so only both ends of the RDB could be checked.",
             ]
             self._journal.warning(warnings[-1])
+        content = rdb_content(facts, rdb=rdb, keyspace=keyspace, exact=exact, method=method, warnings=warnings)
         return Production(
-            content=rdb_content(facts, rdb=rdb, keyspace=keyspace, exact=exact, method=method, warnings=warnings),
-            restore_commands=rdb_restore_commands(facts, rdb=rdb, keyspace=keyspace),
+            content=content, restore_commands=rdb_restore_commands(facts, rdb=rdb, keyspace=content["keyspace"])
         )
 
     def _by_bgsave(
         self, client: RespClient, facts: ServerFacts, folder: DataFolder, *, sink: PayloadSink, progress: Progress
     ) -> tuple[RdbFacts, Keyspace, bool] | None:
-        """The server's own file; None when it turned out to be elsewhere and the method may be chosen."""
-        name = (facts.settings or {}).get("dbfilename", "dump.rdb")
-        before = saved_file_before(folder=folder, name=name)
+        """The server's own file; None when it turned out to be elsewhere and another way is allowed."""
+        path = rdb_path(facts, folder)
+        before = identity_of(path)
         save = BackgroundSave(
             client=client,
             clock=self._clock,
@@ -122,11 +131,9 @@ class RedisSnapshotProducer:
         ).run()
         progress.stage("checking the snapshot")
         try:
-            descriptor, rdb = open_saved_file(folder=folder, name=name, before=before, save=save)
+            descriptor, rdb = open_saved_file(path=path, before=before, save=save, proven=folder.proven)
         except RedisFilesUnreachable as error:
-            if self._options.method == "bgsave":
-                raise
-            self._journal.info(f"{error.message} The snapshot is taken over the wire instead.")
+            self._refuse_or_note(error)
             return None
         try:
             progress.stage("copying the snapshot", bytes_expected=rdb.size)
@@ -149,32 +156,38 @@ class RedisSnapshotProducer:
         sink.store(PayloadInput(name=RDB_PAYLOAD, media=RDB_MEDIA, write=write))
         return found[0], keyspace, False
 
-    def _folder(self, facts: ServerFacts) -> DataFolder | None:
+    def _folder(self, client: RespClient, facts: ServerFacts) -> DataFolder | None:
         """The server's data folder when its file is to be taken; None for the way over the wire."""
         if self._options.method == "sync":
             return None
         try:
-            folder = data_folder(facts)
+            folder = data_folder(client, facts)
+            refuse_unreadable(rdb_path(facts, folder))
         except RedisFilesUnreachable as error:
-            if self._options.method == "bgsave":
-                raise
-            self._journal.info(f"{error.message} The snapshot is taken over the wire instead.")
+            self._refuse_or_note(error)
             return None
         return folder
 
-    def _expected_bytes(self, facts: ServerFacts, folder: DataFolder | None) -> int:
-        """The size of the last snapshot, where it can be seen; else the memory in use, which is more."""
-        name = (facts.settings or {}).get("dbfilename", "dump.rdb")
-        last = saved_file_before(folder=folder, name=name) if folder is not None else None
-        return last.size if last is not None else facts.used_memory
+    def _refuse_or_note(self, error: RedisFilesUnreachable) -> None:
+        if self._options.method == "bgsave":
+            raise error
+        self._journal.info(f"{error.message} The snapshot is taken over the wire instead.")
 
     # --- aof ---------------------------------------------------------------------------------------------------------
+
+    def _inspect_aof(self, client: RespClient, facts: ServerFacts) -> Inspection:
+        aof.refuse_unreadable_set(facts, data_folder(client, facts))
+        steps = (
+            f"open the append-only files of {self._address} and note their lengths",
+            f"copy them as {AOF_PAYLOAD}, checking every command and checksum on the way",
+        )
+        return Inspection(facts=facts.as_dict(), steps=steps, expected_bytes=facts.aof_size)
 
     def _produce_aof(
         self, client: RespClient, facts: ServerFacts, *, sink: PayloadSink, progress: Progress, warnings: list[str]
     ) -> Production:
         progress.stage("opening the append-only files")
-        folder = data_folder(facts)
+        folder = data_folder(client, facts)
         with contextlib.closing(
             aof.freeze(client=client, facts=facts, folder=folder, clock=self._clock, timeout=self._options.timeout)
         ) as files:

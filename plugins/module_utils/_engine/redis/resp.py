@@ -45,7 +45,7 @@ class RespClient:
     def __init__(self, *, stream: socket.socket, peer: str) -> None:
         """*peer* is what messages call the server: "127.0.0.1:6379"."""
         self.peer = peer
-        self._stream = stream
+        self.stream = stream
         self._buffer = bytearray()
 
     def command(self, *words: Word) -> Reply:
@@ -64,18 +64,18 @@ class RespClient:
         A server that gets them in one piece runs them without another client's command between them.
         """
         try:
-            self._stream.sendall(b"".join(encode(words) for words in commands))
+            self.stream.sendall(b"".join(encode(words) for words in commands))
             return [self._reply_or_error() for _ in commands]
         except (OSError, ProtocolViolation) as error:
             raise connection_lost(error, doing=str(commands[0][0]), peer=self.peer) from error
 
     def send(self, *words: Word) -> None:
         """Send one command without reading its reply. Raises ``OSError``."""
-        self._stream.sendall(encode(words))
+        self.stream.sendall(encode(words))
 
     def set_timeout(self, seconds: float) -> None:
         """How long one wait for bytes may take from now on."""
-        self._stream.settimeout(max(seconds, 0.001))
+        self.stream.settimeout(max(seconds, 0.001))
 
     def read_line(self) -> bytes:
         """The next line without its end. Raises ``OSError`` and ProtocolViolation."""
@@ -95,14 +95,14 @@ class RespClient:
             piece = bytes(self._buffer[:limit])
             del self._buffer[:limit]
             return piece
-        return self._stream.recv(limit)
+        return self.stream.recv(limit)
 
     def close(self) -> None:
         """Close the connection; may be called more than once."""
-        self._stream.close()
+        self.stream.close()
 
     def _fill(self) -> None:
-        piece = self._stream.recv(_RECEIVE)
+        piece = self.stream.recv(_RECEIVE)
         if not piece:
             raise ConnectionResetError("closed by the server")
         self._buffer += piece

@@ -19,13 +19,13 @@ RDB_PAYLOAD = "dump.rdb"
 AOF_PAYLOAD = "appendonly.tar"
 
 _SETTINGS = """\
-Everything below runs as root on the host of the target server. Set these first; `CONFIG GET dir` tells the folder:
+Everything below runs as root on the host of the target server. Set these first:
 
 ```sh
-DATA=${{DATA:-{data}}}                       # the server's data folder
+DATA=${{DATA:-{data}}}                       # CONFIG GET dir
 CONF=${{CONF:-/etc/{tool}/{tool}.conf}}
 OWNER=${{OWNER:-{tool}}}                     # the user that the server runs as
-CLI=${{CLI:-{tool}-cli}}                     # with -p, -a, --tls ... as the target needs them
+CLI=${{CLI:-{tool}-cli}}                     # with -p, --user, --tls as needed; the password in REDISCLI_AUTH
 START=${{START:-systemctl start {unit}}}
 STOP=${{STOP:-systemctl stop {unit}}}
 ```
@@ -47,13 +47,13 @@ done
 """
 
 _RDB = """\
-The snapshot was taken from {flavour} {version} and holds {counts}. It is RDB version {rdb_version}: the target must be
-{needs} or later.{modules}
-
+The snapshot was taken from {flavour} {version}. It is RDB version {rdb_version}: the target must be {needs} or later.
+{modules}
 {settings}
 Unpack and check beside the old data, before anything is stopped:
 
 ```sh
+FILE=${{FILE:-{file}}}                          # CONFIG GET dbfilename
 umask 077
 {{fetch:{payload}}} > "$DATA/restored.rdb"
 {tool}-check-rdb "$DATA/restored.rdb"
@@ -65,15 +65,21 @@ Put the snapshot in place, and start the server by hand with append-only file an
 `appendonly yes` it would ignore the snapshot and start empty.
 
 ```sh
-mv "$DATA/restored.rdb" "$DATA/{file}"
-chown "$OWNER": "$DATA/{file}"
+mv "$DATA/restored.rdb" "$DATA/$FILE"
+chown "$OWNER": "$DATA/$FILE"
 setpriv --reuid="$OWNER" --regid="$(id -g "$OWNER")" --init-groups \\
-  {tool}-server "$CONF" --appendonly no --save '' --dbfilename {file} --daemonize yes --supervised no
+  {tool}-server "$CONF" --appendonly no --save '' --dbfilename "$FILE" --daemonize yes --supervised no
 until [ "$($CLI PING)" = PONG ]; do sleep 1; done
 $CLI INFO keyspace
 ```
 
-It must say {counts}; keys that have expired since are gone. {append_only}
+It must say the same as on the source, but for keys that have expired since:
+
+```
+{counts}
+```
+
+{append_only}
 
 ```sh
 $CLI SHUTDOWN NOSAVE
@@ -139,14 +145,14 @@ def rdb_restore_commands(facts: ServerFacts, *, rdb: RdbFacts, keyspace: t.Mappi
     return _RDB.format(
         flavour=facts.flavour.capitalize(),
         version=facts.version,
-        counts=_counts(keyspace),
+        counts="\n".join(_count(name, counts) for name, counts in keyspace.items()) or "(no keys)",
         rdb_version=rdb.head.version,
         needs=needed_server(rdb.head),
-        modules=f" It needs the modules {', '.join(facts.modules)}." if facts.modules else "",
+        modules=f"It needs the modules {', '.join(facts.modules)}.\n" if facts.modules else "",
         settings=_settings(facts),
         payload=RDB_PAYLOAD,
         tool=tool,
-        file="dump.rdb",
+        file=_quotable((facts.settings or {}).get("dbfilename", "dump.rdb")),
         aside=_ASIDE.format(old=_old_files(facts)),
         append_only=_TURN_ON_AOF if facts.append_only else _NO_AOF,
     )
@@ -198,7 +204,5 @@ def _quotable(text: str) -> str:
     return "".join("\\" + letter if letter in '"\\$`' else letter for letter in shown)
 
 
-def _counts(keyspace: t.Mapping[str, t.Mapping[str, int]]) -> str:
-    if not keyspace:
-        return "no keys"
-    return ", ".join(f"{name}: {counts['keys']} keys ({counts['expires']} expire)" for name, counts in keyspace.items())
+def _count(name: str, counts: t.Mapping[str, int]) -> str:
+    return f"{name}:keys={counts['keys']},expires={counts['expires']}"
