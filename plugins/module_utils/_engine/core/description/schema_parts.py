@@ -108,14 +108,14 @@ def text_or_texts(description: str) -> Schema:
     }
 
 
-def seconds(description: str, *, highest: int) -> Schema:
+def seconds(description: str, *, highest: int, default: int = 10) -> Schema:
     """A number of seconds above 0."""
     return {
         "description": f"{description} In seconds.",
         "type": "number",
         "exclusiveMinimum": 0,
         "maximum": highest,
-        "default": 10,
+        "default": default,
     }
 
 

@@ -93,11 +93,34 @@ OPTIONS: dict[str, dict[str, dict[str, Schema]]] = {
     "mongodb": {
         "full": {
             "tool": text("What reads the data.", choices=("native", "mongodump"), default="native"),
+            "tool_directory": text("The folder of mongodump, where it is not on the path."),
             "database": text("Only this database."),
-            "consistency": text(
-                "How the dump becomes one point in time.", choices=("auto", "snapshot", "oplog", "none"), default="auto"
+            "collections": record(
+                {"include": texts("Only these. Shell patterns."), "exclude": texts("Not these. Shell patterns.")},
+                "Which collections.",
             ),
-            "users_and_roles": switch("Whether users and roles are part of it."),
+            "consistency": text(
+                "How the dump becomes one point in time; auto takes snapshot where the server can, else oplog.",
+                choices=("auto", "snapshot", "oplog", "none"),
+                default="auto",
+            ),
+            "parallel": number("How many cursors read at a time.", lowest=1, highest=64, default=4),
+            "users_and_roles": switch("Whether users and roles are part of it.", default=True),
+            "read_preference": text(
+                "Which member is read.",
+                choices=("secondaryPreferred", "secondary", "primary"),
+                default="secondaryPreferred",
+            ),
+            "max_lag_seconds": seconds("How far a secondary may be behind to be read.", highest=86400, default=60),
+            "raise_history_window": switch(
+                "Make the server's snapshot history longer for the run where it is too short.", default=False
+            ),
+            "expected_bytes_per_second": {
+                "description": "The rate that plans reckon with.",
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "default": 50000000,
+            },
         },
         "incremental": {"database": text("Only this database.")},
         "differential": {"database": text("Only this database.")},
