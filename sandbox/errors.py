@@ -28,5 +28,9 @@ class StartFailed(SandboxError):
     """A server died while starting or wasn't ready in time; carries the last lines of its log."""
 
 
+class PortTaken(StartFailed):
+    """The port that the server must have belongs to another process."""
+
+
 class StopFailed(SandboxError):
     """A server survived even SIGKILL to its whole group, or one that is required was not running."""

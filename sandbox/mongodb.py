@@ -283,9 +283,31 @@ class MongoReplicaSet:
         with self.nodes[0].anonymous_client() as client:
             if client.admin.command("hello").get("setName"):
                 return
-            with contextlib.suppress(pymongo.errors.PyMongoError):
-                # Initiated before and not yet out of start-up: the server refuses, the wait below decides.
-                client.admin.command("replSetInitiate", configuration)
+        if self._rename_members():
+            return
+        with self.nodes[0].anonymous_client() as client, contextlib.suppress(pymongo.errors.PyMongoError):
+            # Initiated before and not yet out of start-up: the server refuses, the wait below decides.
+            client.admin.command("replSetInitiate", configuration)
+
+    def _rename_members(self) -> bool:
+        """Whether the set was initiated before; its members get new addresses when their ports have changed since."""
+        import pymongo.errors
+
+        with self.nodes[0].client() as client:
+            try:
+                configuration = client.admin.command("replSetGetConfig")["config"]
+            except pymongo.errors.OperationFailure as error:
+                if error.code in (18, 94):  # AuthenticationFailed (no user yet), NotYetInitialized
+                    return False
+                raise
+            addresses = [node.address for node in self.nodes]
+            if [member["host"] for member in configuration["members"]] == addresses:
+                return True
+            for member, address in zip(configuration["members"], addresses, strict=True):
+                member["host"] = address
+            configuration["version"] += 1
+            client.admin.command("replSetReconfig", configuration, force=True)
+        return True
 
     def _wait_for_primary(self) -> None:
         deadline = time.monotonic() + self._startup_timeout

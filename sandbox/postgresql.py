@@ -21,7 +21,7 @@ from pathlib import Path
 
 from .errors import SandboxError, StartFailed
 from .parts import POSTGRESQL, find_postgresql, postgresql_18_bin_directory, postgresql_bin_directories, require
-from .process import processes_inside
+from .process import end_processes_inside, identify, processes_inside
 from .server import HOST, Server, replace_file
 
 if t.TYPE_CHECKING:
@@ -172,7 +172,7 @@ class PostgreSQLServer(Server):
     def discard(self) -> None:
         # In good order: a postmaster that is killed leaves its System V shared memory segment behind in the kernel.
         self.stop()
-        self._remove_shared_memory()
+        clear_after_crash(self.data_directory)
         super().discard()
         if self._short_directory is not None:
             shutil.rmtree(self._short_directory, ignore_errors=True)
@@ -197,17 +197,11 @@ class PostgreSQLServer(Server):
             )
         if not is_reachable(self.bin_directory, user):
             self.bin_directory = self._copy_programs()
-        if not (self.data_directory / "PG_VERSION").exists():
-            self._write_password_file()
-            shutil.rmtree(self.data_directory, ignore_errors=True)
-            if self._primary is None:
-                self._initialise()
-            else:
-                self._copy_primary(self._primary)
-            with (self.data_directory / "postgresql.conf").open("a", encoding="utf-8") as configuration:
-                if self._primary is None:
-                    configuration.write("\ninclude 'sandbox.conf'\n")
         self._write_password_file()
+        if self.data_directory.exists():
+            clear_after_crash(self.data_directory)
+        else:
+            self._make_data_directory()
         configuration_file = self.data_directory / "sandbox.conf"
         replace_file(configuration_file, "".join(_setting(*item) for item in self._configuration().items()))
         self._own(configuration_file)
@@ -237,9 +231,21 @@ class PostgreSQLServer(Server):
         replace_file(self.password_file, f"{HOST}:*:*:{SUPERUSER}:{password}\nlocalhost:*:*:{SUPERUSER}:{password}\n")
         self._own(self.password_file)
 
-    def _initialise(self) -> None:
+    def _make_data_directory(self) -> None:
+        # Under another name until it is whole: an interrupted initdb leaves a folder that looks like a cluster.
+        made = self.directory / "data.new"
+        shutil.rmtree(made, ignore_errors=True)
+        if self._primary is None:
+            self._initialise(made)
+            with (made / "postgresql.conf").open("a", encoding="utf-8") as configuration:
+                configuration.write("\ninclude 'sandbox.conf'\n")
+        else:
+            self._copy_primary(self._primary, made)
+        made.rename(self.data_directory)
+
+    def _initialise(self, made: Path) -> None:
         method = "scram-sha-256" if self.password else "trust"
-        arguments = [f"--pgdata={self.data_directory}", f"--username={SUPERUSER}", f"--auth={method}", "--no-sync"]
+        arguments = [f"--pgdata={made}", f"--username={SUPERUSER}", f"--auth={method}", "--no-sync"]
         arguments += ["--encoding=UTF8", "--locale=C.UTF-8"]
         if self._checksums:
             arguments.append("--data-checksums")
@@ -255,9 +261,9 @@ class PostgreSQLServer(Server):
         finally:
             password_file.unlink(missing_ok=True)
 
-    def _copy_primary(self, primary: PostgreSQLServer) -> None:
+    def _copy_primary(self, primary: PostgreSQLServer, made: Path) -> None:
         connection = f"host={HOST} port={primary.port} user={SUPERUSER} passfile={self.password_file}"
-        arguments = [f"--pgdata={self.data_directory}", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
+        arguments = [f"--pgdata={made}", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
         self._must("pg_basebackup", *arguments, "--wal-method=stream", "--dbname", connection)
 
     def _must(self, name: str, *arguments: str) -> None:
@@ -314,19 +320,32 @@ class PostgreSQLServer(Server):
         except psycopg2.OperationalError:
             return False
 
-    def _remove_shared_memory(self) -> None:
-        # After kill() the postmaster's file is still there: line 7 holds key and id of its segment.
-        with contextlib.suppress(FileNotFoundError):
-            lines = (self.data_directory / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-            if len(lines) >= 7 and lines[6].split():
-                identifier = lines[6].split()[1]
-                subprocess.run(["ipcrm", "--shmem-id", identifier], capture_output=True, check=False, timeout=30)
-
     def _end_orphans(self) -> None:
         # Each backend leads a session of its own, so the group's SIGKILL doesn't reach it.
-        for pid in processes_inside(self.data_directory):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        end_processes_inside(self.data_directory)
+
+
+def clear_after_crash(data_directory: Path) -> None:
+    """Remove the lock files and the shared memory of a postmaster that was killed; nothing when it lives.
+
+    PostgreSQL does so itself at its next start, but takes a zombie for alive (there is one for seconds where process 1
+    is slow to reap), and there may be no next start: a System V segment stays in the kernel until the next boot.
+    """
+    lock = data_directory / "postmaster.pid"
+    try:
+        lines = lock.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    if identify(int(lines[0])).is_alive() or processes_inside(data_directory):
+        return
+    # Line 4: port, line 5: folder of the socket, line 7: key and id of the segment (src/include/utils/pidfile.h).
+    if len(lines) >= 7 and lines[6].split():
+        command = ["ipcrm", "--shmem-id", lines[6].split()[1]]
+        subprocess.run(command, capture_output=True, check=False, timeout=30)
+    if len(lines) >= 5 and lines[4]:
+        for socket_file in Path(lines[4]).glob(f".s.PGSQL.{lines[3]}*"):
+            socket_file.unlink()
+    lock.unlink()
 
 
 def _setting(name: str, value: str) -> str:

@@ -51,18 +51,33 @@ def identify(pid: int) -> ProcessIdentity:
     return ProcessIdentity(pid=pid, start_ticks=_state_and_start(pid)[1])
 
 
-def write_pid_file(path: Path, identity: ProcessIdentity) -> None:
-    """Note which process serves in a folder, for those who come later."""
-    path.write_text(json.dumps(asdict(identity)), encoding="utf-8")
+@dataclass(frozen=True)
+class PidFile:
+    """Which process serves, or has served, in a folder and on which port: for those who come later."""
 
+    pid: int
+    start_ticks: int
+    port: int
 
-def read_pid_file(path: Path) -> ProcessIdentity | None:
-    """The living process that the file names; None when there is no file, it is broken or its process is gone."""
-    try:
-        identity = ProcessIdentity(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
-    return identity if identity.is_alive() else None
+    @property
+    def living(self) -> ProcessIdentity | None:
+        """The process, unless it is gone."""
+        identity = ProcessIdentity(pid=self.pid, start_ticks=self.start_ticks)
+        return identity if identity.is_alive() else None
+
+    def write(self, path: Path) -> None:
+        """Replace the file as a whole."""
+        temporary = path.with_name(path.name + ".new")
+        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> PidFile | None:
+        """None when there is no file or it is broken."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
 
 
 @functools.cache
@@ -140,6 +155,18 @@ def end(
             os.killpg(identity.pid, signal.SIGKILL)
     if not wait_until_gone(identity, child, 10):
         raise StopFailed(f"process {identity.pid} is still there 10 s after SIGKILL (state D: look at the disk)")
+
+
+def end_processes_inside(directory: Path) -> None:
+    """SIGKILL to every process whose working directory lies in ``directory``; returns when none is left."""
+    deadline = time.monotonic() + 10
+    while found := processes_inside(directory):
+        if time.monotonic() >= deadline:
+            raise StopFailed(f"processes {found} in {directory} are still there 10 s after SIGKILL")
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
 
 
 def processes_inside(directory: Path) -> list[int]:

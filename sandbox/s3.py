@@ -143,8 +143,8 @@ class S3Server(Server):
             self._short_directory = Path(tempfile.mkdtemp(prefix="lifeboat-socket-"))
         return self._short_directory
 
-    def _draw_ports(self) -> None:
-        super()._draw_ports()
+    def _draw_ports(self, *, again: bool) -> None:
+        super()._draw_ports(again=again)
         self._inner_ports = [port for port in free_ports(_PORTS) if port != self._port][: _PORTS - 1]
         while True:
             # The admin service's gRPC port is always its port plus 10000, whatever one asks for.

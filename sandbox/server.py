@@ -16,9 +16,9 @@ import time
 import typing as t
 from pathlib import Path
 
-from .errors import StartFailed
+from .errors import PortTaken, StartFailed
 from .ports import free_port, is_free
-from .process import end, identify, read_pid_file, spawn, write_pid_file
+from .process import PidFile, end, identify, spawn
 
 if t.TYPE_CHECKING:
     import subprocess
@@ -35,9 +35,9 @@ class Server(abc.ABC):
     """One real server process on 127.0.0.1.
 
     ``directory`` keeps its data, log and pid file; without one it makes a temporary folder and ``discard`` (or leaving
-    the ``with`` block) removes it. ``port`` pins the port; otherwise a free one is drawn, and another when somebody
-    takes it first. ``outlive`` lets the process run on after this one ends (the demo); without it it dies with us.
-    A later object on the same folder adopts the process that still runs there.
+    the ``with`` block) removes it. ``port`` pins the port; otherwise the one that it had before is taken again, else a
+    free one is drawn, and another when somebody takes it first. ``outlive`` lets the process run on after this one ends
+    (the demo); without it it dies with us. A later object on the same folder adopts the process that still runs there.
     """
 
     kind: t.ClassVar[str]
@@ -68,6 +68,7 @@ class Server(abc.ABC):
     @property
     def port(self) -> int:
         """The port of this server on 127.0.0.1; it is drawn by ``start``."""
+        self._running()
         if not self._port:
             raise StartFailed(f"{self.kind} has no port yet: call start() first")
         return self._port
@@ -103,20 +104,21 @@ class Server(abc.ABC):
             return self
         self.directory.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, _ATTEMPTS + 1):
-            self._draw_ports()
+            self._draw_ports(again=attempt == 1)
             self._prepare()
             try:
                 self._start_once()
             except StartFailed as error:
-                taken = "address already in use" in str(error).lower()
-                if not taken or self._pinned is not None or attempt == _ATTEMPTS:
+                if "address already in use" not in str(error).lower():
                     raise
+                if self._pinned is not None or attempt == _ATTEMPTS:
+                    raise PortTaken(str(error)) from error
             except BaseException:
                 self.kill()
                 raise
             else:
                 return self
-        raise StartFailed(f"{self.kind}: no free port in {_ATTEMPTS} attempts")
+        raise PortTaken(f"{self.kind}: no free port in {_ATTEMPTS} attempts")
 
     def stop(self) -> None:
         """Stop in good order, by force if need be, until no process is left. The data stays; ``start`` works again."""
@@ -154,8 +156,11 @@ class Server(abc.ABC):
 
     # --- for the servers ---------------------------------------------------------------------------------------------
 
-    def _draw_ports(self) -> None:
-        self._port = self._pinned or free_port()
+    def _draw_ports(self, *, again: bool) -> None:
+        if self._pinned is not None:
+            self._port = self._pinned
+        elif not (again and self._port and is_free(self._port)):
+            self._port = free_port()
 
     @abc.abstractmethod
     def _prepare(self) -> None:
@@ -193,7 +198,10 @@ class Server(abc.ABC):
         if self._child is not None:
             self._child.poll()
         if self._identity is None:
-            self._identity = read_pid_file(self.pid_file)
+            noted = PidFile.read(self.pid_file)
+            if noted is not None:
+                self._identity = noted.living
+                self._port = self._port or noted.port
         if self._identity is not None and not self._identity.is_alive():
             self._identity = None
         return self._identity
@@ -217,7 +225,7 @@ class Server(abc.ABC):
         )
         self._child = child
         self._identity = identify(child.pid)
-        write_pid_file(self.pid_file, self._identity)
+        PidFile(pid=child.pid, start_ticks=self._identity.start_ticks, port=self._port).write(self.pid_file)
         deadline = time.monotonic() + self._startup_timeout
         problem = ""
         while not problem:

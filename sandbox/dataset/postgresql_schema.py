@@ -99,5 +99,6 @@ CREATE POLICY own_sessions ON crisis_sessions USING (user_id::text = current_set
 GRANT SELECT ON users, tasks TO mcp_adhd_reporting;
 COMMENT ON TABLE tasks IS 'what a person wants to do; open ones are pending or in_progress';
 SELECT lo_from_bytea(424242, convert_to(repeat('a large object is not in any table. ', 2000), 'UTF8'));
+GRANT SELECT ON LARGE OBJECT 424242 TO PUBLIC;
 RESET ROLE;
 """

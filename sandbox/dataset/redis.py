@@ -127,7 +127,9 @@ def _stream(source: Source, number: int) -> Iterator[Command]:
 
 def _cache(source: Source, number: int) -> Iterator[Command]:
     key = f"cache:{number}:{source.bits(32):08x}"
-    yield "SETEX" if number % 2 else "SET", key, *([10 * 365 * 86400] if number % 2 else []), source.text(500)
+    yield "SET", key, source.text(500)
+    if number % 2:
+        yield "EXPIREAT", key, _FAR - number
     yield "INCRBY", f"hits:{number % 100}", source.number(50)
 
 
