@@ -68,10 +68,11 @@ CREDENTIALS: Schema = record(
     {
         "file": text("A file on the host with lines AWS_ACCESS_KEY_ID=... and AWS_SECRET_ACCESS_KEY=..."),
         "profile": text("A profile of the host's AWS configuration."),
+        "command": text("A command on the host that prints such lines."),
         "env": text("Environment variables with this prefix hold the keys: LIFEBOAT_S3 for LIFEBOAT_S3_ACCESS_KEY_ID."),
     },
     "Where the keys are; without it the host's own role or environment is used.",
-    one_of=("file", "profile", "env"),
+    one_of=("file", "profile", "env", "command"),
 )
 
 OBJECT_LOCK: Schema = record(
@@ -126,6 +127,12 @@ REPOSITORIES: dict[str, Schema] = {
             "sse": text("Encryption by the server.", choices=("AES256", "aws:kms")),
             "sse_kms_key_id": text("The key for sse: aws:kms."),
             "object_lock": OBJECT_LOCK,
+            "part_size_mib": number("Fixes the size of an upload's parts, in MiB.", lowest=8, highest=5120),
+            "checksums": text(
+                "Whether checksums go with uploads; when_required is for services that refuse them.",
+                choices=("when_supported", "when_required"),
+                default="when_supported",
+            ),
         },
         "A bucket of Amazon S3 or of a compatible service.",
         required=("type", "bucket"),
