@@ -8,18 +8,24 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ..core.clock import format_time, parse_time
+from ..core.clock import format_time
 from ..core.errors import ManifestInvalid, ManifestTooNew
-from ..core.ids import is_backup_id, is_name
 from ..pipeline.producer import StoredPayload
 from .layout import BackupFolder, Series
-from .manifest_schema import FORMAT, FORMAT_VERSION
-
-_PAYLOAD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@+,-]{0,200}")
+from .manifest_fields import Fields
+from .manifest_schema import (
+    COMPRESSION,
+    ENCRYPTION,
+    FORMAT,
+    FORMAT_VERSION,
+    HIGHEST_LEVEL,
+    LOWEST_LEVEL,
+    PAYLOAD_NAME,
+    SHA256,
+)
 
 
 @dataclass(frozen=True)
@@ -97,18 +103,25 @@ class Manifest:
 
     def as_bytes(self) -> bytes:
         """The bytes of ``manifest.json``: indented, for people."""
-        return (json.dumps(self.as_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode("utf-8")
+        return (
+            json.dumps(self.as_dict(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        ).encode("utf-8")
 
 
 def document_checksum(document: t.Mapping[str, t.Any]) -> str:
-    """SHA-256 of the document without its ``checksum``: JSON with sorted keys, no spaces, UTF-8."""
+    """SHA-256 of the document without its ``checksum``: JSON with sorted keys, no spaces, UTF-8.
+
+    Raises ``ValueError`` for what JSON can't say: numbers that are none, halves of characters.
+    """
     body = {key: value for key, value in document.items() if key != "checksum"}
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
 
 def parse_manifest(data: bytes, *, folder: BackupFolder) -> Manifest:
-    """Read ``manifest.json`` of *folder* and check everything that later code relies on.
+    """Read ``manifest.json`` of *folder* and check all that the schema says and later code relies on.
+
+    Properties that are not known are passed over: a later Lifeboat may have added them to this format version.
 
     Raises ManifestTooNew for a later format version and ManifestInvalid for anything else that does not fit: broken
     JSON, missing or ill-typed properties, a checksum that differs, a manifest of another folder, payload names that
@@ -116,94 +129,82 @@ def parse_manifest(data: bytes, *, folder: BackupFolder) -> Manifest:
     """
     try:
         document = json.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise _invalid(folder, f"it is not JSON ({error})") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise _invalid(folder, f"it does not say format: {FORMAT}")
     version = document.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if type(version) is not int or version < FORMAT_VERSION:
+        raise _invalid(folder, f"format_version is {version!r}")
+    if version > FORMAT_VERSION:
         raise ManifestTooNew(
             f"The backup {folder.backup_id} has manifest format {version}; this Lifeboat reads up to {FORMAT_VERSION}.",
             hint="Upgrade Lifeboat on this host, or restore with the commands in the backup's RESTORE.md.",
             details={"key": folder.manifest_key, "format_version": version},
         )
-    if version != FORMAT_VERSION:
-        raise _invalid(folder, f"format_version is {version!r}")
     try:
         if document_checksum(document) != document.get("checksum"):
             raise _invalid(folder, "its checksum differs: it was changed after it was written")
-        manifest = _from_document(document)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise _invalid(folder, f"{type(error).__name__}: {error}") from error
+        manifest = _manifest(Fields(document, place=""))
+    except (ValueError, RecursionError) as error:
+        raise _invalid(folder, str(error)) from error
     if manifest.folder != folder:
         raise _invalid(folder, f"it describes {manifest.folder.key('')} instead")
     return manifest
 
 
-def _from_document(document: t.Mapping[str, t.Any]) -> Manifest:
-    payloads = tuple(_payload(entry) for entry in document["payloads"])
-    if not payloads or len({payload.name for payload in payloads}) != len(payloads):
-        raise ValueError("it lists no payloads, or one twice")
-    backup_id = document["id"]
-    if not is_backup_id(backup_id):
-        raise ValueError(f"{backup_id!r} is not a backup id")
-    for key in ("service", "source", "engine", "kind"):
-        if not is_name(document[key]):
-            raise ValueError(f"{key} {document[key]!r} is not a name")
-    parent = document.get("parent")
-    if parent is not None and not is_backup_id(parent):
-        raise ValueError(f"the parent {parent!r} is not a backup id")
+def _manifest(fields: Fields) -> Manifest:
+    payloads = tuple(_payload(entry) for entry in fields.objects("payloads"))
+    if len({payload.name for payload in payloads}) != len(payloads):
+        raise ValueError("payloads has a name twice")
     return Manifest(
-        backup_id=backup_id,
-        service=document["service"],
-        source=document["source"],
-        engine=document["engine"],
-        kind=document["kind"],
-        parent=parent,
-        labels={str(key): str(value) for key, value in document.get("labels", {}).items()},
-        started=parse_time(document["started"]),
-        finished=parse_time(document["finished"]),
-        host=str(document["host"]),
-        lifeboat_version=str(document["lifeboat_version"]),
-        repositories=tuple(str(name) for name in document["repositories"]),
-        compression=_mapping_or_none(document["compression"]),
-        encryption=_mapping_or_none(document["encryption"]),
+        backup_id=fields.backup_id("id"),
+        service=fields.name("service"),
+        source=fields.name("source"),
+        engine=fields.name("engine"),
+        kind=fields.name("kind"),
+        parent=fields.backup_id("parent") if fields.has("parent") and fields.given("parent") else None,
+        labels=fields.texts_by_name("labels") if fields.has("labels") else {},
+        started=fields.time("started"),
+        finished=fields.time("finished"),
+        host=fields.text("host"),
+        lifeboat_version=fields.text("lifeboat_version"),
+        repositories=fields.names("repositories"),
+        compression=_compression(fields) if fields.given("compression") else None,
+        encryption=_encryption(fields) if fields.given("encryption") else None,
         payloads=payloads,
-        facts=dict(document["facts"]),
-        content=dict(document["content"]),
-        stages={str(key): float(value) for key, value in document["stages"].items()},
-        warnings=tuple(str(warning) for warning in document["warnings"]),
+        facts=fields.object("facts"),
+        content=fields.object("content"),
+        stages=fields.seconds_by_name("stages"),
+        warnings=fields.texts("warnings"),
     )
 
 
-def _payload(entry: t.Mapping[str, t.Any]) -> StoredPayload:
-    name = entry["name"]
-    if not _PAYLOAD_NAME.fullmatch(name):
-        raise ValueError(f"the payload name {name!r} is not a plain file name")
-    size, plain_size = entry["size"], entry["plain_size"]
-    if type(size) is not int or size < 0 or not re.fullmatch(r"[0-9a-f]{64}", entry["sha256"]):
-        raise ValueError(f"size or sha256 of {name} is not one")
-    if plain_size is not None and (type(plain_size) is not int or plain_size < 0):
-        raise ValueError(f"plain_size of {name} is not one")
+def _payload(entry: Fields) -> StoredPayload:
     return StoredPayload(
-        name=name,
-        media=str(entry["media"]),
-        size=size,
-        sha256=entry["sha256"],
-        plain_size=plain_size,
-        compression=_one_of(entry["compression"], ("zstd", None)),
-        encryption=_one_of(entry["encryption"], ("age", None)),
+        name=entry.text("name", like=PAYLOAD_NAME),
+        media=entry.text("media"),
+        size=entry.whole("size"),
+        sha256=entry.text("sha256", like=SHA256),
+        plain_size=entry.whole("plain_size") if entry.given("plain_size") else None,
+        compression=entry.text("compression", like=COMPRESSION) if entry.given("compression") else None,
+        encryption=entry.text("encryption", like=ENCRYPTION) if entry.given("encryption") else None,
     )
 
 
-def _one_of(value: t.Any, allowed: t.Sequence[str | None]) -> str | None:
-    if value not in allowed:
-        raise ValueError(f"{value!r} is none of {allowed}")
-    return None if value is None else str(value)
+def _compression(manifest: Fields) -> dict[str, t.Any]:
+    fields = manifest.fields("compression")
+    fields.text("method", like=COMPRESSION)
+    fields.whole("level", lowest=LOWEST_LEVEL, highest=HIGHEST_LEVEL)
+    return manifest.object("compression")
 
 
-def _mapping_or_none(value: t.Any) -> dict[str, t.Any] | None:
-    return None if value is None else dict(value)
+def _encryption(manifest: Fields) -> dict[str, t.Any]:
+    fields = manifest.fields("encryption")
+    fields.text("method", like=ENCRYPTION)
+    if not fields.texts("recipients"):
+        raise ValueError("encryption.recipients is empty")
+    return manifest.object("encryption")
 
 
 def _invalid(folder: BackupFolder, problem: str) -> ManifestInvalid:

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The JSON Schema of ``manifest.json``, format version 1 (published as ``docs/schema/manifest-1.schema.json``).
 
-A Python constant, because data files are not shipped to targets. Compatible additions are new optional properties;
-anything else is a new format version with a golden repository of the old one in the tests.
+A Python constant, because data files are not shipped to targets. Compatible additions are new optional properties,
+which an older reader passes over: hosts of one repository need not be upgraded together. Anything else is a new format
+version with a golden repository of the old one in the tests.
 """
 
 from __future__ import annotations
@@ -14,17 +15,27 @@ import typing as t
 FORMAT = "lifeboat-backup"
 FORMAT_VERSION = 1
 
-_TIME = {"type": "string", "format": "date-time", "pattern": r"Z$"}
+COMPRESSION = "zstd"
+ENCRYPTION = "age"
+LOWEST_LEVEL = 1
+HIGHEST_LEVEL = 19
+SHA256 = r"[0-9a-f]{64}"
+PAYLOAD_NAME = r"[A-Za-z0-9_][A-Za-z0-9._=@+,-]{0,200}"
+
+_TIME = {
+    "type": "string",
+    "format": "date-time",
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$",
+}
 _NAME = {"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,62}$"}
-_BACKUP_ID = {"type": "string", "pattern": r"^\d{8}T\d{6}Z-[0-9a-f]{6}$"}
-_SHA256 = {"type": "string", "pattern": r"^[0-9a-f]{64}$"}
+_BACKUP_ID = {"type": "string", "pattern": r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"}
+_SHA256 = {"type": "string", "pattern": f"^{SHA256}$"}
 
 MANIFEST_SCHEMA: dict[str, t.Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Lifeboat backup manifest",
     "description": "Written last: a backup exists if and only if its manifest exists.",
     "type": "object",
-    "additionalProperties": False,
     "required": [
         "format",
         "format_version",
@@ -75,11 +86,10 @@ MANIFEST_SCHEMA: dict[str, t.Any] = {
                 {"type": "null"},
                 {
                     "type": "object",
-                    "additionalProperties": False,
                     "required": ["method", "level"],
                     "properties": {
-                        "method": {"const": "zstd"},
-                        "level": {"type": "integer", "minimum": 1, "maximum": 19},
+                        "method": {"const": COMPRESSION},
+                        "level": {"type": "integer", "minimum": LOWEST_LEVEL, "maximum": HIGHEST_LEVEL},
                     },
                 },
             ]
@@ -89,10 +99,9 @@ MANIFEST_SCHEMA: dict[str, t.Any] = {
                 {"type": "null"},
                 {
                     "type": "object",
-                    "additionalProperties": False,
                     "required": ["method", "recipients"],
                     "properties": {
-                        "method": {"const": "age"},
+                        "method": {"const": ENCRYPTION},
                         "recipients": {"type": "array", "items": {"type": "string"}, "minItems": 1},
                     },
                 },
@@ -103,20 +112,19 @@ MANIFEST_SCHEMA: dict[str, t.Any] = {
             "minItems": 1,
             "items": {
                 "type": "object",
-                "additionalProperties": False,
                 "required": ["name", "media", "size", "sha256", "plain_size", "compression", "encryption"],
                 "properties": {
                     "name": {
                         "type": "string",
-                        "pattern": r"^[A-Za-z0-9_][A-Za-z0-9._=@+,-]{0,200}$",
+                        "pattern": f"^{PAYLOAD_NAME}$",
                         "description": "The object beside the manifest; never a path.",
                     },
                     "media": {"type": "string"},
                     "size": {"type": "integer", "minimum": 0, "description": "Stored bytes."},
                     "sha256": {**_SHA256, "description": "Of the stored bytes."},
                     "plain_size": {"oneOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]},
-                    "compression": {"enum": ["zstd", None]},
-                    "encryption": {"enum": ["age", None]},
+                    "compression": {"enum": [COMPRESSION, None]},
+                    "encryption": {"enum": [ENCRYPTION, None]},
                 },
             },
         },
