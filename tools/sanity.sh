@@ -49,7 +49,7 @@ readonly log=$cache/sanity.log
 status=0
 (cd "$root" && ansible-test sanity --venv --python "$python" --color no --skip-test pslint "$@") 2>&1 </dev/null |
     tee "$log" | grep -vE '^(Collecting|Requirement already|Downloading|Installing|  )' || status=${PIPESTATUS[0]}
-if ((status == 0)) && grep -E 'WARNING: (Skipping|Skipped|Unable)' "$log"; then
+if ((status == 0)) && grep -E 'WARNING: (Skipping|Skipped|Unable|Required program)' "$log"; then
     echo "sanity: a test was left out (see above); install what it asks for" >&2
     status=1
 fi
