@@ -125,7 +125,11 @@ class Storage(t.Protocol):
         """The object's facts. Raises StorageNotFound."""
 
     def list(self, prefix: str = "") -> t.Iterator[ObjectInfo]:
-        """Every object whose key starts with *prefix*, in order of key, in constant memory."""
+        """Every object whose key starts with *prefix*, in order of key, in constant memory.
+
+        Keys are compared byte by byte, or part by part where the storage does so (SeaweedFS): ``a-b`` comes before or
+        after ``a/b``. Either way, what lies below one folder comes together, and names of equal length in order.
+        """
 
     def list_folders(self, prefix: str = "") -> t.Iterator[str]:
         """The names directly below the folder *prefix* (empty, or ending in a slash) that hold objects, in order."""

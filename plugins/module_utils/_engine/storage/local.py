@@ -137,8 +137,9 @@ class LocalStorage:
                 yield Unfinished(key=key, token=token, started=from_timestamp(facts.st_mtime))
 
     def abort_unfinished(self, upload: Unfinished) -> None:
+        check_key(upload.key)
         folder, _slash, name = upload.token.rpartition("/")
-        if not name.startswith(TEMPORARY_PREFIX) or os.path.join(folder, final_name(name)) != check_key(upload.key):
+        if not name.startswith(TEMPORARY_PREFIX) or os.path.join(folder, final_name(name)) != upload.key:
             raise StorageError(f"{upload.token} is not the unfinished upload of {upload.key}.")
         parts = _parts(folder)
         with translated(doing="remove", root=self._root, path=os.path.join(self._root, upload.token)):

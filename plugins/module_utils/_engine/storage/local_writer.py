@@ -66,7 +66,10 @@ class LocalWriter:
             with translated(doing="store", root=self._tree.root, path=self._path):
                 os.fsync(self._file)
                 facts = os.fstat(self._file)
-                self._publish(facts)
+                try:
+                    self._publish(facts)
+                except FileNotFoundError as error:
+                    raise StorageError(f"The upload of {self._key} was aborted by somebody else meanwhile.") from error
         finally:
             # Takes away the temporary name, whether or not the file has its real one by now.
             self.abort()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 import typing as t
+import weakref
 from dataclasses import dataclass
 
 from ..core.clock import Clock, SystemClock
@@ -109,6 +110,7 @@ class MemoryStorage:
             return iter([upload for upload in self._unfinished.values() if upload.key.startswith(prefix)])
 
     def abort_unfinished(self, upload: Unfinished) -> None:
+        check_key(upload.key)
         self.forget(upload.token)
 
     def forget(self, token: str) -> None:
@@ -120,7 +122,7 @@ class MemoryStorage:
         """End the upload of that token by making its object visible."""
         with self._lock:
             if self._unfinished.pop(token, None) is None:
-                raise StorageError(f"The writing of {key} has ended already; begin it anew.")
+                raise StorageError(f"The upload of {key} was aborted by somebody else meanwhile.")
             if if_absent and key in self._objects:
                 raise StorageExists(
                     f"There is an object {key} already, and it may not be replaced.", details={"key": key}
@@ -145,15 +147,24 @@ class _MemoryWriter:
         self._token = token
         self._if_absent = if_absent
         self._data = bytearray()
+        self._open = True
+        # A writer that is forgotten is no upload any more.
+        weakref.finalize(self, storage.forget, token)
 
     def write(self, data: bytes | memoryview) -> None:
+        self._require_open()
         self._data += data
 
     def commit(self) -> ObjectInfo:
-        data = bytes(self._data)
-        self._data.clear()
-        return self._storage.store(self._key, data, token=self._token, if_absent=self._if_absent)
+        self._require_open()
+        self._open = False
+        return self._storage.store(self._key, bytes(self._data), token=self._token, if_absent=self._if_absent)
 
     def abort(self) -> None:
+        self._open = False
         self._data.clear()
         self._storage.forget(self._token)
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise StorageError(f"The writing of {self._key} has ended already; begin it anew.")

@@ -9,21 +9,34 @@ table below. The table is fixed: dynamic imports are not shipped to targets.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import typing as t
 
 from ..core.clock import Clock
+from ..core.description.duration import parse_duration
 from ..core.errors import RequestInvalid
-from .base import Storage
+from ..core.runner import Runner
+from .base import Storage, is_key
+from .fields import Fields
 from .local import LocalStorage
 from .retrying import RetryingStorage
+from .s3 import S3Storage
+from .s3_options import MIB, ObjectLock, S3Credentials, S3Options
+from .s3_parts import LARGEST_PART, SMALLEST_PART
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; capitals: old buckets, other services.
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+
+
+class _Surroundings(t.NamedTuple):
+    clock: Clock
+    runner: Runner
+    environment: t.Mapping[str, str]
 
 
 class _Factory(t.NamedTuple):
-    keys: frozenset[str]
-    build: t.Callable[[t.Mapping[str, t.Any], str, t.Mapping[str, str]], Storage]
+    build: t.Callable[[Fields, _Surroundings], Storage]
     attempts: int
 
 
@@ -32,87 +45,122 @@ def open_storage(
     *,
     name: str,
     clock: Clock,
+    runner: Runner,
     environment: t.Mapping[str, str] | None = None,
 ) -> Storage:
     """The storage of the repository called *name*. Nothing is connected to or looked at yet.
 
     ``{type: file, path}``, with ``create``, ``folder_mode`` and ``file_mode`` (octal text, "0700").
 
-    *environment* (default: that of the process) is where credentials by environment are looked up. Calls that fail in
-    passing are tried again. Raises RequestInvalid for an unknown type, an unknown key or a value of the wrong form.
+    ``{type: s3, bucket}``, with ``prefix``, ``region``, ``endpoint_url``, ``storage_class``, ``path_style``,
+    ``ca_bundle``, ``sse`` (AES256 or aws:kms), ``sse_kms_key_id``, ``object_lock: {mode, retain}``,
+    ``credentials: {file | profile | env | command}``, ``part_size_mib`` and ``checksums`` (see S3Options).
+
+    *environment* (default: that of the process) is where credentials by environment are looked up, *runner* runs
+    ``credentials: {command}``. Calls that fail in passing are tried again. Raises RequestInvalid for an unknown type,
+    an unknown key or a value of the wrong form.
     """
     kind = description.get("type")
     factory = _FACTORIES.get(kind) if isinstance(kind, str) else None
     if factory is None:
         raise RequestInvalid(
-            f"The repository {name} has the type {kind!r}, which does not exist."
-            if kind is not None
-            else f"The repository {name} has no type.",
+            f"The repository {name} has no type."
+            if kind is None
+            else f"The repository {name} has the type {kind!r}, which does not exist.",
             hint=f"Write type: {' or type: '.join(sorted(_FACTORIES))}",
             details={"repository": name, "allowed": sorted(_FACTORIES)},
         )
-    _refuse_unknown(description, allowed=factory.keys | {"type"}, name=name)
-    storage = factory.build(description, name, os.environ if environment is None else environment)
+    fields = Fields(description, place=f"The repository {name}", ignored=("type", "description"))
+    surroundings = _Surroundings(
+        clock=clock, runner=runner, environment=os.environ if environment is None else environment
+    )
+    storage = factory.build(fields, surroundings)
+    fields.refuse_rest()
     return RetryingStorage(storage=storage, clock=clock, attempts=factory.attempts)
 
 
-def _open_local(description: t.Mapping[str, t.Any], name: str, _environment: t.Mapping[str, str]) -> Storage:
-    path = _text(description, "path", name=name, required=True)
+def _open_local(fields: Fields, _surroundings: _Surroundings) -> Storage:
+    path = fields.text("path") or ""
     if not os.path.isabs(path) or os.path.normpath(path) == "/":
-        raise RequestInvalid(
-            f"The repository {name} has the path {path!r}, which is not the absolute path of a folder below /.",
-            hint="Write for example path: /var/backups/lifeboat",
-        )
+        raise fields.invalid("path", "the absolute path of a folder below /", hint="path: /var/backups/lifeboat")
     return LocalStorage(
         path=path,
-        create=_flag(description, "create", name=name, default=False),
-        folder_mode=_mode(description, "folder_mode", name=name, default=0o700),
-        file_mode=_mode(description, "file_mode", name=name, default=0o600),
+        create=fields.flag("create") or False,
+        folder_mode=_mode(fields, "folder_mode", default=0o700),
+        file_mode=_mode(fields, "file_mode", default=0o600),
     )
 
 
-def _refuse_unknown(description: t.Mapping[str, t.Any], *, allowed: t.AbstractSet[str], name: str) -> None:
-    for key in description:
-        if key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, n=1)
-            raise RequestInvalid(
-                f"The repository {name} has the unknown key {key!r}.",
-                hint=f"Did you mean {near[0]}?" if near else f"Allowed are: {', '.join(sorted(allowed))}.",
-                details={"repository": name, "allowed": sorted(allowed)},
-            )
-
-
-def _text(description: t.Mapping[str, t.Any], key: str, *, name: str, required: bool = False, default: str = "") -> str:
-    value = description.get(key)
-    if value is None and not required:
-        return default
-    if not isinstance(value, str) or (required and not value):
-        raise RequestInvalid(f"The repository {name} needs a text for {key}; it has {value!r}.")
-    return value
-
-
-def _flag(description: t.Mapping[str, t.Any], key: str, *, name: str, default: bool) -> bool:
-    value = description.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise RequestInvalid(f"The repository {name} needs true or false for {key}; it has {value!r}.")
-    return value
-
-
-def _mode(description: t.Mapping[str, t.Any], key: str, *, name: str, default: int) -> int:
-    value = description.get(key)
-    if value is None:
-        return default
+def _mode(fields: Fields, key: str, *, default: int) -> int:
     # A number is refused: YAML reads 0700 as octal or as decimal, depending on its version.
-    if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
-        raise RequestInvalid(
-            f"The repository {name} needs three octal digits in quotes for {key}; it has {value!r}.",
-            hint=f'Write {key}: "{default:04o}"',
-        )
-    return int(value, 8)
+    value = fields.text(key, like=r"0?[0-7]{3}", form="three octal digits in quotes", hint=f'{key}: "{default:04o}"')
+    return default if value is None else int(value, 8)
+
+
+def _open_s3(fields: Fields, surroundings: _Surroundings) -> Storage:
+    bucket = fields.text("bucket", like=_BUCKET.pattern, form="the name of a bucket", hint="bucket: acme-backups")
+    if bucket is None:
+        raise fields.invalid("bucket", "the name of a bucket", hint="bucket: acme-backups")
+    options = S3Options(
+        bucket=bucket,
+        prefix=_prefix(fields),
+        region=fields.text("region"),
+        endpoint_url=fields.text("endpoint_url", like=r"https?://[^/@\s]+/?", form="an address without a password"),
+        storage_class=fields.text("storage_class"),
+        path_style=fields.flag("path_style"),
+        ca_bundle=fields.text("ca_bundle"),
+        sse=fields.text("sse", like="AES256|aws:kms", form="AES256 or aws:kms"),
+        sse_kms_key_id=fields.text("sse_kms_key_id"),
+        object_lock=_object_lock(fields.section("object_lock")),
+        credentials=_credentials(fields.section("credentials")),
+        part_bytes=_part_bytes(fields),
+        checksums=fields.text("checksums", like="when_supported|when_required", form="when_supported or when_required")
+        or "when_supported",
+    )
+    return S3Storage(
+        options=options, clock=surroundings.clock, runner=surroundings.runner, environment=surroundings.environment
+    )
+
+
+def _prefix(fields: Fields) -> str:
+    prefix = (fields.text("prefix") or "").strip("/")
+    if prefix and not is_key(prefix):
+        raise fields.invalid("prefix", "a name of letters, digits and . _ = @ + , - between single slashes")
+    return prefix
+
+
+def _object_lock(fields: Fields | None) -> ObjectLock | None:
+    if fields is None:
+        return None
+    mode = fields.text("mode", like="governance|compliance", form="governance or compliance")
+    retain = fields.text("retain")
+    fields.refuse_rest()
+    if mode is None or retain is None:
+        raise fields.invalid("mode" if mode is None else "retain", "both mode and retain", hint="retain: 30d")
+    return ObjectLock(mode=mode.upper(), retain=parse_duration(retain))
+
+
+def _credentials(fields: Fields | None) -> S3Credentials:
+    if fields is None:
+        return S3Credentials()
+    credentials = S3Credentials(
+        file=fields.text("file"),
+        command=fields.text("command"),
+        profile=fields.text("profile"),
+        environment_prefix=fields.text("env", like=r"[A-Za-z_][A-Za-z0-9_]*", form="a prefix of environment names"),
+    )
+    fields.refuse_rest()
+    fields.require_one()
+    return credentials
+
+
+def _part_bytes(fields: Fields) -> int | None:
+    mib = fields.number("part_size_mib", lowest=SMALLEST_PART // MIB, highest=LARGEST_PART // MIB)
+    return None if mib is None else mib * MIB
 
 
 _FACTORIES: t.Mapping[str, _Factory] = {
-    "file": _Factory(keys=frozenset({"path", "create", "folder_mode", "file_mode"}), build=_open_local, attempts=4),
+    "file": _Factory(build=_open_local, attempts=4),
+    # Few: botocore has tried every request several times already.
+    "s3": _Factory(build=_open_s3, attempts=2),
 }

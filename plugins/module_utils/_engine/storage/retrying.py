@@ -62,10 +62,11 @@ class RetryingStorage:
             try:
                 return self._storage.put(key, data, if_absent=if_absent)
             except StorageExists:
-                if attempt > 1 and self._storage.stat(key).size == len(data) and self._storage.get(key) == data:
-                    # The attempt before stored it and only its answer was lost.
-                    return self._storage.stat(key)
-                raise
+                # The attempt before may have stored it, and only its answer was lost.
+                stored = self._stored(key, data) if attempt > 1 else None
+                if stored is None:
+                    raise
+                return stored
 
         return self._repeat(put_once)
 
@@ -82,10 +83,10 @@ class RetryingStorage:
         return self._repeat(lambda: self._storage.stat(key))
 
     def list(self, prefix: str = "") -> t.Iterator[ObjectInfo]:
-        return self._continuing(lambda: self._storage.list(prefix), key_of=lambda info: info.key)
+        return self._continuing(lambda: self._storage.list(prefix), name_of=lambda info: info.key)
 
     def list_folders(self, prefix: str = "") -> t.Iterator[str]:
-        return self._continuing(lambda: self._storage.list_folders(prefix), key_of=lambda name: name)
+        return self._continuing(lambda: self._storage.list_folders(prefix), name_of=lambda name: name)
 
     def delete(self, keys: t.Sequence[str]) -> DeleteReport:
         return self._repeat(lambda: self._storage.delete(keys))
@@ -96,6 +97,14 @@ class RetryingStorage:
 
     def abort_unfinished(self, upload: Unfinished) -> None:
         self._repeat(lambda: self._storage.abort_unfinished(upload))
+
+    def _stored(self, key: str, data: bytes) -> ObjectInfo | None:
+        """The object's facts when it holds *data*; None when it doesn't, or can't be looked at."""
+        try:
+            found = self._storage.stat(key)
+            return found if found.size == len(data) and self._storage.get(key, limit=len(data)) == data else None
+        except StorageError:
+            return None
 
     def _repeat(self, call: t.Callable[[], _T]) -> _T:
         failures = 0
@@ -142,18 +151,23 @@ class RetryingStorage:
 
         return self._repeat(reopen)
 
-    def _continuing(self, begin: t.Callable[[], t.Iterator[_T]], *, key_of: t.Callable[[_T], str]) -> t.Iterator[_T]:
-        last = ""
+    def _continuing(self, begin: t.Callable[[], t.Iterator[_T]], *, name_of: t.Callable[[_T], str]) -> t.Iterator[_T]:
+        last: str | None = None
         failures = 0
         while True:
+            behind = last is None
             try:
                 for item in begin():
-                    if last and key_of(item) <= last:
-                        continue
-                    last = key_of(item)
-                    failures = 0
-                    yield item
-                return
+                    if behind:
+                        last = name_of(item)
+                        failures = 0
+                        yield item
+                    # Storages differ in what comes first, "a-b" or "a/b": one goes on behind the last name itself.
+                    behind = behind or name_of(item) == last
             except StorageUnreachable as error:
                 failures += 1
                 self._wait(failures, error)
+                continue
+            if not behind:
+                raise StorageUnreachable(f"The listing broke behind {last}, which was deleted before it could go on.")
+            return

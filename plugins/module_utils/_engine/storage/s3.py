@@ -1,0 +1,219 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A repository in a bucket of Amazon S3 or a compatible service."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import os
+import typing as t
+
+from ..core.clock import Clock
+from ..core.errors import StorageError, StorageExists, StorageForbidden, StorageUnreachable
+from ..core.runner import Runner
+from .base import (
+    CHECK_KEY,
+    DeleteReport,
+    ObjectInfo,
+    ObjectWriter,
+    Properties,
+    Unfinished,
+    check_folder,
+    check_key,
+    check_prefix,
+    is_key,
+)
+from .s3_connection import S3Connection, object_info
+from .s3_errors import error_code, translated
+from .s3_options import S3Options
+from .s3_reader import read_object
+from .s3_writer import S3Writer
+
+# The most that DeleteObjects takes (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html).
+_DELETE_BATCH = 1000
+_LOOKING_AT_ONCE = 8
+_PASSING_DELETE_CODES = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted"})
+_CHECK_DATA = b"Lifeboat can write here.\n"
+
+
+class S3Storage:
+    """Objects below a prefix of a bucket. The bucket exists already.
+
+    Nothing is connected to before the first call. Requests that meet a passing fault are repeated by botocore. A key
+    in the bucket that this storage could not have made is not listed. In a bucket with versions, a deleted object
+    is only hidden by a marker: its versions stay until their lock and the bucket's lifecycle rules let them go.
+    """
+
+    def __init__(
+        self, *, options: S3Options, clock: Clock, runner: Runner, environment: t.Mapping[str, str] | None = None
+    ) -> None:
+        """*environment* is where credentials by environment prefix are looked up: by default the process's own."""
+        self._options = options
+        self._connection = S3Connection(
+            options=options, clock=clock, runner=runner, environment=os.environ if environment is None else environment
+        )
+
+    def __repr__(self) -> str:
+        return f"S3Storage({self._options.url!r})"
+
+    @property
+    def properties(self) -> Properties:
+        return Properties(kind="s3", url=self._options.url, conditional_put=self._connection.conditional is True)
+
+    def check(self) -> None:
+        self.put(CHECK_KEY, _CHECK_DATA, if_absent=False)
+        if self._connection.conditional is None:
+            self._connection.conditional = self._knows_conditions()
+        # Where nothing may be deleted it stays, as promised.
+        self.delete([CHECK_KEY])
+
+    def free_bytes(self) -> int | None:
+        return None
+
+    def writer(self, key: str, *, expected_bytes: int | None = None, if_absent: bool = True) -> ObjectWriter:
+        check_key(key)
+        return S3Writer(connection=self._connection, key=key, expected_bytes=expected_bytes, if_absent=if_absent)
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = True) -> ObjectInfo:
+        writer = self.writer(key, expected_bytes=len(data), if_absent=if_absent)
+        writer.write(data)
+        return writer.commit()
+
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> t.Iterator[bytes]:
+        return read_object(self._connection, check_key(key), offset=offset, length=length)
+
+    def get(self, key: str, *, limit: int = 64 * 1024 * 1024) -> bytes:
+        # One byte more than the limit tells whether there is more, without a request of its own.
+        data = b"".join(self.read(key, length=limit + 1))
+        if len(data) > limit:
+            raise StorageError(f"{key} is longer than the {limit} bytes that were to be read.")
+        return data
+
+    def stat(self, key: str) -> ObjectInfo:
+        answer = self._connection.head(check_key(key))
+        return object_info(key, size=answer["ContentLength"], modified=answer["LastModified"])
+
+    def list(self, prefix: str = "") -> t.Iterator[ObjectInfo]:
+        check_prefix(prefix)
+        for page in self._pages("list_objects_v2", doing=f"list {prefix}", Prefix=self._options.root + prefix):
+            for found in page.get("Contents", ()):
+                key = self._relative(found["Key"])
+                if is_key(key):
+                    yield object_info(key, size=found["Size"], modified=found["LastModified"])
+
+    def list_folders(self, prefix: str = "") -> t.Iterator[str]:
+        check_folder(prefix)
+        pages = self._pages(
+            "list_objects_v2", doing=f"list {prefix}", Prefix=self._options.root + prefix, Delimiter="/"
+        )
+        # Sorted here: services differ in where they put "a/" beside "a-b/".
+        paths = [self._relative(found["Prefix"])[:-1] for page in pages for found in page.get("CommonPrefixes", ())]
+        names = sorted(path[len(prefix) :] for path in paths if is_key(path))
+        if self._options.endpoint_url is None:
+            return iter(names)
+        # SeaweedFS goes on naming folders whose last object was deleted.
+        with concurrent.futures.ThreadPoolExecutor(max_workers=_LOOKING_AT_ONCE) as pool:
+            held = list(pool.map(self._holds_objects, [f"{prefix}{name}/" for name in names]))
+        return itertools.compress(names, held)
+
+    def delete(self, keys: t.Sequence[str]) -> DeleteReport:
+        for key in keys:
+            check_key(key)
+        unique = tuple(dict.fromkeys(keys))
+        refused: dict[str, str] = {}
+        for start in range(0, len(unique), _DELETE_BATCH):
+            refused.update(self._delete_batch(unique[start : start + _DELETE_BATCH]))
+        return DeleteReport(deleted=tuple(key for key in unique if key not in refused), refused=refused)
+
+    def unfinished(self, prefix: str = "") -> t.Iterator[Unfinished]:
+        check_prefix(prefix)
+        for page in self._pages(
+            "list_multipart_uploads", doing=f"list uploads of {prefix}", Prefix=self._options.root + prefix
+        ):
+            for upload in page.get("Uploads", ()):
+                key = self._relative(upload["Key"])
+                if is_key(key):
+                    started = object_info(key, size=0, modified=upload["Initiated"]).modified
+                    yield Unfinished(key=key, token=upload["UploadId"], started=started)
+
+    def abort_unfinished(self, upload: Unfinished) -> None:
+        from botocore.exceptions import ClientError
+
+        client = self._connection.client
+        with translated(self._options, doing=f"abort the upload of {upload.key}"):
+            try:
+                client.abort_multipart_upload(**self._connection.place(check_key(upload.key)), UploadId=upload.token)
+            except ClientError as error:
+                if error_code(error) != "NoSuchUpload":
+                    raise
+
+    def _holds_objects(self, folder: str) -> bool:
+        return next(self.list(folder), None) is not None
+
+    def _knows_conditions(self) -> bool:
+        """Whether a conditional put on an object that is there is refused by the service itself."""
+        # Twice: somebody else's check may have removed the object in between.
+        self._connection.conditional = True
+        for _attempt in range(2):
+            try:
+                self.put(CHECK_KEY, _CHECK_DATA)
+            except StorageExists:
+                return True
+            if self._connection.conditional is False:
+                return False
+        return False
+
+    def _relative(self, key: str) -> str:
+        return key[len(self._options.root) :]
+
+    def _pages(self, operation: str, *, doing: str, **arguments: t.Any) -> t.Iterator[t.Any]:
+        client = self._connection.client
+        with translated(self._options, doing=doing):
+            pages = iter(client.get_paginator(operation).paginate(Bucket=self._options.bucket, **arguments))
+        for _number in itertools.count():
+            with translated(self._options, doing=doing):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+    def _delete_batch(self, keys: t.Sequence[str]) -> dict[str, str]:
+        """Why which of *keys* were not deleted."""
+        client = self._connection.client
+        root = self._options.root
+        try:
+            with translated(self._options, doing=f"delete {len(keys)} objects"):
+                answer = client.delete_objects(
+                    Bucket=self._options.bucket, Delete={"Objects": [{"Key": root + key} for key in keys]}
+                )
+        except StorageForbidden as error:
+            # Some services refuse the request as a whole where Amazon refuses each key. Bad keys are another thing.
+            if error.details.get("code") != "AccessDenied":
+                raise
+            return dict.fromkeys(keys, error.message)
+        return self._refusals(keys, answer)
+
+    def _refusals(self, keys: t.Sequence[str], answer: t.Any) -> dict[str, str]:
+        """The request succeeds even when not one key could be deleted: every key has an answer of its own."""
+        deleted = {self._relative(found["Key"]) for found in answer.get("Deleted", ())}
+        refused: dict[str, str] = {}
+        passing: dict[str, str] = {}
+        for found in answer.get("Errors", ()):
+            key, code = self._relative(found["Key"]), found.get("Code", "")
+            reason = f"{code}: {found.get('Message') or 'no reason given'}"
+            if code == "NoSuchKey":
+                deleted.add(key)
+            else:
+                (passing if code in _PASSING_DELETE_CODES else refused)[key] = reason
+        unanswered = [key for key in keys if key not in deleted and key not in refused and key not in passing]
+        passing.update(dict.fromkeys(unanswered, "the service did not answer for it"))
+        if passing:
+            key, reason = next(iter(passing.items()))
+            raise StorageUnreachable(
+                f"{len(passing)} of {len(keys)} objects could not be deleted in {self._options.url} for now: "
+                f"{key}: {reason}.",
+                details={"keys": sorted(passing)[:100]},
+            )
+        return refused
