@@ -59,7 +59,9 @@ class RdbFacts:
 class RdbChecker:
     """Takes an RDB in pieces of any size and tells in the end whether it is whole.
 
-    Memory is constant: the head (64 KiB at most), nine bytes of the end, and the state of the checksum.
+    Memory is constant: the head (64 KiB at most), nine bytes of the end, and the state of the checksum. Bytes after the
+    end are found because the checksum no longer fits; a second whole RDB right behind the first would fit again (the
+    checksum of data and its checksum is 0), and a server would load the first alone.
     """
 
     def __init__(self) -> None:
