@@ -18,10 +18,12 @@ up)
     heading "sandbox: PostgreSQL, MongoDB, Redis and S3 on loopback, with sample data"
     python -m sandbox up
     heading "backup: ansible-playbook playbooks/backup.yml -i $inventory"
-    ansible-playbook playbooks/backup.yml -i "$inventory"
+    status=0
+    ansible-playbook playbooks/backup.yml -i "$inventory" || status=$?
     heading "what was backed up, where, how big, how long, and how to restore it"
-    python -m sandbox summary
+    python tools/demo_summary.py || status=1
     printf '\nThe demo took %d s. Again: make demo · stop and remove everything: make demo-down\n' $((SECONDS - started))
+    exit "$status"
     ;;
 down)
     python -m sandbox down
