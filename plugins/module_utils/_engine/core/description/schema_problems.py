@@ -112,7 +112,9 @@ def _explain(error: ValidationError) -> t.Iterator[Problem]:
         missing = [key for key in expected if key not in found]
         yield Problem(path, f"{_and(missing)} {'is' if len(missing) == 1 else 'are'} missing.")
     elif keyword == "oneOf":
-        yield _not_one_of(path, found, [branch["required"][0] for branch in expected])
+        # What is no mapping at all has a problem of its own.
+        if isinstance(found, dict):
+            yield _not_one_of(path, found, [branch["required"][0] for branch in expected])
     elif keyword == "enum":
         yield _not_in_choices(path, found, expected)
     elif keyword == "format":
