@@ -10,12 +10,14 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-from lifeboat.pipeline.producer import PayloadInput, StoredPayload
-from lifeboat.pipeline.stream import stream
-from lifeboat.pipeline.transforms import Compression
-
-from lifeboat.core.clock import SystemClock
-from lifeboat.core.progress import Progress
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.producer import (
+    PayloadInput,
+    StoredPayload,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.stream import stream
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.transforms import Compression
 
 
 class FolderSink:
@@ -59,7 +61,9 @@ class FolderSink:
 
     def plain(self, name: str) -> bytes:
         """The plain bytes of a stored payload."""
-        return subprocess.run(["zstd", "-dcq", self.folder / self.stored[name].name], check=True, capture_output=True).stdout
+        return subprocess.run(
+            ["zstd", "-dcq", self.folder / self.stored[name].name], check=True, capture_output=True
+        ).stdout
 
     def fetch(self, name: str) -> str:
         """The shell words that print the plain bytes: what {fetch:NAME} in RESTORE.md becomes."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import os
@@ -13,11 +14,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ..core.errors import PostgresParentUnusable, StateDirectoryUnusable
-from ..core.ids import is_backup_id
+from ..core.ids import backup_id_time, is_backup_id
 
 _SUFFIX = ".backup_manifest"
 _PARTIAL = ".partial"
 _TAIL = 65536
+_LONGEST_BACKUP = datetime.timedelta(days=7)
 _CHECKSUM_LINE = re.compile(rb'\n"Manifest-Checksum": "(?P<sum>[0-9a-f]{64})"\}\n?$')
 _IDENTIFIER = re.compile(rb'"System-Identifier": (?P<identifier>\d+)')
 _RANGES = re.compile(rb'"WAL-Ranges": (?P<ranges>\[[^\]]*\])')
@@ -105,19 +107,29 @@ class ManifestShelf:
 
     def backup_ids(self) -> list[str]:
         """The backups whose manifests are here, oldest first."""
+        return self._ids(_SUFFIX)
+
+    def prune(self, *, newest: int, spare: t.Collection[str] = ()) -> list[str]:
+        """Remove all but the *newest* manifests and those to *spare*; the removed ids.
+
+        Halves that crashed runs left are removed too, once they are older than any backup takes.
+        """
+        ids = self.backup_ids()
+        removed = [backup_id for backup_id in ids[:-newest] if backup_id not in spare]
+        for backup_id in removed:
+            self.forget(backup_id)
+        for backup_id in self._ids(_SUFFIX + _PARTIAL):
+            if ids and backup_id_time(ids[-1]) - backup_id_time(backup_id) > _LONGEST_BACKUP:
+                os.unlink(self.path(backup_id) + _PARTIAL)
+        return removed
+
+    def _ids(self, suffix: str) -> list[str]:
         try:
             names = os.listdir(self.folder)
         except FileNotFoundError:
             return []
-        ids = [name[: -len(_SUFFIX)] for name in names if name.endswith(_SUFFIX)]
+        ids = [name[: -len(suffix)] for name in names if name.endswith(suffix)]
         return sorted(backup_id for backup_id in ids if is_backup_id(backup_id))
-
-    def prune(self, *, newest: int, spare: t.Collection[str] = ()) -> list[str]:
-        """Remove all but the *newest* manifests and those to *spare*, and what crashed runs left; the removed ids."""
-        removed = [backup_id for backup_id in self.backup_ids()[:-newest] if backup_id not in spare]
-        for backup_id in removed:
-            self.forget(backup_id)
-        return removed
 
 
 def _unusable(path: str, why: str) -> PostgresParentUnusable:

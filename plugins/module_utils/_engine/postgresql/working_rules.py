@@ -142,10 +142,17 @@ WORKING: tuple[Rule, ...] = (
 # Looked for last: a program that can't connect at all also says that the connection failed.
 LOST: tuple[Rule, ...] = (
     rule(
+        # pg_basebackup 15 says this before it has read why the server stopped, and then leaves the reason out.
+        r"COPY stream ended before",
+        error=PostgresConnectionLost,
+        message="PostgreSQL at {server} ended the base backup before it was complete.",
+        hint='The reason is in the server\'s log. Is it "requested WAL segment ... has already been removed", then use '
+        "hold_wal: auto or raise wal_keep_size.",
+    ),
+    rule(
         r"terminating connection due to",
         r"terminating walsender",
         r"server closed the connection unexpectedly",
-        r"COPY stream ended before",
         r"SSL SYSCALL error",
         r"connection to server was lost",
         r"could not receive data from",
