@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pwd
-import re
 import secrets
 import shlex
 import shutil
@@ -18,10 +16,19 @@ import subprocess
 import tempfile
 import typing as t
 from pathlib import Path
+from urllib.parse import quote
 
 from .errors import SandboxError, StartFailed
 from .parts import POSTGRESQL, find_postgresql, postgresql_18_bin_directory, postgresql_bin_directories, require
-from .process import end_processes_inside, identify, processes_inside
+from .postgresql_host import (
+    as_user,
+    clear_after_crash,
+    copy_programs,
+    is_reachable,
+    major_version,
+    operating_system_user,
+)
+from .process import end_processes_inside
 from .server import HOST, Server, replace_file
 
 if t.TYPE_CHECKING:
@@ -30,28 +37,6 @@ if t.TYPE_CHECKING:
 SUPERUSER = "postgres"
 # A Unix socket's path is limited to 107 bytes by the kernel; the file name takes up to 20 of them.
 _LONGEST_SOCKET_DIRECTORY = 80
-
-
-def operating_system_user() -> str | None:
-    """PostgreSQL refuses to run as root: root runs it as ``postgres`` (or ``nobody`` where there is no such user)."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name).pw_name
-    raise SandboxError("PostgreSQL doesn't run as root, and there is no user postgres or nobody: useradd postgres")
-
-
-def as_user(user: str | None) -> list[str]:
-    """The words before a command that run it as ``user``."""
-    return [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"]
-
-
-def is_reachable(path: Path, user: str | None) -> bool:
-    """Whether ``user`` can look into ``path``: a checkout below a private home folder is closed to postgres."""
-    if user is None:
-        return True
-    return subprocess.run([*as_user(user), "test", "-x", str(path)], check=False, timeout=30).returncode == 0
 
 
 class PostgreSQLServer(Server):
@@ -127,7 +112,7 @@ class PostgreSQLServer(Server):
         return self.database_uri("postgres")
 
     def database_uri(self, database: str) -> str:
-        password = f":{self.password}" if self.password else ""
+        password = f":{quote(self.password, safe='')}" if self.password else ""
         return f"postgresql://{SUPERUSER}{password}@{HOST}:{self.port}/{database}"
 
     def connect(self, database: str = "postgres") -> t.Any:
@@ -196,7 +181,7 @@ class PostgreSQLServer(Server):
                 "(directory=None), name one that all users can enter, or run as an ordinary user"
             )
         if not is_reachable(self.bin_directory, user):
-            self.bin_directory = self._copy_programs()
+            self.bin_directory = copy_programs(self.bin_directory, self.directory / "programs")
         self._write_password_file()
         if self.data_directory.exists():
             clear_after_crash(self.data_directory)
@@ -206,28 +191,13 @@ class PostgreSQLServer(Server):
         replace_file(configuration_file, "".join(_setting(*item) for item in self._configuration().items()))
         self._own(configuration_file)
 
-    def _copy_programs(self) -> Path:
-        # The PyPI package in a virtual environment that is closed to the user postgres, such as one below /root.
-        # Its programs look for their libraries three folders up, so both are copied with the folders between them.
-        installation, package, packages = self.bin_directory.parents[:3]
-        copy = self.directory / "programs"
-        if not copy.exists():
-            temporary = self.directory / "programs.new"
-            shutil.rmtree(temporary, ignore_errors=True)
-            shutil.copytree(installation, temporary / package.name / installation.name, symlinks=True)
-            libraries = packages / f"{package.name}.libs"
-            if libraries.is_dir():
-                shutil.copytree(libraries, temporary / libraries.name)
-            temporary.rename(copy)
-        return copy / package.name / installation.name / "bin"
-
     def _own(self, path: Path) -> None:
         user = self._user()
         if user is not None:
             shutil.chown(path, user=user, group=pwd.getpwnam(user).pw_gid)
 
     def _write_password_file(self) -> None:
-        password = self.password or "none"
+        password = (self.password or "none").replace("\\", "\\\\").replace(":", "\\:")
         replace_file(self.password_file, f"{HOST}:*:*:{SUPERUSER}:{password}\nlocalhost:*:*:{SUPERUSER}:{password}\n")
         self._own(self.password_file)
 
@@ -325,43 +295,9 @@ class PostgreSQLServer(Server):
         end_processes_inside(self.data_directory)
 
 
-def clear_after_crash(data_directory: Path) -> None:
-    """Remove the lock files and the shared memory of a postmaster that was killed; nothing when it lives.
-
-    PostgreSQL does so itself at its next start, but takes a zombie for alive (there is one for seconds where process 1
-    is slow to reap), and there may be no next start: a System V segment stays in the kernel until the next boot.
-    """
-    lock = data_directory / "postmaster.pid"
-    try:
-        lines = lock.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return
-    if identify(int(lines[0])).is_alive() or processes_inside(data_directory):
-        return
-    # Line 4: port, line 5: folder of the socket, line 7: key and id of the segment (src/include/utils/pidfile.h).
-    if len(lines) >= 7 and lines[6].split():
-        command = ["ipcrm", "--shmem-id", lines[6].split()[1]]
-        subprocess.run(command, capture_output=True, check=False, timeout=30)
-    if len(lines) >= 5 and lines[4]:
-        for socket_file in Path(lines[4]).glob(f".s.PGSQL.{lines[3]}*"):
-            socket_file.unlink()
-    lock.unlink()
-
-
 def _setting(name: str, value: str) -> str:
     quoted = value.replace("\\", "\\\\").replace("'", "''")
     return f"{name} = '{quoted}'\n"
-
-
-def major_version(bin_directory: Path) -> int:
-    """The major version of the PostgreSQL in ``bin_directory``."""
-    output = subprocess.run(
-        [bin_directory / "postgres", "--version"], capture_output=True, text=True, timeout=30, check=True
-    ).stdout
-    match = re.search(r"\(PostgreSQL\)\s+(\d+)", output)
-    if match is None:
-        raise SandboxError(f"{bin_directory}/postgres names no version: {output!r}")
-    return int(match[1])
 
 
 __all__ = ["PostgreSQLServer", "major_version", "postgresql_18_bin_directory", "postgresql_bin_directories"]

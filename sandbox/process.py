@@ -32,9 +32,11 @@ class ProcessIdentity:
     start_ticks: int
 
     def is_alive(self) -> bool:
-        """False for a zombie as well: it holds no port and no file."""
+        """False for a zombie as well: it holds no port and no file, once its last thread is gone."""
         state, ticks = _state_and_start(self.pid)
-        return state not in ("", "Z", "X") and ticks == self.start_ticks
+        if ticks != self.start_ticks or not state:
+            return False
+        return state not in ("Z", "X") or _threads(self.pid) > 1
 
 
 def _state_and_start(pid: int) -> tuple[str, int]:
@@ -44,6 +46,13 @@ def _state_and_start(pid: int) -> tuple[str, int]:
     except (FileNotFoundError, ProcessLookupError):
         return "", 0
     return fields[0], int(fields[19])
+
+
+def _threads(pid: int) -> int:
+    try:
+        return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def identify(pid: int) -> ProcessIdentity:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import typing as t
+from urllib.parse import quote
 
 from .parts import REDIS, find_redis_server, require
 from .server import HOST, Server, replace_file
@@ -72,7 +73,7 @@ class RedisServer(Server):
         return self.database_uri(0)
 
     def database_uri(self, database: int) -> str:
-        password = f":{self.password}@" if self.password else ""
+        password = f":{quote(self.password, safe='')}@" if self.password else ""
         uri = f"{'rediss' if self._tls else 'redis'}://{password}{HOST}:{self.port}/{database}"
         return f"{uri}?ssl_ca_certs={self.tls_files.authority}" if self.tls_files else uri
 

@@ -115,7 +115,7 @@ class TCPFaultProxy:
 
 
 def _reset(connection: socket.socket) -> None:
-    """RST to the other side, and a waiting ``recv`` of ours ends; the descriptor stays open for its owner to close."""
+    """The owner's ``close`` will send RST instead of an orderly end, and its waiting ``recv`` ends now."""
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.shutdown(socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RD)

@@ -9,7 +9,8 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import SandboxError
-from ..postgresql import PostgreSQLServer, clear_after_crash
+from ..postgresql import PostgreSQLServer
+from ..postgresql_host import clear_after_crash
 from ..process import PidFile, end, end_processes_inside
 from .layout import Layout
 from .progress import Progress

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SandboxError
-from ..postgresql import is_reachable, operating_system_user
+from ..postgresql_host import is_reachable, operating_system_user
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
