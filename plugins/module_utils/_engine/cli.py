@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lifeboat",
         description="Backups that are proven to restore. Reads the description of what to protect from --config.",
-        epilog="Exit status: 0 well, 1 failed, 2 wrong request (nothing touched), 3 partial, 4 somebody holds the lock.",
+        epilog="Exit status: 0 well, 1 failed, 2 wrong request (nothing touched), 3 partial, 4 the lock is held.",
     )
     parser.add_argument("--version", action="version", version=f"lifeboat {VERSION}")
     parser.add_argument(

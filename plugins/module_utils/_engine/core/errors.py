@@ -690,7 +690,7 @@ class RedisCommandFailed(RedisError):
 
 
 class RedisClusterNode(RedisError):
-    """The server is one node of a cluster; a backup of it alone holds some of the slots and would pass for the whole."""
+    """The server is one node of a cluster; a backup of it alone holds some slots and would pass for the whole."""
 
     code = "redis.cluster_node"
     exit_status = 2

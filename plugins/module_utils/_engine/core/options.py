@@ -48,7 +48,7 @@ def number(description: t.Mapping[str, t.Any], key: str, *, of: str, default: fl
 
 
 def flag(description: t.Mapping[str, t.Any], key: str, *, of: str) -> bool:
-    """The truth value under *key*, False when it is not there. Raises RequestInvalid for anything but true and false."""
+    """The truth value under *key*, False when it is not there. Raises RequestInvalid for anything else."""
     value = description.get(key)
     if value is None:
         return False
