@@ -10,12 +10,14 @@ that it fails. Paths are relative to the checkout's root, with slashes.
 from __future__ import annotations
 
 import ast
-import pathlib
+import functools
 import sys
 import typing as t
 from dataclasses import dataclass
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from tests.architecture import committed
+from tests.architecture.committed import ROOT
+
 COLLECTION = "ansible_collections.lifeboat.recovery"
 ENGINE = "plugins/module_utils/_engine"
 
@@ -163,7 +165,7 @@ def _is_type_checking(test: ast.expr) -> bool:
 
 def ansible_stays_outside(file: SourceFile) -> t.Iterator[Violation]:
     """Only modules, action and filter plugins and the two adapters know Ansible."""
-    if file.path.startswith(MAY_IMPORT_ANSIBLE):
+    if not file.path.startswith("plugins/") or file.path.startswith(MAY_IMPORT_ANSIBLE):
         return
     for item in imports(file.tree):
         if item.for_types_only and not file.is_engine:
@@ -227,6 +229,8 @@ def imports_point_downward(file: SourceFile) -> t.Iterator[Violation]:
 
 def nothing_is_imported_by_name(file: SourceFile) -> t.Iterator[Violation]:
     """Everything that runs is named in an import statement: AnsiballZ ships nothing else."""
+    if not file.path.startswith("plugins/"):
+        return
     for item in imports(file.tree):
         if item.level == 0 and item.top in DYNAMIC_MODULES:
             yield Violation(file.path, item.line, f"imports {item.name}: dynamic imports are not shipped to targets")
@@ -257,7 +261,7 @@ def main_is_short(file: SourceFile) -> t.Iterator[Violation]:
 def file_is_small(file: SourceFile) -> t.Iterator[Violation]:
     """One concept a file."""
     lines = file.text.count("\n")
-    if lines > FILE_LINES and file.path not in CATALOGUES:
+    if file.path.startswith("plugins/") and lines > FILE_LINES and file.path not in CATALOGUES:
         yield Violation(file.path, FILE_LINES, f"{lines} lines, more than {FILE_LINES}: it holds more than one concept")
 
 
@@ -338,20 +342,21 @@ def _is_type(node: ast.expr) -> bool:
 
 
 def ansible_test_accepts_it(file: SourceFile) -> t.Iterator[Violation]:
-    """What `ansible-test sanity` refuses and no other linter does, told in a second and not in a minute."""
-    if not file.path.startswith("plugins/"):
-        return
+    """What `ansible-test sanity` refuses and no other linter does, told in a second and not in a minute.
+
+    It reads the whole tree, tests and tools too; what modules may not call it asks of plugins only.
+    """
     for node in ast.walk(file.tree):
         if isinstance(node, ast.Name) and node.id == "_" and isinstance(node.ctx, ast.Store):
             yield Violation(file.path, node.lineno, "a name `_`: call it dummy, or what it is with a leading _")
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "exit", "quit", "sys.exit"}:
-            yield Violation(
-                file.path, node.lineno, f"calls {ast.unparse(node.func)}(): write to a stream, raise SystemExit"
-            )
         elif isinstance(node, ast.Compare) and any(
             isinstance(side, ast.Call) and ast.unparse(side.func) == "type" for side in (node.left, *node.comparators)
         ):
             yield Violation(file.path, node.lineno, "compares type(): use isinstance()")
+        elif isinstance(node, ast.Call) and file.path.startswith("plugins/"):
+            called = ast.unparse(node.func)
+            if called in {"print", "exit", "quit", "sys.exit"}:
+                yield Violation(file.path, node.lineno, f"calls {called}(): write to a stream, raise SystemExit")
 
 
 Rule = t.Callable[[SourceFile], t.Iterator[Violation]]
@@ -372,9 +377,11 @@ RULES: t.Final[tuple[Rule, ...]] = (
 )
 
 
-def plugin_files() -> list[SourceFile]:
-    """Every Python file below plugins/."""
+@functools.cache
+def python_files() -> list[SourceFile]:
+    """Every Python file that is committed, or would be."""
     return [
         SourceFile.of(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
-        for path in sorted((ROOT / "plugins").rglob("*.py"))
+        for path in committed.files()
+        if path.suffix == ".py"
     ]

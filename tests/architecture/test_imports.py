@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules of the architecture hold for everything below plugins/, and each rule is able to fail."""
+"""The rules of the architecture hold for every file, and each rule is able to fail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def broken(rule: rules.Rule, path: str, text: str) -> list[int]:
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
 def test_the_rule_holds_everywhere(rule: rules.Rule) -> None:
-    files = rules.plugin_files()
+    files = rules.python_files()
     assert any(file.is_engine for file in files), "the engine was not found"
     violations = sorted(violation for file in files for violation in rule(file))
     assert not violations, "\n" + "\n".join(map(str, violations))
