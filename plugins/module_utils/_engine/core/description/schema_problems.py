@@ -112,9 +112,7 @@ def _explain(error: ValidationError) -> t.Iterator[Problem]:
         missing = [key for key in expected if key not in found]
         yield Problem(path, f"{_and(missing)} {'is' if len(missing) == 1 else 'are'} missing.")
     elif keyword == "oneOf":
-        # What is no mapping at all has a problem of its own.
-        if isinstance(found, dict):
-            yield _not_one_of(path, found, [branch["required"][0] for branch in expected])
+        yield from _not_one_of(path, found, [branch["required"][0] for branch in expected])
     elif keyword == "enum":
         yield _not_in_choices(path, found, expected)
     elif keyword == "format":
@@ -151,10 +149,12 @@ def _unknown_keys(path: Path, found: t.Mapping[str, t.Any], known: t.Sequence[st
             yield Problem((*path, key), f"unknown key{'; ' + guess if guess else '.'}", allowed)
 
 
-def _not_one_of(path: Path, found: t.Mapping[str, t.Any], choices: t.Sequence[str]) -> Problem:
+def _not_one_of(path: Path, found: t.Any, choices: t.Sequence[str]) -> t.Iterator[Problem]:
+    if not isinstance(found, dict):
+        return  # that it is no mapping is a problem of its own
     given = [key for key in choices if key in found]
     allowed = f"exactly one of {', '.join(choices)} must be given"
-    return Problem(path, f"{allowed}, not {_and(given)} together." if given else f"{allowed}.")
+    yield Problem(path, f"{allowed}, not {_and(given)} together." if given else f"{allowed}.")
 
 
 def _not_in_choices(path: Path, found: t.Any, choices: t.Sequence[t.Any]) -> Problem:
