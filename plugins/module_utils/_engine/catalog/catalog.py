@@ -11,17 +11,26 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
+import itertools
 import typing as t
 from dataclasses import dataclass, field
 
-from ..core.errors import BackupNotFound, LifeboatError, ManifestInvalid, StorageError, StorageNotFound
-from ..core.ids import backup_id_time
+from ..core.errors import (
+    BackupNotFound,
+    LifeboatError,
+    ManifestInvalid,
+    RequestInvalid,
+    StorageError,
+    StorageNotFound,
+)
+from ..core.ids import backup_id_time, is_backup_id, is_name
 from ..storage.base import Storage
 from .layout import BackupFolder, Series
 from .manifest import Manifest, parse_manifest
 
 # Reading manifests is waiting for the network; a few at a time, so that small servers are not flooded.
 _PARALLEL_READS = 8
+_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,14 @@ class Selection:
     before: datetime.datetime | None = None  # started before this instant
     newest: int | None = None  # at most so many of each series, the newest
 
-    def takes_series(self, series: Series) -> bool:
-        """Whether backups of that series can match."""
-        wanted = ((self.service, series.service), (self.source, series.source), (self.kind, series.kind))
-        return all(want is None or want == have for want, have in wanted)
+    def __post_init__(self) -> None:
+        """Raises RequestInvalid for names that no series can have: a typing error must not look like "no backups"."""
+        for label, name in (("service", self.service), ("source", self.source), ("kind", self.kind)):
+            if name is not None and not is_name(name):
+                raise RequestInvalid(
+                    f"The {label} {name!r} can't be one.",
+                    hint="Names hold lower-case letters, digits and . - _ only. See which there are: lifeboat list",
+                )
 
     def takes_id(self, backup_id: str) -> bool:
         """Whether the backup of that id can match."""
@@ -122,19 +135,18 @@ def read_catalog(storages: t.Mapping[str, Storage], *, selection: Selection | No
     listed: set[str] = set()
     for name, storage in storages.items():
         try:
-            folders = list(_folders(storage, selection))
+            folders = {series: _folders(storage, series, selection) for series in find_series(storage, selection)}
             listed.add(name)
         except StorageError as error:
             error.details["repository"] = name
             problems.append(error)
             continue
-        with concurrent.futures.ThreadPoolExecutor(max_workers=_PARALLEL_READS) as pool:
-            for folder, outcome in zip(folders, pool.map(lambda folder: _read(storage, folder), folders)):  # noqa: B023
-                if isinstance(outcome, Manifest):
-                    found.setdefault(folder, _Found()).manifests[name] = outcome
-                elif outcome is not None:
-                    outcome.details["repository"] = name
-                    problems.append(outcome)
+        for folder, outcome in _read_all(storage, folders.values(), selection):
+            if isinstance(outcome, Manifest):
+                found.setdefault(folder, _Found()).manifests[name] = outcome
+            else:
+                outcome.details["repository"] = name
+                problems.append(outcome)
     backups = sorted(
         _merge(found, listed, problems), key=lambda backup: (backup.manifest.started, backup.manifest.backup_id)
     )
@@ -155,31 +167,41 @@ def find_backup(reading: Reading, backup_id: str) -> Backup:
     )
 
 
-def _folders(storage: Storage, selection: Selection) -> t.Iterator[BackupFolder]:
-    """The folders that can hold a matching backup, newest first; whether there is a manifest is seen on reading."""
-    for series in find_series(storage, selection):
-        ids = [name for name in storage.list_folders(series.folder) if _is_wanted(name, selection)]
-        # A folder without a manifest is no backup, so "the newest n" is settled after reading.
-        for backup_id in sorted(ids, reverse=True):
-            yield series.backup(backup_id)
-
-
 def find_series(storage: Storage, selection: Selection) -> t.Iterator[Series]:
-    """The series of a repository that match, in order."""
-    services = [selection.service] if selection.service else list(storage.list_folders(""))
-    for service in services:
-        sources = [selection.source] if selection.source else list(storage.list_folders(f"{service}/"))
-        for source in sources:
-            kinds = [selection.kind] if selection.kind else list(storage.list_folders(f"{service}/{source}/"))
-            for kind in kinds:
+    """The series of a repository that match, in order; folders that can't be one are somebody else's."""
+    for service in _names(storage, "", wanted=selection.service):
+        for source in _names(storage, f"{service}/", wanted=selection.source):
+            for kind in _names(storage, f"{service}/{source}/", wanted=selection.kind):
                 yield Series(service=service, source=source, kind=kind)
 
 
-def _is_wanted(name: str, selection: Selection) -> bool:
-    try:
-        return selection.takes_id(name)
-    except ValueError:
-        return False  # a folder of somebody else's
+def _names(storage: Storage, folder: str, *, wanted: str | None) -> list[str]:
+    return [wanted] if wanted is not None else [name for name in storage.list_folders(folder) if is_name(name)]
+
+
+def _folders(storage: Storage, series: Series, selection: Selection) -> list[BackupFolder]:
+    """The folders that can hold a matching backup, newest first; whether there is a manifest is seen on reading."""
+    ids = [name for name in storage.list_folders(series.folder) if is_backup_id(name) and selection.takes_id(name)]
+    return [series.backup(backup_id) for backup_id in sorted(ids, reverse=True)]
+
+
+def _read_all(
+    storage: Storage, series: t.Iterable[t.Sequence[BackupFolder]], selection: Selection
+) -> t.Iterator[tuple[BackupFolder, Manifest | LifeboatError]]:
+    """What each folder's manifest says. Of each series (newest first) no more are read than the selection can want."""
+    # Whether a backup is partial shows when all repositories are read, so then nothing can be left out.
+    enough = selection.newest if selection.state is None else None
+    with concurrent.futures.ThreadPoolExecutor(max_workers=_PARALLEL_READS) as pool:
+        for folders in series:
+            matching = position = 0
+            while position < len(folders) and (enough is None or matching < enough):
+                batch = folders[position : position + (_BATCH if enough is None else enough - matching)]
+                position += len(batch)
+                for folder, outcome in zip(batch, pool.map(_read, itertools.repeat(storage), batch)):
+                    if outcome is not None:
+                        yield folder, outcome
+                    if isinstance(outcome, Manifest):
+                        matching += selection.engine in (None, outcome.engine)
 
 
 def _read(storage: Storage, folder: BackupFolder) -> Manifest | LifeboatError | None:

@@ -16,7 +16,14 @@ import json
 import typing as t
 from dataclasses import dataclass, field
 
-from ..core.errors import LifeboatError, StorageAllFailed, StorageExists
+from ..core.errors import (
+    LifeboatError,
+    ManifestInvalid,
+    StorageAllFailed,
+    StorageExists,
+    StorageForbidden,
+    StorageNotFound,
+)
 from ..core.journal import Journal
 from ..core.progress import Progress
 from ..pipeline.producer import PayloadInput, StoredPayload
@@ -24,7 +31,7 @@ from ..pipeline.stream import stream
 from ..pipeline.transforms import Compression, Encryption, Transforms
 from ..storage.base import ObjectWriter, Storage
 from .layout import MANIFEST, RESTORE_NOTES, STARTED, BackupFolder
-from .manifest import Manifest
+from .manifest import Manifest, parse_manifest
 
 
 @dataclass
@@ -34,7 +41,7 @@ class RepositoryState:
     name: str
     storage: Storage
     error: LifeboatError | None = None
-    written: list[str] = field(default_factory=list)  # keys of this run, in order
+    written: list[str] = field(default_factory=list)  # keys of this run, in order, whether or not each was stored
     manifest_tried: bool = False
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -103,9 +110,15 @@ class BackupWriter:
         return stored
 
     def finish(self, manifest: Manifest, *, notes: str) -> None:
-        """Write RESTORE.md and then, last of all, the manifest: from that moment on the backup exists."""
+        """Write RESTORE.md and then, last of all, the manifest: from that moment on the backup exists.
+
+        A repository in which a payload is no longer as it was stored is dropped. Raises ManifestInvalid when the
+        manifest could not be read again.
+        """
+        data = self._manifest_bytes(manifest)
         self._put_everywhere(RESTORE_NOTES, notes.encode("utf-8"))
-        self._put_everywhere(MANIFEST, manifest.as_bytes())
+        self._each(self._require_payloads)
+        self._put_everywhere(MANIFEST, data)
 
     def abandon(self) -> None:
         """Remove what this run wrote, as far as the repositories let us; the next run removes the rest.
@@ -116,20 +129,64 @@ class BackupWriter:
             if repository.manifest_tried or not repository.written:
                 continue
             try:
-                repository.storage.delete(list(reversed(repository.written)))
+                self._remove(repository)
             except LifeboatError as error:
-                self._journal.warning(
-                    f"{repository.name}: the unfinished {self._folder.backup_id} stays for the next run to remove: "
-                    f"{error.message}"
-                )
+                self._stays(repository, error.message)
+
+    def _remove(self, repository: RepositoryState) -> None:
+        # As the sweep does: started.json, which says whose this is, goes when nothing else is left.
+        started, storage = self._folder.key(STARTED), repository.storage
+        report = storage.delete([key for key in reversed(repository.written) if key != started])
+        if not report.refused and not any(storage.unfinished(self._folder.key(""))):
+            report = storage.delete([started])
+        for reason in dict.fromkeys(report.refused.values()):
+            self._stays(repository, reason)
+
+    def _stays(self, repository: RepositoryState, reason: str) -> None:
+        self._journal.warning(
+            f"{repository.name}: the unfinished {self._folder.backup_id} stays for the next run to remove: {reason}"
+        )
+
+    def _manifest_bytes(self, manifest: Manifest) -> bytes:
+        """Prove, before anything depends on it, that the catalog will take the manifest for what it is."""
+        try:
+            data = manifest.as_bytes()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ManifestInvalid(
+                f"The backup {manifest.backup_id} can't be described: {type(error).__name__}: {error}.",
+                hint="Please report this with the versions of the server and of Lifeboat.",
+            ) from error
+        parse_manifest(data, folder=self._folder)
+        return data
+
+    def _require_payloads(self, repository: RepositoryState) -> None:
+        """Another host of our name, a lifecycle rule or an administrator may have removed what is hours old by now."""
+        try:
+            sizes = {found.key: found.size for found in repository.storage.list(self._folder.key(""))}
+        except StorageForbidden:
+            return  # credentials that may write and nothing else
+        gone = [payload.name for payload in self.payloads if sizes.get(self._folder.key(payload.name)) != payload.size]
+        if gone:
+            raise StorageNotFound(
+                f"Somebody removed or changed {', '.join(gone)} while the backup {self._folder.backup_id} was made.",
+                hint="Look for another host of this name that backs up the same source, and for expiry rules.",
+                details={"payloads": gone},
+            )
 
     def _put_everywhere(self, name: str, data: bytes) -> None:
         key = self._folder.key(name)
-        for repository in self.working:
+
+        def put(repository: RepositoryState) -> None:
             repository.manifest_tried = repository.manifest_tried or name == MANIFEST
+            repository.written.append(key)
+            _put(repository.storage, key, data)
+
+        self._each(put)
+
+    def _each(self, step: t.Callable[[RepositoryState], None]) -> None:
+        for repository in self.working:
             try:
-                _put(repository.storage, key, data)
-                repository.written.append(key)
+                step(repository)
             except LifeboatError as error:
                 self._drop(repository, error)
         require_working(self._repositories)
@@ -179,12 +236,14 @@ class _FanOut:
 
     def commit(self) -> None:
         """Make the object durable everywhere, at the same time."""
+        for repository, _writer in self._writers:
+            # Before: an interruption leaves commits behind that go on in their threads.
+            repository.written.append(self._key)
         with concurrent.futures.ThreadPoolExecutor(max_workers=len(self._writers)) as pool:
             commits = [(repository, writer, pool.submit(writer.commit)) for repository, writer in self._writers]
         for repository, writer, commit in commits:
             try:
                 commit.result()
-                repository.written.append(self._key)
             except LifeboatError as error:
                 writer.abort()
                 self._drop(repository, error)
