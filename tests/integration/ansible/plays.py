@@ -1,0 +1,167 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running plays against the lab, and looking at what they left."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import typing as t
+import uuid
+
+import yaml
+
+from sandbox.mongodb import MongoReplicaSet
+from sandbox.postgresql import PostgreSQLServer
+from sandbox.redis import RedisServer
+from sandbox.s3 import S3Server
+
+ROOT = pathlib.Path(__file__).parents[3]
+PASSWORD = "not-for-anybody-8c1f"
+
+Json = dict[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """The servers and where a test may store."""
+
+    directory: pathlib.Path
+    postgresql: PostgreSQLServer
+    mongodb: MongoReplicaSet
+    redis: RedisServer
+    s3: S3Server
+    prefix: str = "shared"
+
+    def in_folder(self, folder: pathlib.Path) -> Lab:
+        (folder / "local").mkdir()
+        return dataclasses.replace(self, directory=folder, prefix=f"test-{uuid.uuid4().hex[:8]}")
+
+    @property
+    def local(self) -> pathlib.Path:
+        return self.directory / "local"
+
+    def secret(self, name: str, text: str) -> str:
+        path = self.directory / name
+        path.write_text(text + "\n")
+        path.chmod(0o600)
+        return str(path)
+
+    @property
+    def repositories(self) -> list[Json]:
+        """A folder and a bucket, in the form of the modules."""
+        keys = self.s3.administrator
+        credentials = f"AWS_ACCESS_KEY_ID={keys.access_key}\nAWS_SECRET_ACCESS_KEY={keys.secret_key}"
+        return [
+            {"name": "local", "type": "file", "path": str(self.local)},
+            {
+                "name": "offsite",
+                "type": "s3",
+                "bucket": "backups",
+                "prefix": self.prefix,
+                "region": self.s3.region,
+                "endpoint_url": self.s3.endpoint_url,
+                "credentials": {"file": self.secret("s3.env", credentials)},
+            },
+        ]
+
+    def connection(self, engine: str) -> Json:
+        if engine == "mongodb":
+            uri = self.mongodb.uri_of("root", PASSWORD)
+            return {"uri_file": self.secret("mongodb.uri", uri)}
+        if engine == "postgresql":
+            return {
+                "host": "127.0.0.1",
+                "port": self.postgresql.port,
+                "user": self.postgresql.superuser,
+                "password_file": self.secret("postgresql.password", PASSWORD),
+            }
+        return {"port": self.redis.port, "password_file": self.secret("redis.password", PASSWORD)}
+
+    def stored(self) -> dict[str, str]:
+        """Every file and object of the test's repositories, with a hash: equal means that nothing was touched."""
+        found = {
+            f"local/{path.relative_to(self.local)}": hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(self.local.rglob("*"))
+            if path.is_file()
+        }
+        client = self.s3.client()
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket="backups", Prefix=self.prefix + "/")
+        found.update({f"s3/{entry['Key']}": entry["ETag"] for page in pages for entry in page.get("Contents", ())})
+        return found
+
+    def manifests(self) -> list[Json]:
+        """The manifests of the repository on disk, oldest first."""
+        return [json.loads(path.read_text()) for path in sorted(self.local.rglob("manifest.json"))]
+
+    def vault(self) -> Json:
+        """What every description of this lab begins with."""
+        repositories = {}
+        for repository in self.repositories:
+            repositories[repository.pop("name")] = repository
+        return {
+            "lifeboat_repositories": repositories,
+            "lifeboat_settings": {"state_directory": str(self.directory / "state")},
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Played:
+    """How a play ended."""
+
+    status: int
+    output: str
+    results: list[Json]
+
+
+def run_playbook(
+    lab: Lab, *arguments: str, playbook: str | pathlib.Path, results: pathlib.Path | None = None
+) -> Played:
+    """Run ``ansible-playbook`` of the interpreter that runs the tests, from the checkout as a user would."""
+    program = pathlib.Path(sys.executable).parent / "ansible-playbook"
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(lab.directory / "ansible")}
+    done = subprocess.run(
+        [str(program), str(playbook), *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    documents = json.loads(results.read_text()) if results is not None and results.exists() else []
+    return Played(status=done.returncode, output=done.stdout, results=documents)
+
+
+def run_module(lab: Lab, module: str, options: Json, *, check: bool = False) -> Json:
+    """One task with *options*; its result, also when it failed."""
+    results = lab.directory / f"result-{uuid.uuid4().hex}.json"
+    play = [
+        {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
+            "tasks": [
+                {"name": "Run it", f"lifeboat.recovery.{module}": options, "register": "made", "ignore_errors": True},
+                {
+                    "name": "Keep the result",
+                    "ansible.builtin.copy": {"content": "{{ [made] | to_json }}", "dest": str(results), "mode": "0600"},
+                    "check_mode": False,
+                },
+            ],
+        }
+    ]
+    playbook = lab.directory / f"play-{uuid.uuid4().hex}.yml"
+    playbook.write_text(yaml.safe_dump(play))
+    arguments = ["--inventory", "localhost,", "--diff", *(["--check"] if check else [])]
+    played = run_playbook(lab, *arguments, playbook=playbook, results=results)
+    if not played.results:
+        raise AssertionError(played.output)
+    return played.results[0]
