@@ -13,7 +13,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import tempfile
 import typing as t
 from pathlib import Path
 from urllib.parse import quote
@@ -29,14 +28,12 @@ from .postgresql_host import (
     operating_system_user,
 )
 from .process import end_processes_inside
-from .server import HOST, Server, replace_file
+from .server import HOST, Server, create_directory, replace_file, short_directory
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SUPERUSER = "postgres"
-# A Unix socket's path is limited to 107 bytes by the kernel; the file name takes up to 20 of them.
-_LONGEST_SOCKET_DIRECTORY = 80
 
 
 class PostgreSQLServer(Server):
@@ -76,7 +73,6 @@ class PostgreSQLServer(Server):
         self._durable = durable
         self._settings = dict(settings or {})
         self._primary = standby_of
-        self._short_directory: Path | None = None
 
     @classmethod
     def standby_of(cls, primary: PostgreSQLServer, **options: t.Any) -> PostgreSQLServer:
@@ -101,11 +97,7 @@ class PostgreSQLServer(Server):
 
     @property
     def socket_directory(self) -> Path:
-        if len(str(self.directory)) + len("/socket") <= _LONGEST_SOCKET_DIRECTORY:
-            return self.directory / "socket"
-        if self._short_directory is None:
-            self._short_directory = Path(tempfile.mkdtemp(prefix="lifeboat-socket-"))
-        return self._short_directory
+        return short_directory(self.directory / "socket")
 
     @property
     def uri(self) -> str:
@@ -159,21 +151,20 @@ class PostgreSQLServer(Server):
         self.stop()
         clear_after_crash(self.data_directory)
         super().discard()
-        if self._short_directory is not None:
-            shutil.rmtree(self._short_directory, ignore_errors=True)
-            self._short_directory = None
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _user(self) -> str | None:
         return operating_system_user()
 
+    def _outside(self) -> tuple[Path, ...]:
+        return (self.socket_directory,)
+
     def _prepare(self) -> None:
         user = self._user()
         self._own(self.directory)
         for path, mode in ((self.archive_directory, 0o700), (self.socket_directory, 0o711)):
-            path.mkdir(exist_ok=True)
-            path.chmod(mode)
+            create_directory(path, mode=mode, owner=user)
             self._own(path)
         if not is_reachable(self.directory, user):
             raise SandboxError(

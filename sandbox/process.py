@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -62,11 +63,15 @@ def identify(pid: int) -> ProcessIdentity:
 
 @dataclass(frozen=True)
 class PidFile:
-    """Which process serves, or has served, in a folder and on which port: for those who come later."""
+    """Which process serves, or has served, in a folder and on which port: for those who come later.
+
+    ``outside``: files and folders that it makes elsewhere and leaves behind, to be removed when it has ended.
+    """
 
     pid: int
     start_ticks: int
     port: int
+    outside: tuple[str, ...] = ()
 
     @property
     def living(self) -> ProcessIdentity | None:
@@ -84,9 +89,18 @@ class PidFile:
     def read(cls, path: Path) -> PidFile | None:
         """None when there is no file or it is broken."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{**content, "outside": tuple(content["outside"])})
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
+
+    def remove_outside(self) -> None:
+        """Call it when the process has ended."""
+        for path in map(Path, self.outside):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 @functools.cache

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
-import tempfile
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .parts import WEED, find_weed, require
 from .ports import free_ports, is_free
-from .server import HOST, Server, replace_file
+from .server import HOST, Server, create_directory, replace_file, short_directory
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +24,6 @@ if t.TYPE_CHECKING:
 REGION = "us-east-1"
 _PORTS = 9
 _GRPC_OFFSET = 10000
-_LONGEST_SOCKET_DIRECTORY = 80
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,6 @@ class S3Server(Server):
         self.buckets = tuple(buckets)
         self.locked_buckets = tuple(locked_buckets)
         self._inner_ports: list[int] = []
-        self._short_directory: Path | None = None
 
     @property
     def data_directory(self) -> Path:
@@ -129,19 +125,17 @@ class S3Server(Server):
             self.create_bucket(name, object_lock=True)
         return self
 
-    def discard(self) -> None:
-        super().discard()
-        if self._short_directory is not None:
-            shutil.rmtree(self._short_directory, ignore_errors=True)
-            self._short_directory = None
-
     @property
     def _socket_directory(self) -> Path:
-        if len(str(self.directory)) <= _LONGEST_SOCKET_DIRECTORY:
-            return self.directory
-        if self._short_directory is None:
-            self._short_directory = Path(tempfile.mkdtemp(prefix="lifeboat-socket-"))
-        return self._short_directory
+        return short_directory(self.directory / "sockets")
+
+    def _outside(self) -> tuple[Path, ...]:
+        # Their names are fixed in SeaweedFS, and it leaves them even when it stops in good order.
+        names = ("master", "volume", "filer", "s3", "admin")
+        _, master, _, volume, _, filer, s3, _, admin = self._inner_ports
+        ports = (master, volume, filer, s3, admin + _GRPC_OFFSET)
+        sockets = [f"seaweedfs-{name}-grpc-{port}.sock" for name, port in zip(names, ports, strict=True)]
+        return (self._socket_directory, *(Path("/tmp") / name for name in sockets))  # noqa: S108
 
     def _draw_ports(self, *, again: bool) -> None:
         super()._draw_ports(again=again)
@@ -155,6 +149,7 @@ class S3Server(Server):
 
     def _prepare(self) -> None:
         self.data_directory.mkdir(exist_ok=True)
+        create_directory(self._socket_directory, mode=0o700)
         identities = [self.administrator, *self.identities]
         content = {"identities": [identity.as_document() for identity in identities]}
         replace_file(self.directory / "identities.json", json.dumps(content, indent=1))

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import hashlib
 import os
+import pwd
 import shutil
 import signal
+import stat
 import tempfile
 import time
 import typing as t
 from pathlib import Path
 
-from .errors import PortTaken, StartFailed
+from .errors import PortTaken, SandboxError, StartFailed
 from .ports import free_port, is_free
 from .process import PidFile, end, identify, spawn
 
@@ -102,6 +105,8 @@ class Server(abc.ABC):
         """Start unless it runs already, and wait until it serves; StartFailed after ``startup_timeout`` seconds."""
         if self._running() is not None:
             return self
+        # What a predecessor that has crashed left elsewhere.
+        self._forget()
         self.directory.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, _ATTEMPTS + 1):
             self._draw_ports(again=attempt == 1)
@@ -178,10 +183,15 @@ class Server(abc.ABC):
         """The user to run as, None: ours."""
         return None
 
+    def _outside(self) -> tuple[Path, ...]:
+        """What the server leaves behind outside of its folder when it ends."""
+        return ()
+
     def _environment(self) -> dict[str, str]:
         """A small environment: what the user has set for clients (PGHOST, AWS_…) must not reach the servers."""
-        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "TMPDIR", "TZ")}
-        return {**kept, "HOME": str(self.directory), "LC_ALL": "C.UTF-8"}
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "TZ")}
+        folder = str(self.directory)
+        return {**kept, "HOME": folder, "TMPDIR": folder, "LC_ALL": "C.UTF-8"}
 
     def _new_log(self) -> str:
         """What the server has logged since its latest start."""
@@ -209,6 +219,9 @@ class Server(abc.ABC):
     def _forget(self) -> None:
         self._child = None
         self._identity = None
+        noted = PidFile.read(self.pid_file)
+        if noted is not None:
+            noted.remove_outside()
         self.pid_file.unlink(missing_ok=True)
 
     def _start_once(self) -> None:
@@ -225,7 +238,13 @@ class Server(abc.ABC):
         )
         self._child = child
         self._identity = identify(child.pid)
-        PidFile(pid=child.pid, start_ticks=self._identity.start_ticks, port=self._port).write(self.pid_file)
+        noted = PidFile(
+            pid=child.pid,
+            start_ticks=self._identity.start_ticks,
+            port=self._port,
+            outside=tuple(map(str, self._outside())),
+        )
+        noted.write(self.pid_file)
         deadline = time.monotonic() + self._startup_timeout
         problem = ""
         while not problem:
@@ -241,6 +260,29 @@ class Server(abc.ABC):
         tail = "\n".join(self._new_log().splitlines()[-_LOG_LINES:])
         self.kill()
         raise StartFailed(f"{problem}; the end of {self.log_file}:\n{tail}")
+
+
+def short_directory(directory: Path) -> Path:
+    """A folder for Unix sockets: ``directory``, or one in /tmp named after it when its path is too long for sockets.
+
+    The kernel limits a socket's path to 107 bytes, of which the file name takes up to 26.
+    """
+    if len(bytes(directory)) <= 80:
+        return directory
+    digest = hashlib.sha256(bytes(directory)).hexdigest()
+    return Path(tempfile.gettempdir()) / f"lifeboat-socket-{digest[:16]}"
+
+
+def create_directory(path: Path, *, mode: int, owner: str | None = None) -> None:
+    """Make it unless it is there and belongs to us or to ``owner``: in /tmp somebody else may have laid a trap."""
+    try:
+        path.mkdir(mode=mode)
+    except FileExistsError:
+        found = path.lstat()
+        owners = {os.geteuid()} | ({pwd.getpwnam(owner).pw_uid} if owner else set())
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
+            raise SandboxError(f"{path} belongs to somebody else: remove it") from None
+    path.chmod(mode)
 
 
 def replace_file(path: Path, content: str, *, mode: int = 0o600) -> None:

@@ -35,12 +35,15 @@ def down(directory: Path) -> None:
         with ThreadPoolExecutor(max_workers=8) as pool:
             for stopped in [pool.submit(_end, path, progress) for path in pid_files]:
                 stopped.result()
+        noted = [found for found in map(PidFile.read, pid_files) if found is not None]
         for folder in folders:
             # Whatever still works in there is ours (a backend of PostgreSQL leads a session of its own).
             end_processes_inside(folder)
             for data_directory in folder.rglob("postmaster.pid"):
                 clear_after_crash(data_directory.parent)
             shutil.rmtree(folder)
+        for one in noted:
+            one.remove_outside()
         shutil.rmtree(layout.root)
     progress.say("sandbox", f"is gone: {layout.root}")
 

@@ -10,14 +10,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import pwd
-import stat
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SandboxError
 from ..postgresql_host import is_reachable, operating_system_user
+from ..server import create_directory
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,17 +71,7 @@ class Layout:
         self.servers.mkdir(exist_ok=True)
         self.credentials.mkdir(mode=0o700, exist_ok=True)
         if self.postgresql == self.elsewhere:
-            self._create_elsewhere()
-
-    def _create_elsewhere(self) -> None:
-        try:
-            self.elsewhere.mkdir(mode=0o711)
-        except FileExistsError:
-            # /var/tmp is everybody's: a folder or link that somebody else has laid there must not be used.
-            found = self.elsewhere.lstat()
-            owners = {os.geteuid(), pwd.getpwnam(operating_system_user() or "root").pw_uid}
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
-                raise SandboxError(f"{self.elsewhere} belongs to somebody else: remove it") from None
+            create_directory(self.elsewhere, mode=0o711, owner=operating_system_user())
 
     def is_sandbox(self) -> bool:
         """Whether the folder was made by ``create``."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,14 +19,15 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.errors import PartsMissing, PortTaken, StartFailed
+from sandbox.errors import PartsMissing, PortTaken, SandboxError, StartFailed
 from sandbox.mongodb import MongoServer
 from sandbox.parts import find_mongod, missing_parts
 from sandbox.ports import free_port
 from sandbox.postgresql import PostgreSQLServer
-from sandbox.process import processes_inside
+from sandbox.process import PidFile, processes_inside
 from sandbox.redis import RedisServer
 from sandbox.s3 import S3Server
+from sandbox.server import create_directory
 
 if t.TYPE_CHECKING:
     from sandbox.server import Server
@@ -109,7 +111,11 @@ def test_a_server_starts_answers_comes_back_and_leaves_nothing(make: t.Any, writ
         write(server)
         assert read(server)
         port, pid, directory = server.port, server.pid, server.directory
+        noted = PidFile.read(server.pid_file)
+        assert noted is not None
+        assert all(Path(path).exists() for path in noted.outside)
         server.stop()
+        assert not any(Path(path).exists() for path in noted.outside)
         assert not server.is_running
         assert not is_listening(port)
         assert processes_inside(directory) == []
@@ -125,6 +131,8 @@ def test_a_server_starts_answers_comes_back_and_leaves_nothing(make: t.Any, writ
     assert not directory.exists()
     assert not is_listening(port)
     assert processes_inside(directory) == []
+    names = [path.name for path in Path("/tmp").iterdir()]
+    assert not [name for name in names if re.search(rf"\b({pid}|{port})\b", name)]
 
 
 @KINDS
@@ -203,6 +211,23 @@ def test_a_server_that_is_never_ready_is_ended(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(StartFailed, match=r"(?s)not ready after 0\.3 s.*Ready to accept"), server:
         pytest.fail("it called itself ready")
     assert processes_inside(server.directory) == []
+
+
+def test_a_long_path_is_no_obstacle_for_sockets(tmp_path: Path) -> None:
+    directory = tmp_path / ("long" * 25)
+    with S3Server(directory=directory) as server:
+        _write_s3(server)
+        noted = PidFile.read(server.pid_file)
+        assert noted is not None
+        assert all(len(path) <= 107 for path in noted.outside)
+    assert not any(Path(path).exists() for path in noted.outside)
+
+
+def test_a_folder_that_somebody_else_has_laid_out_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(SandboxError, match="belongs to somebody else"):
+        create_directory(tmp_path / "link", mode=0o700)
 
 
 def test_missing_parts_name_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
