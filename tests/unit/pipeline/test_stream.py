@@ -44,7 +44,9 @@ def unzstd(data: bytes) -> bytes:
 
 
 def children() -> set[str]:
-    found = subprocess.run(["ps", "--no-headers", "--ppid", str(os.getpid()), "-o", "comm"], stdout=subprocess.PIPE, check=False)
+    found = subprocess.run(
+        ["ps", "--no-headers", "--ppid", str(os.getpid()), "-o", "comm"], stdout=subprocess.PIPE, check=False
+    )
     return {line.strip() for line in found.stdout.decode().splitlines()} - {"ps"}
 
 
@@ -80,7 +82,9 @@ def test_every_byte_of_every_kind_of_input_arrives_and_is_counted(
 def test_compression_comes_before_encryption_and_both_are_undone_by_the_stock_tools(tmp_path: pathlib.Path) -> None:
     identity = tmp_path / "identity.txt"
     subprocess.run(["age-keygen", "-o", str(identity)], check=True, stderr=subprocess.DEVNULL)
-    recipient = subprocess.run(["age-keygen", "-y", str(identity)], check=True, stdout=subprocess.PIPE).stdout.decode().strip()
+    recipient = (
+        subprocess.run(["age-keygen", "-y", str(identity)], check=True, stdout=subprocess.PIPE).stdout.decode().strip()
+    )
     payload = PayloadInput(name="lines", media="text", write=lambda pipe: pipe.write(LINES) and None)
     out, plain, _progress = run(payload, (*ZSTD, Encryption(recipients=(recipient,))))
     assert out.startswith(b"age-encryption.org/")
@@ -91,7 +95,7 @@ def test_compression_comes_before_encryption_and_both_are_undone_by_the_stock_to
 
 def test_a_source_that_fails_after_its_last_byte_fails_the_payload() -> None:
     payload = PayloadInput(name="x", media="text", argv=("sh", "-c", "echo all of it; echo 'disk on fire' >&2; exit 3"))
-    with pytest.raises(PipelineFailed, match="sh ended with status 3.*disk on fire") as raised:
+    with pytest.raises(PipelineFailed, match=r"sh ended with status 3.*disk on fire") as raised:
         run(payload, ZSTD)
     assert raised.value.details["status"] == 3
 

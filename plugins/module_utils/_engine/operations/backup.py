@@ -15,7 +15,7 @@ from ..catalog.manifest import Manifest
 from ..catalog.restore_notes import restore_notes
 from ..catalog.writer import BackupWriter, RepositoryState, require_working
 from ..core.clock import format_time
-from ..core.errors import LifeboatError, StorageNoSpace
+from ..core.errors import LifeboatError, StateDirectoryUnusable, StorageForbidden, StorageNoSpace
 from ..core.host import Host
 from ..core.ids import new_backup_id
 from ..core.journal import RecordingJournal
@@ -38,8 +38,8 @@ def plan_backup(request: BackupRequest, *, host: Host) -> BackupPlan:
 def run_backup(request: BackupRequest, *, host: Host, show: ProgressSink | None = None) -> BackupResult:
     """Make the backup and return what became of it; a *partial* result carries its error.
 
-    *show* is given the progress about once a second. Whatever is raised, no backup exists, what was written is
-    removed as far as the repositories allow, and the lock is free.
+    *show* is given the progress about once a second. Whatever is raised, the lock is free, and in every repository
+    that was not yet asked to take the manifest no backup exists and what was written is removed as far as it allows.
     """
     return _Run(request, host=host, show=show).run()
 
@@ -51,13 +51,13 @@ class _Run:
         self._host = Host(clock=host.clock, runner=host.runner, journal=self._journal, name=host.name)
         self._show = show
         self._state = StateDirectory(path=request.state_directory)
-        self._started = host.clock.now()
-        self._backup_id = new_backup_id(now=self._started)
-        self._folder = request.series.backup(self._backup_id)
+        self._begin()
         self._repositories = [
             self._open(repository.name, repository.description) for repository in request.repositories
         ]
         self._parent: Manifest | None = None
+        self._free_bytes: dict[str, int | None] = {}  # of the repositories that could be looked at
+        self._can_show = True
 
     def plan(self) -> BackupPlan:
         """Read only."""
@@ -65,6 +65,7 @@ class _Run:
         request.transforms.check(runner=self._host.runner)
         inspection = self._producer().inspect()
         self._each_repository(self._look)
+        self._each_repository(lambda repository: self._require_space(repository, inspection))
         require_working(self._repositories)
         return BackupPlan(
             job=request.job,
@@ -80,8 +81,10 @@ class _Run:
         """Under the lock of the source, and with a record of how it ended."""
         request = self._request
         lock = SourceLock(state=self._state, name=request.lock_name, clock=self._host.clock)
-        lock.acquire(holder={"job": request.job, "id": self._backup_id}, timeout=request.lock_timeout)
+        lock.acquire(holder={"job": request.job}, timeout=request.lock_timeout)
         try:
+            self._begin()
+            lock.add(id=self._backup_id)
             result = self._run_locked(lock)
         except BaseException as error:
             self._record_failure(error)
@@ -90,6 +93,12 @@ class _Run:
             lock.release()
         self._record(result.as_dict(), error=result.error)
         return result
+
+    def _begin(self) -> None:
+        """The run begins now: after the wait for the lock, for what it reads of the source is of a later time."""
+        self._started = self._host.clock.now()
+        self._backup_id = new_backup_id(now=self._started)
+        self._folder = self._request.series.backup(self._backup_id)
 
     def _run_locked(self, lock: SourceLock) -> BackupResult:
         request = self._request
@@ -168,12 +177,18 @@ class _Run:
 
     def _look(self, repository: RepositoryState) -> None:
         next(iter(repository.storage.list_folders(self._request.series.folder)), None)
+        self._free_bytes[repository.name] = repository.storage.free_bytes()
 
     def _prepare(self, repository: RepositoryState) -> None:
         repository.storage.check()
-        sweep = sweep_leftovers(
-            repository.storage, series=self._request.series, host=self._host.name, now=self._host.clock.now()
-        )
+        try:
+            sweep = sweep_leftovers(
+                repository.storage, series=self._request.series, host=self._host.name, now=self._host.clock.now()
+            )
+        except StorageForbidden as error:
+            # Credentials that may write and nothing else: somebody else cleans up there.
+            self._journal.warning(f"{repository.name}: can't look for leftovers of runs that died: {error.message}")
+            return
         if sweep.removed:
             self._journal.info(f"{repository.name}: removed {len(sweep.removed)} leftovers of runs that died.")
         for key, reason in sweep.kept.items():
@@ -207,7 +222,7 @@ class _Run:
             "url": repository.storage.properties.url,
             "state": "unusable" if repository.error else "ready",
             "error": repository.error.as_dict() if repository.error else None,
-            "free_bytes": None if repository.error else repository.storage.free_bytes(),
+            "free_bytes": self._free_bytes.get(repository.name),
         }
 
     def _started_document(self) -> dict[str, t.Any]:
@@ -248,7 +263,13 @@ class _Run:
 
     def _progress_sink(self, lock: SourceLock) -> ProgressSink:
         def sink(snapshot: t.Mapping[str, t.Any]) -> None:
-            lock.show(snapshot)
+            try:
+                if self._can_show:
+                    lock.show(snapshot)
+            except StateDirectoryUnusable as error:
+                # The backup matters more than being seen.
+                self._can_show = False
+                self._journal.warning(f"The progress is not shown any more: {error.message}")
             if self._show is not None:
                 self._show(snapshot)
 
@@ -267,7 +288,11 @@ class _Run:
         record["started"] = format_time(self._started)
         record["finished"] = format_time(self._host.clock.now())
         record["error"] = error.as_dict() if error else None
-        self._state.append_record(self._request.record_name, record)
+        try:
+            self._state.append_record(self._request.record_name, record)
+        except StateDirectoryUnusable as problem:
+            # What became of the backup must not hang on it, nor be hidden by it.
+            self._journal.warning(f"The run could not be recorded: {problem.message}")
 
 
 __all__ = ("plan_backup", "run_backup")
