@@ -100,7 +100,32 @@ backups:
   returned: success
   type: list
   elements: dict
-  contains: {}
+  sample:
+    - id: 20261121T095817Z-af0737
+      service: family
+      source: main
+      engine: mongodb
+      kind: full
+      parent: null
+      labels: {}
+      started: '2026-11-21T09:58:17.010390Z'
+      finished: '2026-11-21T09:58:19.480036Z'
+      host: db1
+      warnings:
+      - 'Read outside the snapshot, so from slightly different moments: second_brain_database.audit_log.'
+      state: complete
+      partial: false
+      repositories:
+        local: complete
+        offsite: complete
+      missing: []
+      seconds: 2.47
+      stored_bytes: 19781903
+      plain_bytes: 57493031
+      compression:
+        level: 1
+        method: zstd
+      encryption: null
 problems:
   description: Repositories and manifests that could not be read; what they hold is not in RV(backups).
   returned: success

@@ -130,7 +130,7 @@ backup:
     id:
       description: The backup's id.
       type: str
-      sample: @ID@
+      sample: 20261121T095639Z-6a833f
     state:
       description: V(complete) when every repository has it, V(partial) when one has not.
       type: str
@@ -138,7 +138,7 @@ backup:
     path:
       description: Its folder in every repository.
       type: str
-      sample: @PATH@
+      sample: family/main/full/20261121T095639Z-6a833f/
     parent:
       description: The backup that this one is an increment of.
       type: str
@@ -146,37 +146,92 @@ backup:
     stored_bytes:
       description: Bytes in each repository.
       type: int
-      sample: @STORED@
+      sample: 19775387
     plain_bytes:
       description: Bytes before compression.
       type: int
-      sample: @PLAIN@
+      sample: 57493031
     seconds:
       description: How long it took.
       type: float
-      sample: @SECONDS@
+      sample: 2.629
     bytes_per_second:
       description: Bytes read from the source a second.
       type: int
-      sample: @RATE@
+      sample: 21152128
     stages:
       description: Seconds spent in each stage.
       type: dict
-      sample: @STAGES@
+      sample:
+        starting: 0.0
+        inspecting: 0.31
+        checking repositories: 0.706
+        backing up: 1.593
+        finishing: 0.012
     repositories:
       description: Each repository with RV(ignore:name), RV(ignore:url), RV(ignore:state) and RV(ignore:error).
       type: list
       elements: dict
-      sample: @REPOSITORIES@
+      sample:
+        - name: local
+          url: file:///var/backups/lifeboat
+          state: complete
+          error: null
+        - name: offsite
+          url: s3://acme-backups/prod
+          state: complete
+          error: null
     payloads:
       description: The stored files with size and SHA-256.
       type: list
       elements: dict
-      sample: @PAYLOADS@
+      sample:
+        - name: dump.archive.zst
+          media: mongodump archive
+          size: 19775387
+          sha256: 0b52efa343fb59f029d507b181decd338db3394744390276c7a25f7b82b9e08a
+          plain_size: 57493031
+          compression: zstd
+          encryption: null
     content:
       description: What the backup holds, in the engine's own words.
       type: dict
-      sample: @CONTENT@
+      sample:
+        replica_set: rs0
+        replica_set_id: 6b0166474e7764910247d8e1
+        server: db1:27017
+        server_role: primary
+        server_version: 6.0.5
+        feature_compatibility_version: '6.0'
+        tool:
+          name: native
+          version: 0.1.0
+        database: second_brain_database
+        users_and_roles: true
+        consistency:
+          mode: snapshot
+          reason: every collection is read as of one cluster time
+          cluster_time:
+            t: 1795254992
+            i: 1
+            time: '2026-11-21T09:56:32Z'
+          outside_snapshot:
+          - second_brain_database.audit_log
+          came_later: []
+        databases:
+          second_brain_database:
+            active_users:
+              documents: 0
+              bytes: 0
+              uuid: null
+              type: view
+              crc64: '0000000000000000'
+            archived_tasks:
+              documents: 0
+              bytes: 0
+              uuid: fc8c7899970d4af9ac83dae6b5cf3aec
+              type: collection
+              crc64: '0000000000000000'
     warnings:
       description: What an operator should look at.
       type: list
@@ -186,7 +241,52 @@ plan:
   description: What would be done, with the facts that were found and the state of each repository.
   returned: in check mode
   type: dict
-  sample: @PLAN@
+  sample:
+    job: family/main/full
+    engine: mongodb
+    steps:
+    - Read the database second_brain_database (12 collections and views, with users and roles) from db1:27017
+    - 'Dump with the native dump, 4 readers; consistency: snapshot (every collection is read as of one cluster time)'
+    - 'Read outside the snapshot: second_brain_database.audit_log'
+    facts:
+      host: db1:27017
+      role: primary
+      version: 6.0.5
+      feature_compatibility_version: '6.0'
+      replica_set: rs0
+      replica_set_id: 6b0166474e7764910247d8e1
+      members:
+      - host: db1:27017
+        role: PRIMARY
+        healthy: true
+        lag_seconds: 0.0
+      oplog_hours: 0.32
+      snapshot_history_seconds: 300
+      databases:
+        admin: 1419
+        config: 166
+        sandbox: 107
+        second_brain_database: 57482057
+      consistency: snapshot
+      consistency_reason: every collection is read as of one cluster time
+      collections: 12
+    expected_bytes: 57482057
+    repositories:
+    - name: local
+      url: file:///var/backups/lifeboat
+      state: ready
+      error: null
+      free_bytes: 72534130688
+    - name: offsite
+      url: s3://acme-backups/prod
+      state: ready
+      error: null
+      free_bytes: null
+    compression:
+      method: zstd
+      level: 1
+    encryption: null
+    parent: null
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure

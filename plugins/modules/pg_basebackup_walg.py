@@ -97,7 +97,7 @@ backup:
     id:
       description: The backup's id.
       type: str
-      sample: @ID@
+      sample: 20261121T095840Z-ccc769
     state:
       description: V(complete) when every repository has it, V(partial) when one has not.
       type: str
@@ -105,7 +105,7 @@ backup:
     path:
       description: Its folder in every repository.
       type: str
-      sample: @PATH@
+      sample: adhd/main/base/20261121T095840Z-ccc769/
     parent:
       description: The backup that this one is an increment of.
       type: str
@@ -113,37 +113,131 @@ backup:
     stored_bytes:
       description: Bytes in each repository.
       type: int
-      sample: @STORED@
+      sample: 20489151
     plain_bytes:
       description: Bytes before compression.
       type: int
-      sample: @PLAIN@
+      sample: 91185664
     seconds:
       description: How long it took.
       type: float
-      sample: @SECONDS@
+      sample: 2.306
     bytes_per_second:
       description: Bytes read from the source a second.
       type: int
-      sample: @RATE@
+      sample: 39088218
     stages:
       description: Seconds spent in each stage.
       type: dict
-      sample: @STAGES@
+      sample:
+        starting: 0.0
+        inspecting: 0.08
+        checking repositories: 0.533
+        backing up: 0.145
+        waiting for the checkpoint: 1.447
+        reading the facts again: 0.1
+        finishing: 0.001
     repositories:
       description: Each repository with RV(ignore:name), RV(ignore:url), RV(ignore:state) and RV(ignore:error).
       type: list
       elements: dict
-      sample: @REPOSITORIES@
+      sample:
+        - name: local
+          url: file:///var/backups/lifeboat
+          state: complete
+          error: null
+        - name: offsite
+          url: s3://acme-backups/prod
+          state: complete
+          error: null
     payloads:
       description: The stored files with size and SHA-256.
       type: list
       elements: dict
-      sample: @PAYLOADS@
+      sample:
+        - name: base.tar.zst
+          media: pg_basebackup, tar
+          size: 20489151
+          sha256: 4e598f54682586a51a31956f9a648aa60381f0e0811897954c9db24a618d8aef
+          plain_size: 91185664
+          compression: zstd
+          encryption: null
     content:
       description: What the backup holds, in the engine's own words.
       type: dict
-      sample: @CONTENT@
+      sample:
+        server_version: '15.18'
+        server_version_number: 150018
+        system_identifier: '7710556476547724904'
+        timeline: 1
+        start_lsn: 0/B000028
+        end_lsn: 0/B000100
+        wal:
+          first: 00000001000000000000000B
+          last: 00000001000000000000000B
+          segments: 1
+          segment_size: 16777216
+          held_by_slot: true
+        from: primary
+        checksums:
+          enabled: true
+          verified: true
+          failures: 0
+        archiving:
+          mode: 'on'
+          archived_count: 3
+          last_archived_wal: 00000001000000000000000B.00000028.backup
+          last_archived_time: '2026-11-21T09:58:42.410099Z'
+          failed_count: 0
+          last_failed_wal: null
+          last_failed_time: null
+        summarize_wal: null
+        data_directory: /var/lib/postgresql/15/main
+        tablespaces:
+        - name: pg_default
+          location: ''
+          size: 73281236
+        - name: pg_global
+          location: ''
+          size: 568668
+        databases:
+        - name: mcp_adhd
+          encoding: UTF8
+          collation: C.UTF-8
+          character_type: C.UTF-8
+          connectable: true
+          template: false
+          size: 50601319
+          extensions:
+          - name: plpgsql
+            version: '1.0'
+        - name: postgres
+          encoding: UTF8
+          collation: C.UTF-8
+          character_type: C.UTF-8
+          connectable: true
+          template: false
+          size: 7634279
+          extensions:
+          - name: plpgsql
+            version: '1.0'
+        - name: template0
+          encoding: UTF8
+          collation: C.UTF-8
+          character_type: C.UTF-8
+          connectable: false
+          template: true
+          size: 7471619
+        tool:
+          name: pg_basebackup
+          version: '15.18'
+        checkpoint: fast
+        payload: base.tar
+        manifest_payload: null
+        manifest_path: null
+        parent: null
+        finished: '2026-11-21T09:58:43.211163Z'
+        warnings: []
     warnings:
       description: What an operator should look at.
       type: list
@@ -153,7 +247,89 @@ plan:
   description: What would be done, with the facts that were found and the state of each repository.
   returned: in check mode
   type: dict
-  sample: @PLAN@
+  sample:
+    job: adhd/main/base
+    engine: postgresql
+    steps:
+    - keep its WAL on the server meanwhile, by a temporary replication slot
+    - 'stream a full base backup with pg_basebackup 15.18 (checkpoint: fast)'
+    facts:
+      version: '15.18'
+      version_number: 150018
+      system_identifier: '7710556476547724904'
+      timeline: 1
+      in_recovery: false
+      role: lifeboat
+      superuser: false
+      may_replicate: true
+      may_read_passwords: true
+      archiving:
+        mode: 'on'
+        archived_count: 0
+        last_archived_wal: null
+        last_archived_time: null
+        failed_count: 0
+        last_failed_wal: null
+        last_failed_time: null
+      wal_senders_in_use: 0
+      settings:
+        archive_mode: 'on'
+        block_size: '8192'
+        data_checksums: 'on'
+        data_directory: /var/lib/postgresql/15/main
+        hot_standby_feedback: 'off'
+        max_replication_slots: '10'
+        max_wal_senders: '10'
+        max_wal_size: '1024'
+        wal_keep_size: '0'
+        wal_level: replica
+        wal_segment_size: '16777216'
+      databases:
+      - name: mcp_adhd
+        encoding: UTF8
+        collation: C.UTF-8
+        character_type: C.UTF-8
+        connectable: true
+        template: false
+        size: 50601319
+      - name: postgres
+        encoding: UTF8
+        collation: C.UTF-8
+        character_type: C.UTF-8
+        connectable: true
+        template: false
+        size: 7634279
+      - name: template0
+        encoding: UTF8
+        collation: C.UTF-8
+        character_type: C.UTF-8
+        connectable: false
+        template: true
+        size: 7471619
+      tablespaces:
+      - name: pg_default
+        location: ''
+        size: 73281236
+      - name: pg_global
+        location: ''
+        size: 568668
+    expected_bytes: 90029780
+    repositories:
+    - name: local
+      url: file:///var/backups/lifeboat
+      state: ready
+      error: null
+      free_bytes: 72307421184
+    - name: offsite
+      url: s3://acme-backups/prod
+      state: ready
+      error: null
+      free_bytes: null
+    compression:
+      method: zstd
+      level: 1
+    encryption: null
+    parent: null
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure

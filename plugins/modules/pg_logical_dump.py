@@ -124,7 +124,7 @@ backup:
     id:
       description: The backup's id.
       type: str
-      sample: @ID@
+      sample: 20261121T095829Z-251102
     state:
       description: V(complete) when every repository has it, V(partial) when one has not.
       type: str
@@ -132,7 +132,7 @@ backup:
     path:
       description: Its folder in every repository.
       type: str
-      sample: @PATH@
+      sample: adhd/main/logical/20261121T095829Z-251102/
     parent:
       description: The backup that this one is an increment of.
       type: str
@@ -140,37 +140,110 @@ backup:
     stored_bytes:
       description: Bytes in each repository.
       type: int
-      sample: @STORED@
+      sample: 14283584
     plain_bytes:
       description: Bytes before compression.
       type: int
-      sample: @PLAIN@
+      sample: 38104192
     seconds:
       description: How long it took.
       type: float
-      sample: @SECONDS@
+      sample: 1.644
     bytes_per_second:
       description: Bytes read from the source a second.
       type: int
-      sample: @RATE@
+      sample: 22812780
     stages:
       description: Seconds spent in each stage.
       type: dict
-      sample: @STAGES@
+      sample:
+        starting: 0.0
+        inspecting: 0.126
+        checking repositories: 0.456
+        backing up: 0.046
+        dumping roles and tablespaces: 0.123
+        dumping mcp_adhd: 0.887
+        counting mcp_adhd: 0.003
+        finishing: 0.001
     repositories:
       description: Each repository with RV(ignore:name), RV(ignore:url), RV(ignore:state) and RV(ignore:error).
       type: list
       elements: dict
-      sample: @REPOSITORIES@
+      sample:
+        - name: local
+          url: file:///var/backups/lifeboat
+          state: complete
+          error: null
+        - name: offsite
+          url: s3://acme-backups/prod
+          state: complete
+          error: null
     payloads:
       description: The stored files with size and SHA-256.
       type: list
       elements: dict
-      sample: @PAYLOADS@
+      sample:
+        - name: globals.sql.zst
+          media: pg_dumpall globals, SQL
+          size: 715
+          sha256: 9f2379489ce9bc936bdff4f462143d6a4c4d23d45596947b1c43915ad62d560a
+          plain_size: 1368
+          compression: zstd
+          encryption: null
+        - name: mcp_adhd.dump.zst
+          media: pg_dump custom
+          size: 14282869
+          sha256: 77c6fc1e380ff9df63e460073cb3b915a585c91a91382ce0eb38658130965936
+          plain_size: 38102824
+          compression: zstd
+          encryption: null
     content:
       description: What the backup holds, in the engine's own words.
       type: dict
-      sample: @CONTENT@
+      sample:
+        server_version: '15.18'
+        server_version_number: 150018
+        system_identifier: '7710556476547724904'
+        timeline: 1
+        in_recovery: false
+        tool:
+          name: pg_dump
+          version: '15.18'
+        format: custom
+        jobs: 1
+        row_counts: exact
+        selection:
+          databases:
+          - mcp_adhd
+          include_schemas: []
+          exclude_schemas: []
+          include_tables: []
+          exclude_tables: []
+          exclude_table_data: []
+        globals:
+          payload: globals.sql
+          role_passwords: true
+        databases:
+        - name: mcp_adhd
+          payload: mcp_adhd.dump
+          stored: mcp_adhd.dump.zst
+          snapshot_lsn: 0/A002A10
+          snapshot_time: '2026-11-21T09:58:30.167263Z'
+          encoding: UTF8
+          collation: C.UTF-8
+          character_type: C.UTF-8
+          size: 50601319
+          extensions:
+          - name: plpgsql
+            version: '1.0'
+          tables:
+            public."Odd ""quoted"" name":
+              rows: 50
+            public.crisis_sessions:
+              rows: 700
+          rows: 63750
+        finished: '2026-11-21T09:58:31.070941Z'
+        warnings: []
     warnings:
       description: What an operator should look at.
       type: list
@@ -180,7 +253,89 @@ plan:
   description: What would be done, with the facts that were found and the state of each repository.
   returned: in check mode
   type: dict
-  sample: @PLAN@
+  sample:
+    job: adhd/main/logical
+    engine: postgresql
+    steps:
+    - dump roles and tablespaces into globals.sql
+    - dump the database mcp_adhd with pg_dump 15.18, count the rows of its tables in the same snapshot
+    facts:
+      version: '15.18'
+      version_number: 150018
+      system_identifier: '7710556476547724904'
+      timeline: 1
+      in_recovery: false
+      role: lifeboat
+      superuser: false
+      may_replicate: true
+      may_read_passwords: true
+      archiving:
+        mode: 'on'
+        archived_count: 0
+        last_archived_wal: null
+        last_archived_time: null
+        failed_count: 0
+        last_failed_wal: null
+        last_failed_time: null
+      wal_senders_in_use: 0
+      settings:
+        archive_mode: 'on'
+        block_size: '8192'
+        data_checksums: 'on'
+        data_directory: /var/lib/postgresql/15/main
+        hot_standby_feedback: 'off'
+        max_replication_slots: '10'
+        max_wal_senders: '10'
+        max_wal_size: '1024'
+        wal_keep_size: '0'
+        wal_level: replica
+        wal_segment_size: '16777216'
+      databases:
+      - name: mcp_adhd
+        encoding: UTF8
+        collation: C.UTF-8
+        character_type: C.UTF-8
+        connectable: true
+        template: false
+        size: 50601319
+      - name: postgres
+        encoding: UTF8
+        collation: C.UTF-8
+        character_type: C.UTF-8
+        connectable: true
+        template: false
+        size: 7634279
+      - name: template0
+        encoding: UTF8
+        collation: C.UTF-8
+        character_type: C.UTF-8
+        connectable: false
+        template: true
+        size: 7471619
+      tablespaces:
+      - name: pg_default
+        location: ''
+        size: 73281236
+      - name: pg_global
+        location: ''
+        size: 568668
+    expected_bytes: 50601319
+    repositories:
+    - name: local
+      url: file:///var/backups/lifeboat
+      state: ready
+      error: null
+      free_bytes: 72439861248
+    - name: offsite
+      url: s3://acme-backups/prod
+      state: ready
+      error: null
+      free_bytes: null
+    compression:
+      method: zstd
+      level: 1
+    encryption: null
+    parent: null
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure

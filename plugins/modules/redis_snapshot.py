@@ -78,7 +78,7 @@ backup:
     id:
       description: The backup's id.
       type: str
-      sample: @ID@
+      sample: 20261121T095856Z-3de573
     state:
       description: V(complete) when every repository has it, V(partial) when one has not.
       type: str
@@ -86,7 +86,7 @@ backup:
     path:
       description: Its folder in every repository.
       type: str
-      sample: @PATH@
+      sample: family/cache/rdb/20261121T095856Z-3de573/
     parent:
       description: The backup that this one is an increment of.
       type: str
@@ -94,37 +94,91 @@ backup:
     stored_bytes:
       description: Bytes in each repository.
       type: int
-      sample: @STORED@
+      sample: 6828060
     plain_bytes:
       description: Bytes before compression.
       type: int
-      sample: @PLAIN@
+      sample: 9854656
     seconds:
       description: How long it took.
       type: float
-      sample: @SECONDS@
+      sample: 1.548
     bytes_per_second:
       description: Bytes read from the source a second.
       type: int
-      sample: @RATE@
+      sample: 6192506
     stages:
       description: Seconds spent in each stage.
       type: dict
-      sample: @STAGES@
+      sample:
+        starting: 0.0
+        inspecting: 0.027
+        checking repositories: 0.575
+        backing up: 0.034
+        waiting for other saves: 0.01
+        saving: 0.442
+        checking the snapshot: 0.127
+        copying the snapshot: 0.331
+        finishing: 0.002
     repositories:
       description: Each repository with RV(ignore:name), RV(ignore:url), RV(ignore:state) and RV(ignore:error).
       type: list
       elements: dict
-      sample: @REPOSITORIES@
+      sample:
+        - name: local
+          url: file:///var/backups/lifeboat
+          state: complete
+          error: null
+        - name: offsite
+          url: s3://acme-backups/prod
+          state: complete
+          error: null
     payloads:
       description: The stored files with size and SHA-256.
       type: list
       elements: dict
-      sample: @PAYLOADS@
+      sample:
+        - name: dump.rdb.zst
+          media: redis rdb
+          size: 6828060
+          sha256: 758d6de2d8b5c153cb05a326b919e17c1ffc2b182feb6302c5d211542fc3fb57
+          plain_size: 9854656
+          compression: zstd
+          encryption: null
     content:
       description: What the backup holds, in the engine's own words.
       type: dict
-      sample: @CONTENT@
+      sample:
+        flavour: redis
+        version: 7.0.15
+        run_id: 5a9fab3d9f25d1d7c904dc7de58a341d30935339
+        role: primary
+        cluster_node: false
+        modules: []
+        append_only: true
+        used_memory: 18542880
+        last_save: '2026-11-21T09:56:27Z'
+        warnings: []
+        method: bgsave
+        rdb_version: 10
+        rdb_magic: REDIS
+        rdb_size: 9854656
+        crc64: 2c707ec00267be66
+        snapshot_time: '2026-11-21T09:58:57Z'
+        auxiliary:
+          redis-ver: 7.0.15
+          redis-bits: '64'
+          ctime: '1795255137'
+          used-mem: '18541088'
+          aof-base: '0'
+        keyspace:
+          db0:
+            keys: 14861
+            expires: 3666
+          db1:
+            keys: 7100
+            expires: 3500
+        keyspace_exact: true
     warnings:
       description: What an operator should look at.
       type: list
@@ -134,7 +188,50 @@ plan:
   description: What would be done, with the facts that were found and the state of each repository.
   returned: in check mode
   type: dict
-  sample: @PLAN@
+  sample:
+    job: family/cache/rdb
+    engine: redis
+    steps:
+    - BGSAVE on 127.0.0.1:6379, and wait for the proof that a new file was written
+    - check that file and copy it as dump.rdb
+    facts:
+      flavour: redis
+      version: 7.0.15
+      run_id: 5a9fab3d9f25d1d7c904dc7de58a341d30935339
+      role: primary
+      primary_link: null
+      replicas: 0
+      cluster: false
+      modules: []
+      keyspace:
+        db0:
+          keys: 14861
+          expires: 3666
+        db1:
+          keys: 7100
+          expires: 3500
+      used_memory: 18493504
+      maximum_memory: 0
+      append_only: true
+      last_save: 1795254987
+      last_save_status: ok
+    expected_bytes: 9854176
+    repositories:
+    - name: local
+      url: file:///var/backups/lifeboat
+      state: ready
+      error: null
+      free_bytes: 71623278592
+    - name: offsite
+      url: s3://acme-backups/prod
+      state: ready
+      error: null
+      free_bytes: null
+    compression:
+      method: zstd
+      level: 1
+    encryption: null
+    parent: null
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure
