@@ -55,12 +55,12 @@ def read_manifest(path: str) -> ManifestFacts:
             digest = _sha256(file, length=size - len(tail) + found.start() + 1)
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
-    if digest != found["sum"].decode("ascii"):
+    if digest.encode("ascii") != found["sum"]:
         raise _unusable(path, "its checksum is wrong")
     wal = json.loads(ranges["ranges"])
     identifier = _IDENTIFIER.search(head)
     return ManifestFacts(
-        system_identifier=identifier["identifier"].decode("ascii") if identifier else None,
+        system_identifier=str(int(identifier["identifier"])) if identifier else None,
         timeline=int(wal[-1]["Timeline"]),
         start_lsn=str(wal[0]["Start-LSN"]),
         end_lsn=str(wal[-1]["End-LSN"]),

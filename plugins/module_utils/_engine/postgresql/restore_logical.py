@@ -70,7 +70,7 @@ def _database(database: t.Mapping[str, t.Any], *, form: str) -> str:
         folder = shlex.quote(payload[: -len(".tar")])
         dump = f"{folder}/dump"
         fetch = f"mkdir -m 0700 {folder} && {{fetch:{payload}}} | tar -x -C {folder}"
-    name = shlex.quote(str(database["name"]))
+    name = shlex.quote(_connection_text(str(database["name"])))
     whole = _INTO if database["name"] in _ALWAYS_THERE else _CREATE
     return _DATABASE.format(
         title=database["name"],
@@ -80,3 +80,11 @@ def _database(database: t.Mapping[str, t.Any], *, form: str) -> str:
         time=database["snapshot_time"],
         whole=whole.format(name=name, dump=dump),
     )
+
+
+def _connection_text(database: str) -> str:
+    """What ``pg_restore -d`` takes for that database: a name with an equals sign is taken for a connection string."""
+    if "=" not in database and "://" not in database:
+        return database
+    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{escaped}'"
