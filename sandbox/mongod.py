@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import typing as t
 from pathlib import Path
 from urllib.parse import quote
@@ -57,12 +58,17 @@ class MongoServer(Server):
         self.replica_set = replica_set
         self.password = password
         self._key_file = key_file
-        self.tls_files = self_signed(self.directory / "tls") if tls is True else tls or None
+        self._tls = tls
         self._cache_gigabytes = cache_gigabytes
         self._oplog_megabytes = oplog_megabytes
         # A member that is told to stop waits 15 s for its clients by default.
         quick = {"shutdownTimeoutMillisForSignaledShutdown": "100"} if replica_set else {}
         self._parameters = {"diagnosticDataCollectionEnabled": "false", **quick, **(parameters or {})}
+
+    @functools.cached_property
+    def tls_files(self) -> TLSFiles | None:
+        """What a client must trust; None without TLS."""
+        return self_signed(self.directory / "tls") if self._tls is True else self._tls or None
 
     @property
     def data_directory(self) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .errors import StartFailed
 from .mongod import ROOT, MongoServer, connect, connection_uri, create_first_user, hello, set_user
+from .parts import MONGOD, find_mongod, require
 from .server import replace_file
 from .tls import self_signed
 
@@ -51,6 +52,7 @@ class MongoReplicaSet:
     ) -> None:
         if not 1 <= members <= 3:
             raise ValueError(f"a replica set of 1 to 3 members, not {members}")
+        program = program or require(find_mongod(), MONGOD)
         self._temporary = directory is None
         self.directory = (directory or Path(tempfile.mkdtemp(prefix="lifeboat-mongodb-"))).resolve()
         self.name = name

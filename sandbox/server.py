@@ -57,7 +57,7 @@ class Server(abc.ABC):
         startup_timeout: float = 30,
     ) -> None:
         self._temporary = directory is None
-        self.directory = (directory or Path(tempfile.mkdtemp(prefix=f"lifeboat-{self.kind}-"))).resolve()
+        self._directory = directory.resolve() if directory is not None else None
         self._pinned = port
         self._port = port or 0
         self._outlive = outlive
@@ -67,6 +67,13 @@ class Server(abc.ABC):
         self._log_offset = 0
 
     # --- for users ---------------------------------------------------------------------------------------------------
+
+    @property
+    def directory(self) -> Path:
+        """Where everything lies; a temporary folder is made when it is first asked for."""
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix=f"lifeboat-{self.kind}-")).resolve()
+        return self._directory
 
     @property
     def port(self) -> int:

@@ -200,17 +200,19 @@ def test_another_port_is_drawn_when_somebody_is_faster(monkeypatch: pytest.Monke
 
 def test_an_error_at_the_start_shows_the_log_and_leaves_nothing() -> None:
     server = RedisServer(settings={"maxmemory-policy": "no-such-policy"})
-    with pytest.raises(StartFailed, match="no-such-policy"), server:
+    with pytest.raises(StartFailed, match="no-such-policy") as caught, server:
         pytest.fail("it started with a broken configuration")
-    assert not server.directory.exists()
+    assert not Path(re.findall(r"the end of (\S+)/redis\.log", str(caught.value))[0]).exists()
 
 
 def test_a_server_that_is_never_ready_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RedisServer, "_is_ready", lambda self: False)
     server = RedisServer(startup_timeout=0.3)
+    directory = server.directory
     with pytest.raises(StartFailed, match=r"(?s)not ready after 0\.3 s.*Ready to accept"), server:
         pytest.fail("it called itself ready")
-    assert processes_inside(server.directory) == []
+    assert processes_inside(directory) == []
+    assert not directory.exists()
 
 
 def test_a_long_path_is_no_obstacle_for_sockets(tmp_path: Path) -> None:
@@ -228,6 +230,13 @@ def test_a_folder_that_somebody_else_has_laid_out_is_not_used(tmp_path: Path) ->
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(SandboxError, match="belongs to somebody else"):
         create_directory(tmp_path / "link", mode=0o700)
+
+
+def test_an_object_that_is_never_started_makes_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for make in (PostgreSQLServer, MongoServer, RedisServer, S3Server):
+        make()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_parts_name_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
