@@ -24,7 +24,7 @@ PEER = "127.0.0.1:6379"
 @pytest.mark.parametrize(
     ("text", "words", "error", "says"),
     [
-        ("NOPERM this user has no permissions to run the 'bgsave' command", ["BGSAVE"], RedisPermissionDenied, "BGSAVE"),
+        ("NOPERM this user has no permissions to run the 'bgsave'", ["BGSAVE"], RedisPermissionDenied, "BGSAVE"),
         ("NOPERM User u has no permissions to run the 'config|get' command", ["CONFIG", "GET", "dir"],
          RedisPermissionDenied, "CONFIG GET"),
         ("NOPERM this user has no permissions to run the 'auth' command", ["AUTH", "x"], RedisPermissionDenied, "AUTH"),

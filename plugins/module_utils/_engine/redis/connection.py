@@ -14,7 +14,7 @@ from ..core.errors import LifeboatError, RedisTlsMismatch, RedisUnreachable, Req
 from ..core.options import flag, number, optional_text, refuse_unknown
 from ..core.runner import Runner
 from ..core.secrets import Secret, secret_from
-from .faults import cannot_connect, tls_failed
+from .faults import cannot_connect, tls_ended, tls_failed
 from .resp import RespClient
 
 _PASSWORD_KEYS = ("password", "password_file", "password_env", "password_command")
@@ -101,21 +101,29 @@ class RedisConnection:
             elif password is not None:
                 client.command("AUTH", password)
             client.command("PING")
-        except RedisUnreachable:
-            if not self.tls and self._speaks_tls():
-                raise RedisTlsMismatch(
-                    f"{self.address} speaks TLS only, but the connection was made without.",
-                    hint="Add tls: true (and tls_ca_file) to the connection.",
-                    details={"server": self.address},
-                ) from None
+        except RedisUnreachable as error:
+            if isinstance(error.__cause__, ConnectionError):
+                self._explain_hanging_up()
             raise
 
+    def _explain_hanging_up(self) -> None:
+        """Raise the better name for a server that closes the connection at our first word."""
+        if self.tls:
+            raise tls_ended(peer=self.address)
+        if self._speaks_tls():
+            raise RedisTlsMismatch(
+                f"{self.address} speaks TLS only, but the connection was made without.",
+                hint="Add tls: true (and tls_ca_file) to the connection.",
+                details={"server": self.address},
+            )
+
     def _stream(self) -> socket.socket:
-        plain = self._plain_stream()
         if not self.tls:
-            return plain
+            return self._plain_stream()
+        context = self._tls_context()
+        plain = self._plain_stream()
         try:
-            return self._tls_context().wrap_socket(plain, server_hostname=self.host)
+            return context.wrap_socket(plain, server_hostname=self.host)
         except OSError as error:
             plain.close()
             raise self._tls_fault(error) from error

@@ -121,10 +121,19 @@ def tls_failed(error: ssl.SSLError, *, peer: str) -> LifeboatError:
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = f"the server's certificate is not trusted: {error.verify_message}"
         hint = "Give the authority that signed it as connection.tls_ca_file, and the name in it as connection.host."
-    elif "CERTIFICATE_REQUIRED" in reason.upper() or "HANDSHAKE_FAILURE" in reason.upper():
-        reason = "the server wants a client certificate"
-        hint = "Give connection.tls_certificate_file and tls_key_file, or set tls-auth-clients no on the server."
+    elif isinstance(error, ssl.SSLEOFError) or "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
+        # With TLS 1.3 a server refuses after our side of the handshake is done; its reason may get lost on the way.
+        return tls_ended(peer=peer)
     return RedisTlsFailed(f"No TLS connection to {peer}: {reason}.", hint=hint, details={"server": peer})
+
+
+def tls_ended(*, peer: str) -> LifeboatError:
+    """The named error for a server that hangs up as soon as TLS stands, or before."""
+    return RedisTlsFailed(
+        f"No TLS connection to {peer}: the server ended it; most often because it wants a client certificate.",
+        hint="Give connection.tls_certificate_file and tls_key_file, or set tls-auth-clients no on the server.",
+        details={"server": peer},
+    )
 
 
 def _permission_denied(words: t.Sequence[object], *, peer: str) -> LifeboatError:

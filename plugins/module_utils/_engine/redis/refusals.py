@@ -45,6 +45,4 @@ def warnings_about(facts: ServerFacts, *, address: str) -> list[str]:
         )
     if facts.cluster:
         found.append(f"{address} is one node of a cluster: the backup holds its slots only.")
-    if facts.modules:
-        found.append(f"A restore needs the modules {', '.join(facts.modules)}.")
     return found
