@@ -39,7 +39,7 @@ def refused(connection: t.Mapping[str, t.Any], error: type[LifeboatError], **opt
     """The error of a look at the server; it must hold no password."""
     with pytest.raises(LifeboatError) as caught:
         producer(connection, **options).inspect()
-    assert type(caught.value) is error, caught.value
+    assert isinstance(caught.value, error), caught.value
     said = str(caught.value) + repr(caught.value.as_dict()) + repr(caught.value.__cause__)
     assert PASSWORD not in said
     assert WRONG not in said
@@ -140,7 +140,7 @@ def test_protected_mode(start: Starter) -> None:
             producer({"port": relay.port}).inspect()
         if isinstance(caught.value, RedisUnreachable):
             pytest.skip("SKIPPED LOUDLY: this server counts all of 127.0.0.0/8 as local")
-    assert type(caught.value) is RedisProtectedMode
+    assert isinstance(caught.value, RedisProtectedMode)
 
 
 def test_loading(start: Starter) -> None:

@@ -105,7 +105,7 @@ def test_flushall_during_the_save(start: Starter, tmp_path: pathlib.Path, flavou
 def test_saves_that_follow_each_other_in_a_second(start: Starter, flavour: str) -> None:
     source = start(flavour=flavour)
     fill(source, keys=10)
-    ended = [save(source).ended for _ in range(3)]
+    ended = [save(source).ended for _turn in range(3)]
     assert ended[0] < ended[1] < ended[2], "a time that does not move would prove nothing"
 
 

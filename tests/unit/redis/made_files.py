@@ -15,7 +15,7 @@ def bitwise_crc64(data: bytes) -> int:
     value = 0
     for byte in data:
         value ^= byte
-        for _ in range(8):
+        for _bit in range(8):
             value = value >> 1 ^ (_REFLECTED if value & 1 else 0)
     return value
 

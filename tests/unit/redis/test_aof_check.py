@@ -173,11 +173,11 @@ def test_memory_does_not_grow_with_the_file() -> None:
     checker.feed(batch)
     tracemalloc.start()
     try:
-        for _ in range(50):
+        for _turn in range(50):
             checker.feed(batch)
         checker.feed(large_head)
         zeros = bytes(1 << 20)
-        for _ in range(40):
+        for _turn in range(40):
             checker.feed(zeros)
         checker.feed(b"\r\n")
         peak = tracemalloc.get_traced_memory()[1]

@@ -44,7 +44,7 @@ PEER = "127.0.0.1:6379"
 )  # fmt: skip
 def test_named(text: str, words: list[str], error: type[LifeboatError], says: str) -> None:
     found = command_error(text, command=words[0], words=words, peer=PEER)
-    assert type(found) is error
+    assert isinstance(found, error)
     assert says in found.message
     assert PEER in found.message
 

@@ -143,11 +143,11 @@ def test_memory_does_not_grow_with_the_stream() -> None:
     checker = RdbChecker()
     checker.feed(WHOLE[:60])
     piece = bytes(range(256)) * 4096
-    for _ in range(4):  # until every buffer has its size
+    for _turn in range(4):  # until every buffer has its size
         checker.feed(piece)
     tracemalloc.start()
     try:
-        for _ in range(24):
+        for _turn in range(24):
             checker.feed(piece)
         now, peak = tracemalloc.get_traced_memory()
     finally:

@@ -33,7 +33,7 @@ def _make_table() -> tuple[int, ...]:
     table = []
     for byte in range(256):
         value = byte
-        for _ in range(8):
+        for _bit in range(8):
             value = value >> 1 ^ (_REFLECTED_GENERATOR if value & 1 else 0)
         table.append(value)
     return tuple(table)

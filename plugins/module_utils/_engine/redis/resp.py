@@ -65,7 +65,7 @@ class RespClient:
         """
         try:
             self.stream.sendall(b"".join(encode(words) for words in commands))
-            return [self._reply_or_error() for _ in commands]
+            return [self._reply_or_error() for _command in commands]
         except (OSError, ProtocolViolation) as error:
             raise connection_lost(error, doing=str(commands[0][0]), peer=self.peer) from error
 
@@ -126,7 +126,7 @@ class RespClient:
             return self._bulk(self._number(line))
         if mark == b"*":
             count = self._number(line)
-            return None if count < 0 else [self._reply() for _ in range(count)]
+            return None if count < 0 else [self._reply() for _element in range(count)]
         raise ProtocolViolation(line)
 
     def _number(self, line: bytes) -> int:
