@@ -29,6 +29,8 @@ class StorageSuite(ReadingSuite):
     #: Bytes after which an upload takes space in the storage.
     begun_bytes = 1
     racers = 8
+    #: Whether of two large objects that are committed in the same moment only one can win.
+    large_is_atomic = True
 
     def abandon(self, writer: ObjectWriter) -> None:
         """End *writer* as ``kill -9`` would: without a chance to clean up behind itself."""
@@ -175,8 +177,9 @@ class StorageSuite(ReadingSuite):
 
         with concurrent.futures.ThreadPoolExecutor(max_workers=self.racers) as pool:
             winners = [number for number in pool.map(write, range(self.racers)) if number is not None]
-        assert len(winners) == 1
-        assert storage.get("lease") == bytes(winners) * length
+        if size == "small" or self.large_is_atomic:
+            assert len(winners) == 1
+        assert storage.get("lease") in [bytes([winner]) * length for winner in winners]
         assert list(storage.unfinished()) == []
 
     def test_a_reader_sees_the_old_or_the_new_object(self, storage: Storage) -> None:

@@ -40,6 +40,8 @@ class TestS3Storage(StorageSuite):
     # One full part is stored when the next byte comes.
     begun_bytes = 8 * MIB + 1
     racers = 4
+    # SeaweedFS looks for the object before it joins the parts, and not in the same step (seen with 4.48).
+    large_is_atomic = False
 
     @pytest.fixture
     def storage(self, server: S3Server) -> Storage:

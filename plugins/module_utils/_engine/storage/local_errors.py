@@ -53,7 +53,7 @@ def translated(*, doing: str, root: str, path: str) -> t.Iterator[None]:
 def storage_error(error: OSError, *, doing: str, root: str, path: str, needed: int = 0) -> StorageError:
     """The StorageError for *error*, which came up while *doing* something ("write") at *path* below *root*.
 
-    *needed* is the number of bytes that still had to be stored, where it is known.
+    *needed* is the least number of bytes that the whole object has, where it is known.
     """
     what = f"{doing} {path}"
     reason = error.strerror or str(error)
@@ -100,7 +100,7 @@ def _forbidden_hint(error: OSError, *, path: str) -> str:
 def _no_space(error: OSError, *, what: str, root: str, needed: int, details: t.Mapping[str, t.Any]) -> StorageNoSpace:
     free = free_bytes(root)
     facts = {**details, "free_bytes": free, "needed_bytes": needed or None}
-    wanted = f", {needed} bytes more are needed" if needed else ""
+    wanted = f", and at least {needed} are needed" if needed else ""
     if error.errno == errno.EFBIG:
         return StorageNoSpace(
             f"Could not {what}: the file would be larger than the file system or the process's limit allows.",
@@ -109,12 +109,12 @@ def _no_space(error: OSError, *, what: str, root: str, needed: int, details: t.M
         )
     if error.errno == errno.EDQUOT:
         return StorageNoSpace(
-            f"Could not {what}: the disk quota of {user_name()} is used up{wanted}.",
+            f"Could not {what}: the disk quota of {user_name()} is used up.",
             hint="Run: quota -s   Free some space, or raise the quota.",
             details=facts,
         )
     return StorageNoSpace(
-        f"Could not {what}: no space left, {free} bytes are free{wanted}.",
+        f"Could not {what}: no space left: {free} bytes are free without it{wanted}.",
         hint=f"Run: df -h {shlex.quote(root)}; df -i {shlex.quote(root)}   Free some space, or give it more.",
         details=facts,
     )

@@ -56,20 +56,18 @@ class LocalWriter:
                 rest = rest[count:]
             self._write_back()
         except OSError as error:
-            needed = max(self._expected_bytes - self._written, len(rest))
-            self.abort()
-            raise storage_error(error, doing="write", root=self._tree.root, path=self._path, needed=needed) from error
+            raise self._give_up(error, behind=len(rest)) from error
 
     def commit(self) -> ObjectInfo:
         self._require_open()
         try:
-            with translated(doing="store", root=self._tree.root, path=self._path):
-                os.fsync(self._file)
-                facts = os.fstat(self._file)
-                try:
-                    self._publish(facts)
-                except FileNotFoundError as error:
-                    raise StorageError(f"The upload of {self._key} was aborted by somebody else meanwhile.") from error
+            os.fsync(self._file)
+            facts = os.fstat(self._file)
+            self._publish(facts)
+        except FileNotFoundError as error:
+            raise StorageError(f"The upload of {self._key} was aborted by somebody else meanwhile.") from error
+        except OSError as error:
+            raise self._give_up(error) from error
         finally:
             # Takes away the temporary name, whether or not the file has its real one by now.
             self.abort()
@@ -78,14 +76,23 @@ class LocalWriter:
     def abort(self) -> None:
         self._discard()
 
+    def _give_up(self, error: OSError, *, behind: int = 0) -> StorageError:
+        """Free the space and return the error to raise; *behind* is how many known bytes were not written yet."""
+        self.abort()
+        needed = max(self._expected_bytes, self._written + behind)
+        return storage_error(error, doing="write", root=self._tree.root, path=self._path, needed=needed)
+
     def _require_open(self) -> None:
         if not self._discard.alive:
             raise StorageError(f"The writing of {self._key} has ended already; begin it anew.")
 
     def _begin(self, file_mode: int) -> tuple[int, int]:
-        # A delete() at the same moment may prune the folder before there is a file in it: then it is made again.
-        for _attempt in range(20):
-            folder = self._tree.open_folder(self._parts, make=True)
+        # A delete() at the same moment may prune folders before there is a file in them: then they are made again.
+        for _attempt in range(100):
+            try:
+                folder = self._tree.open_folder(self._parts, make=True)
+            except FileNotFoundError:
+                continue
             try:
                 return folder, _create(self._temporary, folder=folder, mode=file_mode)
             except FileNotFoundError:

@@ -44,6 +44,9 @@ class S3Storage:
     Nothing is connected to before the first call. Requests that meet a passing fault are repeated by botocore. A key
     in the bucket that this storage could not have made is not listed. In a bucket with versions, a deleted object
     is only hidden by a marker: its versions stay until their lock and the bucket's lifecycle rules let them go.
+
+    That of two writers of one key only one wins is decided by the service. SeaweedFS 4.48 decides it for put() and for
+    objects of one part, but may let two larger ones win that are committed in the same moment.
     """
 
     def __init__(
