@@ -102,6 +102,11 @@ class Namespace:
         return bool(self.options.get("capped", False))
 
     @property
+    def is_about_users(self) -> bool:
+        """Whether it holds users, roles or the version of their schema: mongorestore wants these before all others."""
+        return self.source_database == "admin" and self.source_name in _USERS_AND_ROLES
+
+    @property
     def has_documents(self) -> bool:
         """Whether there is anything to read: a view has none of its own."""
         return self.type != VIEW

@@ -88,12 +88,15 @@ class NativeDump:
         outside = frozenset(
             one.full_name for one in namespaces if self.mode == SNAPSHOT and one.full_name in self.unsnapshotable
         )
-        extra = self._users_and_roles()
-        oplog = oplog_namespace() if self.mode == OPLOG else None
-        tasks = self._tasks([*namespaces, *extra], outside=outside)
+        everything = [*namespaces, *self._users_and_roles()]
+        tasks = self._tasks(everything, outside=outside)
         run = _Run(dump=self, output=output, cluster_time=cluster_time, outside=outside)
         self.before_reading()
-        captured = run.write(namespaces=[*namespaces, *extra], tasks=tasks, oplog=oplog, oplog_start=start)
+        captured = run.write(
+            namespaces=everything,
+            tasks=tasks,
+            capture=None if start is None else self._capture(start, namespaces=namespaces),
+        )
         came_later = self._compare(namespaces) if self.mode == SNAPSHOT else ()
         return DumpResult(
             collections=run.collections(namespaces),
@@ -123,6 +126,15 @@ class NativeDump:
     def _list(self) -> tuple[Namespace, ...]:
         return list_namespaces(self.client, scope=self.scope, databases=self.databases)
 
+    def _capture(self, start: Position, *, namespaces: t.Sequence[Namespace]) -> OplogCapture:
+        return OplogCapture(
+            client=self.client,
+            start=start,
+            clock=self.clock,
+            users_and_roles=self.scope.users_and_roles,
+            databases_with_views=frozenset(one.database for one in namespaces if one.type in (VIEW, TIME_SERIES)),
+        )
+
     def _users_and_roles(self) -> tuple[Namespace, ...]:
         database = self.scope.database
         if database in (None, "admin") or not self.scope.users_and_roles:
@@ -132,7 +144,7 @@ class NativeDump:
     def _tasks(self, namespaces: t.Sequence[Namespace], *, outside: t.Collection[str]) -> tuple[ReadTask, ...]:
         # What the snapshot can't hold is read first: close to its moment.
         first = [ReadTask(namespace=one) for one in namespaces if one.full_name in outside]
-        rest = [one for one in namespaces if one.full_name not in outside]
+        rest = [one for one in namespaces if one.full_name not in outside and not one.is_about_users]
         return (*first, *plan_reads(self.client, rest, parallel=self.parallel))
 
     def _compare(self, before: t.Sequence[Namespace]) -> tuple[str, ...]:
@@ -168,21 +180,32 @@ class _Run:
         self._checksums: dict[str, int] = {}
         self._tasks: t.Iterator[ReadTask] = iter(())
         self._lock = threading.Lock()
-        self._collections_read = threading.Event()
+        self._through = threading.Event()  # every reader has ended
         self._readers = 0
-        self._captured: Captured | None = None
 
     def write(
-        self,
-        *,
-        namespaces: t.Sequence[Namespace],
-        tasks: t.Sequence[ReadTask],
-        oplog: Namespace | None,
-        oplog_start: Position | None,
+        self, *, namespaces: t.Sequence[Namespace], tasks: t.Sequence[ReadTask], capture: OplogCapture | None
     ) -> Captured | None:
-        """Write the archive to its end; returns the captured oplog."""
-        listed = [*namespaces, *([oplog] if oplog is not None else [])]
-        for one in listed:
+        """Write the archive to its end; returns what was captured of the oplog."""
+        oplog = oplog_namespace()
+        self._begin(namespaces=[*namespaces, *([oplog] if capture is not None else [])], tasks=tasks)
+        for one in namespaces:
+            if one.is_about_users:
+                self._write_now(one)
+        for one in namespaces:
+            if not one.has_documents:
+                self._end(one)
+        self._write_collections(tasks, capture=capture)
+        if capture is None:
+            return None
+        captured = capture.read(
+            lambda documents, count: self._take(Block(namespace=oplog, documents=documents, count=count))
+        )
+        self._end(oplog)
+        return captured
+
+    def _begin(self, *, namespaces: t.Sequence[Namespace], tasks: t.Sequence[ReadTask]) -> None:
+        for one in namespaces:
             self._entries[one.full_name] = one.archive_collection()
             self._counts[one.full_name] = _Count()
         for task in tasks:
@@ -193,18 +216,18 @@ class _Run:
             server_version=self._dump.server_version,
             tool_version=TOOL_VERSION,
         )
-        for one in namespaces:
-            if not one.has_documents:
-                self._end(one)
+
+    def _write_collections(self, tasks: t.Sequence[ReadTask], *, capture: OplogCapture | None) -> None:
+        """Start the readers and write what they bring until all are through."""
         self._tasks = iter(tasks)
+        work: list[t.Callable[[], None]] = [self._read_tasks] * max(1, min(self._dump.parallel, len(tasks)))
+        self._readers = len(work)
+        if capture is not None:
+            work.append(lambda: capture.watch(until=self._through))
         threads = [
-            threading.Thread(target=self._reader, name=f"mongodb reader {number}", daemon=True)
-            for number in range(max(1, min(self._dump.parallel, len(tasks))))
+            threading.Thread(target=self._guarded, args=(job,), name=f"mongodb {number}", daemon=True)
+            for number, job in enumerate(work)
         ]
-        self._readers = len(threads)
-        if oplog is not None and oplog_start is not None:
-            capture = self._capture(oplog, start=oplog_start, namespaces=namespaces)
-            threads.append(threading.Thread(target=capture, name="mongodb oplog", daemon=True))
         for _thread in threads:
             self._queue.register()
         for thread in threads:
@@ -214,10 +237,9 @@ class _Run:
                 self._take(block)
         finally:
             self._queue.stop()
-            self._collections_read.set()
+            self._through.set()
             for thread in threads:
                 thread.join()
-        return self._captured
 
     def collections(self, namespaces: t.Sequence[Namespace]) -> tuple[DumpedCollection, ...]:
         """What went into the archive of these."""
@@ -231,6 +253,11 @@ class _Run:
             for one in namespaces
         )
 
+    def _write_now(self, namespace: Namespace) -> None:
+        for batch in read_raw(self._dump.client, namespace, at_cluster_time=self._cluster_time):
+            self._take(Block(namespace=namespace, documents=batch.documents, count=batch.count))
+        self._end(namespace)
+
     def _take(self, block: Block) -> None:
         name = block.namespace.full_name
         self._archive.documents(self._entries[name], block.documents)
@@ -242,22 +269,27 @@ class _Run:
     def _end(self, namespace: Namespace) -> None:
         self._checksums[namespace.full_name] = self._archive.end(self._entries[namespace.full_name])
 
-    def _reader(self) -> None:
+    def _guarded(self, job: t.Callable[[], None]) -> None:
         error: BaseException | None = None
+        try:
+            job()
+        except BaseException as raised:  # noqa: BLE001 - handed over to the writer, who raises it
+            error = raised
+        self._queue.done(error)
+
+    def _read_tasks(self) -> None:
         try:
             while not self._queue.stopped.is_set():
                 with self._lock:
                     task = next(self._tasks, None)
                 if task is None:
-                    break
+                    return
                 self._read(task)
-        except BaseException as raised:  # noqa: BLE001 - handed over to the writer, who raises it
-            error = raised
-        with self._lock:
-            self._readers -= 1
-            if self._readers == 0:
-                self._collections_read.set()
-        self._queue.done(error)
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if self._readers == 0:
+                    self._through.set()
 
     def _read(self, task: ReadTask) -> None:
         namespace = task.namespace
@@ -295,25 +327,3 @@ class _Run:
                 hint=_AGAIN,
                 details={"changed": list(changed)},
             )
-
-    def _capture(self, oplog: Namespace, *, start: Position, namespaces: t.Sequence[Namespace]) -> t.Callable[[], None]:
-        views = {one.database for one in namespaces if one.type in (VIEW, TIME_SERIES)}
-        capture = OplogCapture(
-            self._dump.client,
-            start=start,
-            emit=lambda documents, count: self._queue.put(Block(namespace=oplog, documents=documents, count=count)),
-            clock=self._dump.clock,
-            users_and_roles=self._dump.scope.users_and_roles,
-            databases_with_views=views,
-        )
-
-        def run() -> None:
-            error: BaseException | None = None
-            try:
-                self._captured = capture.follow(until=self._collections_read, stop=self._queue.stopped)
-                self._queue.put(Block(namespace=oplog, last=True))
-            except BaseException as raised:  # noqa: BLE001 - handed over to the writer, who raises it
-                error = raised
-            self._queue.done(error)
-
-        return run

@@ -1,10 +1,10 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Capturing the oplog while the collections are read, without gaps and only what can be replayed.
+"""Capturing the oplog of the time in which the collections were read, without gaps and only what can be replayed.
 
-Replaying it onto the collections brings all of them to the capture's last entry. It is read all along, not at the end:
-a long dump on a busy server then doesn't fail because the oplog has rolled over.
+Replaying it onto the collections brings all of them to the capture's last entry. It stands last in the archive:
+mongorestore takes no collection after it, and waits for ever when one is still open.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .topology import say_hello
 if t.TYPE_CHECKING:
     from .connection import Client
 
-_SECONDS_BETWEEN_READS = 1.0
+_SECONDS_BETWEEN_LOOKS = 5.0
 _MAJORITY_SECONDS = 60.0
 
 
@@ -99,83 +99,64 @@ class Captured:
         return {"start": as_json(self.start), "end": as_json(self.end), "entries": self.entries}
 
 
+@dataclass(frozen=True)
 class OplogCapture:
-    """Reads the oplog from *start* on, piece by piece, into *emit* (bytes, count)."""
+    """The oplog from *start* on; the rules for what may be in it are those of oplog_lint.objection()."""
 
-    def __init__(
-        self,
-        client: Client,
-        *,
-        start: Position,
-        emit: t.Callable[[bytes, int], None],
-        clock: Clock,
-        users_and_roles: bool,
-        databases_with_views: t.Collection[str],
-    ) -> None:
-        self._client = client
-        self._start = start
-        self._last: Position | None = None  # of the newest entry that was read
-        self._entries = 0
-        self._emit = emit
-        self._clock = clock
-        self._users_and_roles = users_and_roles
-        self._databases_with_views = databases_with_views
+    client: Client
+    start: Position
+    clock: Clock
+    users_and_roles: bool
+    databases_with_views: t.Collection[str]
 
-    def follow(self, *, until: threading.Event, stop: threading.Event) -> Captured | None:
-        """Read on until *until* is set, then to the last write that may have been read; None when *stop* was set.
+    def watch(self, *, until: threading.Event) -> None:
+        """Look now and then, until *until* is set, whether the start is still there: why dump on when it is lost?
+
+        Raises MongoOplogRolledOver.
+        """
+        while not until.wait(_SECONDS_BETWEEN_LOOKS):
+            with named_faults("Reading the oplog"):
+                oldest = self.client.local["oplog.rs"].find_one({}, {"ts": 1}, sort=[("$natural", 1)])
+            if oldest is None or position_of(oldest["ts"]) > self.start:
+                raise _rolled_over(self.start)
+
+    def read(self, emit: t.Callable[[bytes, int], None]) -> Captured:
+        """Give every entry from the start to the last write that may have been read to *emit* (bytes, count).
 
         Raises MongoOplogRolledOver, MongoOplogNotReplayable and MongoMajorityUnavailable.
         """
-        while not stop.is_set():
-            last_time = until.is_set()
-            end = wait_for_majority(self._client, clock=self._clock) if last_time else majority_position(self._client)
-            self._read(end=end, stop=stop)
-            if last_time and self._last is not None and not stop.is_set():
-                return Captured(start=self._start, end=self._last, entries=self._entries)
-            until.wait(_SECONDS_BETWEEN_READS)
-        return None
+        end = wait_for_majority(self.client, clock=self.clock)
+        window = {"ts": {"$gte": timestamp_of(self.start), "$lte": timestamp_of(end)}}
+        entries = 0
+        last: Position | None = None
+        for batch in read_raw(self.client, dataclasses.replace(oplog_namespace(), query=window)):
+            for entry in each_document(batch.documents):
+                # The first entry that is still there must be the one that was asked for: that proves that none is gone.
+                if last is None and entry_time(entry) != self.start:
+                    raise _rolled_over(self.start)
+                last = entry_time(entry)
+                self._check(entry, position=last)
+            entries += batch.count
+            emit(batch.documents, batch.count)
+        if last != end:
+            raise _rolled_over(self.start if last is None else end)
+        return Captured(start=self.start, end=end, entries=entries)
 
-    def _read(self, *, end: Position, stop: threading.Event) -> None:
-        begin = self._start if self._last is None else self._last
-        if self._last is not None and end <= self._last:
-            return
-        window = {"ts": {"$gte": timestamp_of(begin), "$lte": timestamp_of(end)}}
-        namespace = dataclasses.replace(oplog_namespace(), query=window)
-        proven = False
-        for batch in read_raw(self._client, namespace, stop=stop):
-            documents, count = batch.documents, batch.count
-            if not proven and count:
-                first = next(each_document(documents))
-                self._require(entry_time(first) == begin, missing=begin)
-                proven = True
-                if self._last is not None:
-                    documents, count = documents[len(first) :], count - 1
-            for entry in each_document(documents):
-                self._check(entry)
-            if count:
-                self._entries += count
-                self._emit(documents, count)
-        if stop.is_set():
-            return
-        self._require(proven, missing=begin)
-        self._require(self._last == end, missing=end)
-
-    def _check(self, entry: bytes) -> None:
-        self._last = entry_time(entry)
-        found = objection(entry, users_and_roles=self._users_and_roles, databases_with_views=self._databases_with_views)
+    def _check(self, entry: bytes, *, position: Position) -> None:
+        found = objection(entry, users_and_roles=self.users_and_roles, databases_with_views=self.databases_with_views)
         if found is not None:
-            moment = as_json(self._last)
+            moment = as_json(position)
             raise MongoOplogNotReplayable(
                 f"During the dump {found} (oplog entry {moment['t']}:{moment['i']}), which can't be replayed.",
                 hint="Run the backup again when this is over.",
                 details={"reason": found, "position": moment},
             )
 
-    def _require(self, there: bool, *, missing: Position) -> None:  # noqa: FBT001 - reads as a sentence
-        if not there:
-            moment = as_json(missing)
-            raise MongoOplogRolledOver(
-                f"The oplog no longer holds its entry {moment['t']}:{moment['i']} ({moment['time']}).",
-                hint="Keep more of it, in mongosh: db.adminCommand({replSetResizeOplog: 1, minRetentionHours: 24})",
-                details={"position": moment},
-            )
+
+def _rolled_over(missing: Position) -> MongoOplogRolledOver:
+    moment = as_json(missing)
+    return MongoOplogRolledOver(
+        f"The oplog no longer holds its entry {moment['t']}:{moment['i']} ({moment['time']}).",
+        hint="Keep more of it, in mongosh: db.adminCommand({replSetResizeOplog: 1, minRetentionHours: 24})",
+        details={"position": moment},
+    )
