@@ -26,6 +26,7 @@ from sandbox.dataset import (
 from sandbox.dataset.mongodb import DATABASE, batches
 from sandbox.dataset.mongodb_features import AWKWARD_NAME
 from sandbox.dataset.postgresql import blocks
+from sandbox.dataset.redis import _MAKERS
 from sandbox.mongodb import MongoReplicaSet
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.redis import RedisServer
@@ -106,7 +107,11 @@ def test_memory_does_not_grow_with_the_size() -> None:
     assert large - small < 10_000, f"{small} KB for 5 MB, {large} KB for 80 MB"
 
 
-def test_mongodb_is_loaded_once_and_the_same_twice() -> None:
+def _interrupt(*arguments: object) -> t.NoReturn:
+    raise RuntimeError("interrupted")
+
+
+def test_mongodb_is_loaded_once_and_the_same_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     with MongoReplicaSet(password="secret") as replicas, replicas.client() as client:
         first = load_mongodb(replicas.uri, megabytes=2)
         assert not first.skipped
@@ -139,9 +144,11 @@ def test_mongodb_is_loaded_once_and_the_same_twice() -> None:
         )
         assert counted == first.items
 
-        # A load that was interrupted, or that somebody has spoilt and unmarked, starts anew.
-        client["sandbox"]["loaded"].delete_many({})
-        database["users"].drop()
+        # A load that was interrupted starts anew.
+        with monkeypatch.context() as patch:
+            patch.setattr("sandbox.dataset.mongodb._create_indexes", _interrupt)
+            with pytest.raises(RuntimeError, match="interrupted"):
+                load_mongodb(replicas.uri, megabytes=1)
         assert not load_mongodb(replicas.uri, megabytes=2).skipped
         assert _hashes(database) == hashes
         assert not load_mongodb(replicas.uri, megabytes=1).skipped
@@ -154,7 +161,7 @@ def _hashes(database: t.Any) -> dict[str, str]:
     return {name: value for name, value in hashes.items() if not name.startswith("system.")}
 
 
-def test_postgresql_is_loaded_once_and_the_same_twice() -> None:
+def test_postgresql_is_loaded_once_and_the_same_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     with PostgreSQLServer(password="secret") as server:
         first = load_postgresql(server.uri, megabytes=2)
         assert not first.skipped
@@ -172,8 +179,10 @@ def test_postgresql_is_loaded_once_and_the_same_twice() -> None:
             "SELECT count(*) FROM tasks WHERE status IN ('pending', 'in_progress')", database="mcp_adhd"
         )[0][0]
 
-        server.query("COMMENT ON DATABASE mcp_adhd IS NULL")
-        server.query("TRUNCATE users CASCADE", database="mcp_adhd")
+        with monkeypatch.context() as patch:
+            patch.setattr("sandbox.dataset.postgresql._fill", _interrupt)
+            with pytest.raises(RuntimeError, match="interrupted"):
+                load_postgresql(server.uri, megabytes=1)
         assert not load_postgresql(server.uri, megabytes=2).skipped
         assert _row_hashes(server) == hashes
         assert not load_postgresql(server.uri, megabytes=1).skipped
@@ -189,7 +198,7 @@ def _row_hashes(server: PostgreSQLServer) -> dict[str, tuple[int, str]]:
     }
 
 
-def test_redis_is_loaded_once_and_the_same_twice() -> None:
+def test_redis_is_loaded_once_and_the_same_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     with RedisServer(password="secret", settings={"enable-debug-command": "yes"}) as server, server.client() as client:
         first = load_redis(server.uri, megabytes=2)
         assert not first.skipped
@@ -202,7 +211,10 @@ def test_redis_is_loaded_once_and_the_same_twice() -> None:
         assert keyspace["db1"]["expires"] > 0
         assert keyspace["db0"]["keys"] + keyspace["db1"]["keys"] == first.items
 
-        client.delete("sandbox:loaded", "user:1")
+        with monkeypatch.context() as patch:
+            patch.setitem(_MAKERS, "cache", _interrupt)
+            with pytest.raises(RuntimeError, match="interrupted"):
+                load_redis(server.uri, megabytes=1)
         assert not load_redis(server.uri, megabytes=2).skipped
         assert client.execute_command("DEBUG", "DIGEST") == digest
         assert not load_redis(server.uri, megabytes=1).skipped
