@@ -44,7 +44,12 @@ def options_of(lab: Lab, feature: str, **more: t.Any) -> tuple[str, Json]:
     }
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+QUICK = ("mongo_dump", "pg_logical_dump", "pg_basebackup_walg", "redis_snapshot by BGSAVE")
+
+
+@pytest.mark.parametrize(
+    "feature", [pytest.param(name, marks=() if name in QUICK else (pytest.mark.slow,)) for name in FEATURES]
+)
 def test_check_do_again_and_again_in_check(lab: Lab, feature: str) -> None:
     module, options = options_of(lab, feature)
     kind = FEATURES[feature][2]
