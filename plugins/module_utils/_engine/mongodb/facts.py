@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..core.errors import MongoShardedCluster, MongoTooOld
 from .faults import named_faults
+from .namespaces import Scope, database_names
 from .timestamps import Position, position_of
 from .topology import Member, Topology, say_hello
 
@@ -19,7 +20,6 @@ if t.TYPE_CHECKING:
 OLDEST_VERSION = (4, 2)
 # Snapshot reads outside of transactions came with 5.0.
 SNAPSHOT_VERSION = (5, 0)
-_INTERNAL_PREFIX = "__mdb_internal"
 
 
 @dataclass(frozen=True)
@@ -151,12 +151,8 @@ def _oplog_ends(client: Client) -> tuple[Position | None, Position | None]:
 
 def _databases(client: Client) -> tuple[DatabaseFacts, ...]:
     """Every database but local and the server's internal ones, with its size, in order of name."""
-    with named_faults("Listing the databases"):
-        names = client.list_database_names()
     found: list[DatabaseFacts] = []
-    for name in sorted(names):
-        if name == "local" or name.startswith(_INTERNAL_PREFIX):
-            continue
+    for name in database_names(client, scope=Scope()):
         with named_faults(f"Measuring the database {name}", role="clusterMonitor"):
             statistics = client[name].command("dbStats")
         found.append(

@@ -59,9 +59,13 @@ class Scope:
         return not any(fnmatch.fnmatchcase(full, pattern) for pattern in self.exclude)
 
 
+def _is_backed_up_database(name: str) -> bool:
+    return name != "local" and not name.startswith(_INTERNAL_PREFIX)
+
+
 def _is_backed_up(database: str, name: str, *, whole: bool, users_and_roles: bool) -> bool:
     """Whether mongodump would take it: not what the server keeps for itself."""
-    if database == "local" or database.startswith(_INTERNAL_PREFIX) or "$" in name:
+    if not _is_backed_up_database(database) or "$" in name:
         return False
     if database == "admin":
         return name != "system.keys" and (users_and_roles or not name.startswith("system."))
@@ -126,15 +130,20 @@ class Namespace:
         )
 
 
-def list_namespaces(client: Client, *, scope: Scope, databases: t.Sequence[str]) -> tuple[Namespace, ...]:
-    """The collections of the scope without indexes and sizes, in order of name; cheap.
+def database_names(client: Client, *, scope: Scope) -> tuple[str, ...]:
+    """The databases of the scope that are there now, in order. Raises MongoNotAuthorised."""
+    with named_faults("Listing the databases"):
+        names = client.list_database_names()
+    return tuple(sorted(name for name in names if scope.database in (None, name) and _is_backed_up_database(name)))
+
+
+def list_namespaces(client: Client, *, scope: Scope) -> tuple[Namespace, ...]:
+    """The collections of the scope that are there now, without indexes and sizes, in order of name; cheap.
 
     Raises MongoNotAuthorised.
     """
     found: list[Namespace] = []
-    for database in databases:
-        if scope.database not in (None, database):
-            continue
+    for database in database_names(client, scope=scope):
         with named_faults(f"Listing the collections of {database}"):
             listed = list(client.get_database(database, codec_options=faithful_codec()).list_collections())
         buckets = {entry["name"]: entry.get("info", {}).get("uuid") for entry in listed}

@@ -100,7 +100,6 @@ class MongoDumpProducer:
         dump = NativeDump(
             client=survey.client,
             scope=options.scope,
-            databases=survey.databases,
             mode=survey.choice.mode,
             parallel=options.parallel,
             server_version=survey.facts.version,

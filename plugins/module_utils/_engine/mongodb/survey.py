@@ -43,11 +43,6 @@ class Survey:
     expected_bytes: int
     unsnapshotable: frozenset[str]
 
-    @property
-    def databases(self) -> tuple[str, ...]:
-        """The names of all databases that may be dumped."""
-        return tuple(database.name for database in self.facts.databases)
-
 
 @contextlib.contextmanager
 def surveyed(options: MongoDumpOptions, *, host: Host, state: StateDirectory) -> t.Iterator[Survey]:
@@ -62,9 +57,7 @@ def surveyed(options: MongoDumpOptions, *, host: Host, state: StateDirectory) ->
         left_over = noted_history(state, host=facts.host)
         if left_over is not None:
             facts = dataclasses.replace(facts, history_window=left_over)
-        namespaces = list_namespaces(
-            client, scope=options.scope, databases=[database.name for database in facts.databases]
-        )
+        namespaces = list_namespaces(client, scope=options.scope)
         require_found(namespaces, scope=options.scope)
         _refuse_new_time_series(namespaces, facts=facts, tool=options.tool)
         unsnapshotable = _unsnapshotable(client, namespaces, facts=facts)
