@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import socket
 import subprocess
@@ -25,11 +26,15 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
     RequestInvalid,
     SecretUnavailable,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.producer import (
+    PayloadInput,
+    StoredPayload,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.faults import ACL_RULES
 from sandbox.ports import free_port
 from tests.integration.redis.conftest import Starter
 from tests.integration.redis.relays import Relay
-from tests.integration.redis.servers import admin, describe, fill, keyspace, producer, take
+from tests.integration.redis.servers import FileSink, admin, describe, fill, keyspace, producer, take
 
 PASSWORD = "correct-horse-battery"
 WRONG = "wrong-horse-battery"
@@ -62,6 +67,26 @@ def test_passwords(start: Starter, tmp_path: pathlib.Path, flavour: str) -> None
         assert PASSWORD not in repr(taken.content) + taken.production.restore_commands
     error = refused(describe(source, password_file=str(tmp_path / "absent")), SecretUnavailable)
     assert "absent" in error.message
+
+
+@pytest.mark.parametrize("options", [{"method": "bgsave"}, {"method": "sync"}, {"kind": "aof"}])
+def test_no_process_has_the_password_in_its_arguments(
+    start: Starter, tmp_path: pathlib.Path, options: dict[str, str]
+) -> None:
+    source = start(password=PASSWORD, append_only=True)
+    fill(source, keys=10)
+    scanned: list[int] = []
+
+    class Scanning(FileSink):
+        def store(self, payload: PayloadInput) -> StoredPayload:
+            for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    scanned.append(len(path.read_bytes()))
+                    assert PASSWORD.encode() not in path.read_bytes(), path
+            return super().store(payload)
+
+    take(describe(source, password=PASSWORD), tmp_path / "backup", sink=Scanning, **options)
+    assert len(scanned) > 2
 
 
 @pytest.mark.parametrize("flavour", ["redis", "valkey", "redis_6"])

@@ -33,7 +33,9 @@ FLAVOURS = ["redis", "valkey", "redis_6", "redis_8"]
 def test_a_snapshot_restores(start: Starter, tmp_path: pathlib.Path, flavour: str, method: str) -> None:
     source = start(flavour=flavour)
     fill(source)
+    before = open_files()
     taken = take(source, tmp_path / "backup", method=method)
+    assert open_files() == before
     content = taken.content
     assert content["method"] == ("sync" if method == "sync" else "bgsave")
     assert content["flavour"] == ("valkey" if flavour == "valkey" else "redis")
