@@ -50,7 +50,7 @@ def module_options(engine: str, kind: str) -> set[str]:
 
 
 def module_name(engine: str, kind: str) -> str:
-    return MODULES[engine, kind].__name__.rpartition(".")[2]
+    return str(MODULES[engine, kind].__name__).rpartition(".")[2]
 
 
 def task_options(engine: str, kind: str) -> set[str]:
@@ -107,5 +107,5 @@ def refusal(description: dict[str, t.Any]) -> str:
     try:
         open_storage(description, name="x", clock=SystemClock(), runner=SubprocessRunner())
     except RequestInvalid as error:
-        return error.message
+        return str(error.message)
     return ""
