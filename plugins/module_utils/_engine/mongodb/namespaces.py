@@ -223,7 +223,7 @@ def differences(before: t.Sequence[Namespace], after: t.Sequence[Namespace]) -> 
         if same_name is not None and (same_name.uuid, same_name.type) == (one.uuid, one.type):
             continue
         moved = by_uuid.get(one.uuid) if one.uuid is not None else None
-        if moved is not None:
+        if moved is not None and moved.full_name != one.full_name:
             found.append(f"{one.full_name} was renamed to {moved.full_name}")
         elif same_name is not None:
             found.append(f"{one.full_name} was dropped and made anew")

@@ -12,6 +12,7 @@ _URI = re.compile(
     r"(?P<scheme>mongodb(?:\+srv)?)://(?:(?P<user>[^@/]*)@)?(?P<hosts>[^/?]*)(?:/(?P<database>[^?]*))?(?:\?(?P<options>.*))?",
     re.DOTALL,
 )
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
 # What would contradict a connection to one member that is named.
 _DROPPED_OPTIONS = frozenset(("directconnection", "loadbalanced", "srvmaxhosts", "srvservicename", "readpreference"))
 
@@ -19,8 +20,12 @@ _DROPPED_OPTIONS = frozenset(("directconnection", "loadbalanced", "srvmaxhosts",
 def shown_uri(uri: str) -> str:
     """The URI for people: scheme, hosts and database, neither user nor password nor options."""
     found = _URI.fullmatch(uri)
-    # Somebody's URI with an @ or / that should have been %40 or %2F: nothing of it is safe to show.
-    if found is None or "@" in uri[len("mongodb://") :].split("/", 1)[-1] or "@" in found["hosts"]:
+    # An @, / or ? that should have been %40, %2F or %3F, or a host that is none: nothing of it is safe to show.
+    if (
+        found is None
+        or "@" in (found["database"] or "") + (found["options"] or "")
+        or not all(_HOST.fullmatch(host) for host in found["hosts"].split(","))
+    ):
         return "the MongoDB URI"
     database = f"/{found['database']}" if found["database"] else ""
     return f"{found['scheme']}://{found['hosts']}{database}"
