@@ -43,7 +43,7 @@ class MongoServer(Server):
         directory: Path | None = None,
         port: int | None = None,
         outlive: bool = False,
-        startup_timeout: float = 45,
+        startup_timeout: float = 60,
         program: Path | None = None,
         replica_set: str | None = None,
         password: str | None = None,

@@ -42,7 +42,7 @@ class MongoReplicaSet:
         directory: Path | None = None,
         ports: Sequence[int] | None = None,
         outlive: bool = False,
-        startup_timeout: float = 45,
+        startup_timeout: float = 60,
         program: Path | None = None,
         password: str | None = None,
         tls: bool = False,

@@ -53,7 +53,7 @@ class PostgreSQLServer(Server):
         directory: Path | None = None,
         port: int | None = None,
         outlive: bool = False,
-        startup_timeout: float = 30,
+        startup_timeout: float = 60,
         bin_directory: Path | None = None,
         password: str | None = None,
         archiving: bool = True,

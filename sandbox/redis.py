@@ -39,7 +39,7 @@ class RedisServer(Server):
         directory: Path | None = None,
         port: int | None = None,
         outlive: bool = False,
-        startup_timeout: float = 30,
+        startup_timeout: float = 60,
         program: Path | None = None,
         append_only: bool = False,
         password: str | None = None,

@@ -64,7 +64,7 @@ class S3Server(Server):
         directory: Path | None = None,
         port: int | None = None,
         outlive: bool = False,
-        startup_timeout: float = 45,
+        startup_timeout: float = 60,
         program: Path | None = None,
         administrator: S3Identity | None = None,
         identities: Sequence[S3Identity] = (),

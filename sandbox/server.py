@@ -54,7 +54,7 @@ class Server(abc.ABC):
         directory: Path | None = None,
         port: int | None = None,
         outlive: bool = False,
-        startup_timeout: float = 30,
+        startup_timeout: float = 60,
     ) -> None:
         self._temporary = directory is None
         self._directory = directory.resolve() if directory is not None else None

@@ -23,7 +23,7 @@ from sandbox.dataset import (
     load_postgresql,
     load_redis,
 )
-from sandbox.dataset.mongodb import DATABASE, batches
+from sandbox.dataset.mongodb import DATABASE, _insert, batches
 from sandbox.dataset.mongodb_features import AWKWARD_NAME
 from sandbox.dataset.postgresql import blocks
 from sandbox.dataset.redis import _MAKERS
@@ -153,6 +153,28 @@ def test_mongodb_is_loaded_once_and_the_same_twice(monkeypatch: pytest.MonkeyPat
         assert _hashes(database) == hashes
         assert not load_mongodb(replicas.uri, megabytes=1).skipped
         assert _hashes(database) != hashes
+
+
+class _FailingDatabase:
+    """Injects a fault: the first batch isn't accepted."""
+
+    def __init__(self) -> None:
+        self.batches = 0
+
+    def __getitem__(self, name: str) -> _FailingDatabase:
+        return self
+
+    def insert_many(self, batch: t.Any) -> None:
+        self.batches += 1
+        if self.batches == 1:
+            raise RuntimeError("no space left")
+
+
+def test_a_batch_that_is_refused_ends_the_load_at_once() -> None:
+    database: t.Any = _FailingDatabase()
+    with pytest.raises(RuntimeError, match="no space left"):
+        _insert(database, 8)
+    assert database.batches < 3
 
 
 def _hashes(database: t.Any) -> dict[str, str]:

@@ -75,7 +75,7 @@ def description(directory: Path) -> t.Any:
 def test_up_again_finds_everything_done(directory: Path, description: t.Any) -> None:
     again = sandbox("up", "--directory", str(directory), "--megabytes", "2").stdout
     assert "everything runs already" in again
-    assert float(again.split("s]")[0].strip("[ ")) < 1.5
+    assert float(again.split("s]")[0].strip("[ ")) < 4  # 0.3 s on an idle machine
     assert json.loads(sandbox("env", "--directory", str(directory)).stdout) == description
     assert sandbox("status", "--directory", str(directory)).stdout.count("runs") == 4
 
@@ -179,10 +179,15 @@ def test_down_leaves_nothing_even_without_a_description(tmp_path: Path) -> None:
         sandbox("up", "--directory", str(directory), "--megabytes", "0.1")
         assert any(processes_inside(folder) for folder in folders)
         layout.description.unlink()
+        pid_files = [path for folder in server_folders(layout) for path in folder.rglob("*.pid.json")]
+        outside = [Path(path) for noted in map(PidFile.read, pid_files) if noted for path in noted.outside]
+        assert all(path.exists() for path in outside)
         kill(directory, "redis")
     finally:
         output = sandbox("down", "--directory", str(directory)).stdout
     assert "redis       was not running" in output
+    assert len(outside) > 5
+    assert not any(path.exists() for path in outside)
     assert not any(folder.exists() for folder in folders)
     assert not any(processes_inside(folder) for folder in folders)
     assert _shared_memory() <= before

@@ -153,7 +153,7 @@ def test_a_killed_server_comes_back_on_its_port(make: t.Any, write: t.Any, read:
 def test_a_server_dies_with_the_process_that_started_it(make: t.Any, write: t.Any, read: t.Any) -> None:
     # Started from a thread that ends at once: it is the process that counts.
     script = """
-        import os, signal, threading
+        import os, signal, threading, time
         from {module} import {name} as make
         made = []
         def start():
@@ -161,6 +161,7 @@ def test_a_server_dies_with_the_process_that_started_it(make: t.Any, write: t.An
         thread = threading.Thread(target=start)
         thread.start()
         thread.join()
+        time.sleep(0.5)
         print(made[0].pid, made[0].port, made[0].directory, made[0].is_running, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """
