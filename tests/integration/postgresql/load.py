@@ -29,7 +29,8 @@ _GROW = (
     " INSERT INTO mirrored_events SELECT id FROM e"
 )
 _SHRINK = (
-    "WITH e AS (DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT 7 FOR UPDATE SKIP LOCKED) RETURNING id)"
+    "WITH e AS (DELETE FROM events WHERE id IN"
+    " (SELECT id FROM events ORDER BY id LIMIT 7 FOR UPDATE SKIP LOCKED) RETURNING id)"
     " DELETE FROM mirrored_events USING e WHERE mirrored_events.id = e.id"
 )
 

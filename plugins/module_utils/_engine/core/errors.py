@@ -517,6 +517,12 @@ class PostgresWalSendersExhausted(PostgresError):
     code = "postgresql.wal_senders_exhausted"
 
 
+class PostgresSlotsExhausted(PostgresError):
+    """All of the server's replication slots are taken, and one was to keep the WAL of the base backup."""
+
+    code = "postgresql.slots_exhausted"
+
+
 class PostgresLockTimeout(PostgresError):
     """Somebody holds a lock that the dump has to wait for; waiting longer would block others behind it."""
 

@@ -46,8 +46,14 @@ def base_content(
             "segment_size": facts.wal_segment_size,
             "held_by_slot": outcome.wal_held,
         },
+        "in_recovery": facts.in_recovery,
         "from": "standby" if facts.in_recovery else "primary",
-        "checksums": {"enabled": facts.data_checksums, "verified": facts.data_checksums, "failures": 0},
+        # A backup with failures doesn't get this far; without checksums nobody knows.
+        "checksums": {
+            "enabled": facts.data_checksums,
+            "verified": facts.data_checksums,
+            "failures": 0 if facts.data_checksums else None,
+        },
         "archiving": dataclasses.asdict(facts.archiving),
         "summarize_wal": facts.summarize_wal,
         "data_directory": facts.settings.get("data_directory"),

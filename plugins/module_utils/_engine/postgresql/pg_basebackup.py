@@ -10,7 +10,6 @@ import typing as t
 from dataclasses import dataclass
 
 from ..core.errors import (
-    LifeboatError,
     PostgresChecksumFailed,
     PostgresStreamIncomplete,
     PostgresTablespaceUnsupported,
@@ -139,14 +138,18 @@ class PgBasebackupTool:
         if self.options.hold_wal == "slot":
             return wal_hold(**arguments)
 
-        def warn(error: LifeboatError) -> None:
+        def warn(why: str) -> None:
             warnings.append(
-                f"The WAL of the backup could not be kept on the server by a replication slot ({error.message}); on a "
-                "busy server it may be recycled before it is copied, and the backup then fails."
+                f"The WAL of the backup is not kept on the server by a replication slot: {why} On a busy server it may "
+                "be recycled before it is copied, and the backup then fails."
             )
             self.journal.warning(warnings[-1])
 
-        return wal_hold_if_possible(**arguments, on_refusal=warn)
+        if request.facts.max_wal_senders - request.facts.wal_senders_in_use < 2:
+            # The slot's connection would take the last one from the backup itself.
+            warn("only one WAL sender is free.")
+            return contextlib.nullcontext(False)
+        return wal_hold_if_possible(**arguments, on_refusal=lambda error: warn(error.message))
 
     def _stream(
         self, request: BaseBackupRequest, program: ClientProgram, *, notes: BackupNotes, sink: PayloadSink

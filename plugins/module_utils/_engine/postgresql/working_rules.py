@@ -14,6 +14,7 @@ from ..core.errors import (
     PostgresPermissionDenied,
     PostgresPromotedMeanwhile,
     PostgresScratchTooSmall,
+    PostgresSlotsExhausted,
     PostgresSnapshotLost,
     PostgresStandbyConflict,
     PostgresSummariesMissing,
@@ -100,6 +101,14 @@ WORKING: tuple[Rule, ...] = (
         error=PostgresWalRemoved,
         message="PostgreSQL at {server} recycled the WAL segment {segment} before the base backup could copy it.",
         hint="Use hold_wal: auto (a temporary replication slot keeps the WAL), or raise wal_keep_size.",
+    ),
+    rule(
+        r"all replication slots are in use",
+        r"replication slots can only be used if",
+        error=PostgresSlotsExhausted,
+        message="PostgreSQL at {server} has no replication slot left to keep the WAL of the backup.",
+        hint="Raise max_replication_slots (needs a restart), drop unused ones (SELECT * FROM pg_replication_slots), or "
+        "use hold_wal: auto.",
     ),
     rule(
         r"can only write single tablespace to stdout, database has (?P<count>\d+)",
