@@ -231,6 +231,20 @@ CASES: list[tuple[str, t.Any, str, str, str]] = [
         "entry 0",
         "",
     ),
+    (
+        f"{MONGODB}.standbys.1",
+        {"name": "second", "connection": {}},
+        f"{IN_MONGODB} > standbys[1] (second) > name",
+        "'second' is the name of entry 0 already",
+        "",
+    ),
+    (
+        f"{SERVICE}.exercises.0.checks.2",
+        {"name": "answers", "standby_reachable": "second"},
+        f"{IN_SERVICE} > exercises[0] (drill) > checks[2] (answers) > name",
+        "'answers' is the name of entry 0 already",
+        "",
+    ),
     # what leads nowhere
     (
         f"{MONGODB}.backups.0.repositories.1",
