@@ -9,6 +9,7 @@ A subclass gives the fixture ``storage``, and ``seed`` where objects don't get i
 from __future__ import annotations
 
 import datetime
+import functools
 import random
 import typing as t
 
@@ -52,6 +53,7 @@ BAD_KEYS = [
 BAD_PREFIXES = ["/", "/a", "../", "a/../", "a/../b", "a//", "a//b", "a b", "a\0"]
 
 
+@functools.lru_cache(maxsize=4)
 def noise(size: int, *, seed: int = 1) -> bytes:
     """Bytes that don't repeat, the same ones every time."""
     return random.Random(seed).getrandbits(8 * size).to_bytes(size, "little") if size else b""

@@ -11,7 +11,14 @@ import threading
 import typing as t
 
 from ..core.clock import Clock
-from ..core.errors import StorageError, StorageExists, StorageNotFound
+from ..core.errors import (
+    StorageBucketMissing,
+    StorageError,
+    StorageExists,
+    StorageForbidden,
+    StorageNoSpace,
+    StorageNotFound,
+)
 from ..core.runner import Runner
 from .base import ObjectInfo
 from .s3_client import make_client
@@ -76,6 +83,8 @@ class S3Connection:
                     if http_status(error) != _CONDITION_FAILED:
                         raise
                     raise _exists(key) from error
+        except (StorageForbidden, StorageBucketMissing, StorageNoSpace):
+            raise
         except StorageError:
             # The answer to an earlier attempt may have been lost, though it was carried out.
             stored = self._find_own(key, token=token)
