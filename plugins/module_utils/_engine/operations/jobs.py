@@ -36,4 +36,6 @@ def backup_request(job: Job, *, lock_timeout: float = 0.0) -> BackupRequest:
         state_directory=job.state_directory,
         lock_timeout=lock_timeout,
         parent_kinds=kind.parent_kinds,
+        # Two jobs of one kind share a folder; retention tells their backups apart by this.
+        labels={"job": job.id},
     )
