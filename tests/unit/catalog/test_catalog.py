@@ -28,9 +28,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import Storage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local import LocalStorage
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.memory import MemoryStorage
 from tests.support.clocks import START
 from tests.support.manifests import BACKUP_ID, FULL, manifest, signed, store, unreachable
+from tests.support.memory import MemoryStorage
 
 FIRST, SECOND, THIRD = "20261119T020000Z-000001", "20261120T020000Z-000002", "20261121T020000Z-000003"
 

@@ -25,9 +25,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local import LocalStorage
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.memory import MemoryStorage
 from tests.support.clocks import START, FakeClock
 from tests.support.manifests import FULL, manifest, store, unreachable
+from tests.support.memory import MemoryStorage
 
 OURS = "db1.example.org"
 DEAD = FULL.backup("20261121T015900Z-dddddd")

@@ -47,10 +47,10 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import ObjectInfo, Storage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local import LocalStorage
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.memory import MemoryStorage
 from tests.support.backups import SERIES, Source, broken_payloads, leftovers, listed, make_source, request, tree
 from tests.support.clocks import FakeClock
 from tests.support.manifests import unreachable
+from tests.support.memory import MemoryStorage
 
 
 class Bench:
@@ -95,6 +95,13 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def small_bench(bench: Bench) -> Bench:
+    # Less than any buffer on the way: each payload comes out of its pipe in one piece.
+    bench.source = make_source(bench.folder / "small", size=2_000)
+    return bench
 
 
 def faulty(fault: t.Callable[[], None] = unreachable, **point: t.Any) -> FaultyStorage:
@@ -204,7 +211,7 @@ def test_each_run_is_recorded_with_how_it_ended(bench: Bench) -> None:
 def strikes(*faults: t.Callable[[], None], **point: t.Any) -> t.Iterator[tuple[FaultyStorage, ...]]:
     """Repositories that fail at the first call of a run, then some that fail at the second, until none fails any more.
 
-    One repository for each of *faults*. How many calls there are differs from run to run with the pieces of a stream.
+    One repository for each of *faults*. The source must be small: what goes through a pipe in one piece is one call.
     """
     for number in itertools.count(1):
         storages = tuple(faulty(fault, at_call=number, **point) for fault in faults)
@@ -215,18 +222,20 @@ def strikes(*faults: t.Callable[[], None], **point: t.Any) -> t.Iterator[tuple[F
 
 
 @pytest.mark.parametrize("fault", [forbidden, unreachable])
-def test_a_repository_that_fails_at_any_step_leaves_the_others_whole(bench: Bench, fault: t.Callable[[], None]) -> None:
+def test_a_repository_that_fails_at_any_step_leaves_the_others_whole(
+    small_bench: Bench, fault: t.Callable[[], None]
+) -> None:
     struck: set[str] = set()
     for (far,) in strikes(fault, times=None):
-        bench.storages.update(near=MemoryStorage(), far=far)
-        result = bench.run()
+        small_bench.storages.update(near=MemoryStorage(), far=far)
+        result = small_bench.run()
         at = far.calls[-1]
         assert result.is_partial == (far.struck > 0), at
-        assert bench.source.readings == (1, 1), at
-        assert broken_payloads(bench.storages["near"]) == []
-        assert [backup.manifest for backup in listed(bench.storages["near"])] == [result.manifest], at
-        assert leftovers(bench.storages["near"]) == []
-        bench.assert_idle()
+        assert small_bench.source.readings == (1, 1), at
+        assert broken_payloads(small_bench.storages["near"]) == []
+        assert [backup.manifest for backup in listed(small_bench.storages["near"])] == [result.manifest], at
+        assert leftovers(small_bench.storages["near"]) == []
+        small_bench.assert_idle()
         healed = far._storage
         if far.struck:
             struck.add(far.calls[far._point.at_call - 1].split()[0])
@@ -236,28 +245,28 @@ def test_a_repository_that_fails_at_any_step_leaves_the_others_whole(bench: Benc
             assert (result.error.code, result.error.exit_status) == ("backup.partial", 3)
             assert "far: " in result.error.message
         # The next run, with all well again, leaves nothing but whole backups.
-        bench.storages["far"] = healed
-        bench.clock.advance(3600)
-        assert not bench.run().is_partial, at
+        small_bench.storages["far"] = healed
+        small_bench.clock.advance(3600)
+        assert not small_bench.run().is_partial, at
         assert leftovers(healed) == [], at
         assert broken_payloads(healed) == []
-        pathlib.Path(bench.source.folder, "readings").unlink()
+        pathlib.Path(small_bench.source.folder, "readings").unlink()
     assert struck >= {"check", "unfinished", "list", "free_bytes", "put", "writer", "write", "commit"}
 
 
-def test_an_answer_that_is_lost_anywhere_leaves_whole_backups_only(bench: Bench) -> None:
+def test_an_answer_that_is_lost_anywhere_leaves_whole_backups_only(small_bench: Bench) -> None:
     for (far,) in strikes(unreachable, answer_lost=True):
-        bench.storages.update(near=MemoryStorage(), far=far)
-        result = bench.run()
+        small_bench.storages.update(near=MemoryStorage(), far=far)
+        result = small_bench.run()
         at = far.calls[-1]
         # Where only the manifest's answer was lost, the backup is there, whatever we were told.
         is_there = not result.is_partial or at.endswith("/manifest.json")
         healed = far._storage
         assert [backup.manifest for backup in listed(healed)] == ([result.manifest] if is_there else []), at
         assert broken_payloads(healed) == []
-        bench.storages["far"] = healed
-        bench.clock.advance(3600)
-        assert not bench.run().is_partial
+        small_bench.storages["far"] = healed
+        small_bench.clock.advance(3600)
+        assert not small_bench.run().is_partial
         assert leftovers(healed) == [], at
 
 
@@ -270,11 +279,11 @@ def failure(bench: Bench) -> StorageAllFailed | None:
     return None
 
 
-def test_all_repositories_failing_is_an_error_with_every_reason_and_no_backup(bench: Bench) -> None:
+def test_all_repositories_failing_is_an_error_with_every_reason_and_no_backup(small_bench: Bench) -> None:
     readings: list[tuple[int, int]] = []
     for near, far in strikes(forbidden, unreachable, times=None):
-        bench.storages.update(near=near, far=far)
-        error = failure(bench)
+        small_bench.storages.update(near=near, far=far)
+        error = failure(small_bench)
         if error is not None:
             at = (near.calls[-1], far.calls[-1])
             assert "near: 403: not you" in error.message, at
@@ -282,14 +291,14 @@ def test_all_repositories_failing_is_an_error_with_every_reason_and_no_backup(be
             assert [entry["name"] for entry in error.details["repositories"]] == ["near", "far"]
             assert error.hint == "Ask for s3:PutObject."
             assert listed(near._storage) == listed(far._storage) == [], at
-            assert bench.records[-1]["state"] == "failed"
+            assert small_bench.records[-1]["state"] == "failed"
             if not any(call.startswith("put ") for call in near.calls):
-                assert bench.source.readings == (0, 0), "the source was read although there was nowhere to put it"
+                assert small_bench.source.readings == (0, 0), "the source was read although there was nowhere to put it"
         else:
             # Streams come in pieces, so at the end of the range one of them may have got through.
-            assert bench.records[-1]["state"] == ("partial" if near.struck or far.struck else "complete")
-        readings.append(bench.source.readings)
-        bench.assert_idle()
+            assert small_bench.records[-1]["state"] == ("partial" if near.struck or far.struck else "complete")
+        readings.append(small_bench.source.readings)
+        small_bench.assert_idle()
     assert readings[0] == (0, 0)
 
 

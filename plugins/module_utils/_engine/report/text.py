@@ -15,21 +15,23 @@ def format_bytes(count: int | None) -> str:
     """Decimal units with three digits: ``71.3 MB``; a dash when unknown."""
     if count is None:
         return "-"
-    value = float(count)
-    for unit in _UNITS:
-        if value < 1000 or unit == _UNITS[-1]:
-            return f"{count} B" if unit == "B" else f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
-        value /= 1000
-    raise AssertionError("the last unit takes everything")
+    if count < 1000:
+        return f"{count} B"
+    power = 1
+    # What three digits would round up to a thousand belongs to the next unit.
+    while count >= 999.5 * 1000**power and power < len(_UNITS) - 1:
+        power += 1
+    value = count / 1000**power
+    return f"{value:.3g} {_UNITS[power]}" if value < 999.5 else f"{value:.0f} {_UNITS[power]}"
 
 
 def format_seconds(seconds: float | None) -> str:
     """``0.8 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``; a dash when unknown."""
     if seconds is None:
         return "-"
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = int(seconds)
+    whole = max(int(seconds), 10)
     if whole < 120:
         return f"{whole} s"
     if whole < 7200:
