@@ -22,7 +22,7 @@ def guide(**changes: object) -> str:
 
 
 def commands(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.startswith("    {fetch:")]
+    return [line for line in text.splitlines() if line.startswith("{fetch:")]
 
 
 @pytest.mark.parametrize("has_oplog", [True, False])

@@ -77,15 +77,16 @@ def test_only_a_plain_id_index_is_cut(changes: dict[str, object], allowed: bool)
 def test_ranges_touch_and_do_not_overlap() -> None:
     samples = [bson.encode({"_id": number}) for number in range(100)]
     ranges = ranges_between(cut_points(samples, parts=4))
-    assert len(ranges) == 4
+    assert len(ranges) == 5
     assert ranges[0].lower is None
-    assert ranges[-1].upper is None
-    assert all(left.upper == right.lower for left, right in zip(ranges, ranges[1:]))
+    assert ranges[3].upper is None
+    assert all(left.upper == right.lower for left, right in zip(ranges[:4], ranges[1:4]))
+    assert ranges[4].only == bson.encode({"_id": bson.MaxKey()})
 
 
 def test_equal_samples_make_no_empty_range() -> None:
     same = [bson.encode({"_id": 1})] * 100
-    assert len(ranges_between(cut_points(same, parts=4))) == 2
+    assert len(ranges_between(cut_points(same, parts=4))) == 3
     assert ranges_between(cut_points([], parts=4)) == (IdRange(),)
 
 

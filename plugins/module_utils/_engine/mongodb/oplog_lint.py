@@ -95,7 +95,7 @@ def _about_namespace(
         return "the feature compatibility version or the authentication schema was changed"
     if namespace in _USERS_AND_ROLES and not users_and_roles:
         return "a user or role was changed, but the dump has none of them"
-    database, _, name = namespace.partition(".")
+    database, _dot, name = namespace.partition(".")
     if name == "system.views" and kind == "i" and database not in databases_with_views:
         return f"the first view of the database {database} was made"
     return None

@@ -33,21 +33,25 @@ _ASSUMED_DOCUMENT = 512
 
 @dataclass(frozen=True)
 class IdRange:
-    """A part of a collection in the order of its _id index: from *lower* (in) to *upper* (out).
+    """A part of a collection in the order of its _id index: from *lower* (in) to *upper* (out), or *only* one value.
 
-    Both are BSON documents ``{_id: value}``; None means from the first and to the last.
+    All are BSON documents ``{_id: value}``. Without *lower* it begins with the first document, MinKey included; without
+    *upper* it ends before MaxKey: the server takes that as the bound, and bounds are out.
     """
 
     lower: bytes | None = None
     upper: bytes | None = None
+    only: bytes | None = None
 
     @property
     def is_whole(self) -> bool:
         """Whether it is the whole collection."""
-        return self.lower is None and self.upper is None
+        return self.lower is None and self.upper is None and self.only is None
 
 
 WHOLE = IdRange()
+# {_id: MaxKey}, which a range without an upper bound leaves out.
+LAST_KEY = IdRange(only=b"\x0a\x00\x00\x00\x7f_id\x00\x00")
 
 
 def read_raw(
@@ -109,6 +113,8 @@ def find_command(
     command: dict[str, t.Any] = {"find": namespace.source_name, "batchSize": size, "noCursorTimeout": True}
     if namespace.query is not None:
         command["filter"] = dict(namespace.query)
+    elif part.only is not None:
+        command["filter"] = RawBSONDocument(part.only)
     elif part.is_whole:
         command["hint"] = {"$natural": 1}
     else:

@@ -102,11 +102,6 @@ def count_in_array(*, array_length: int, documents_length: int) -> int:
     return count
 
 
-def document_count(documents: bytes) -> int:
-    """How many documents lie one after the other in *documents*; for small pieces. Raises MalformedBson."""
-    return sum(1 for _ in each_document(documents))
-
-
 def each_document(documents: bytes) -> t.Iterator[bytes]:
     """The documents that lie one after the other in *documents*. Raises MalformedBson."""
     position = 0

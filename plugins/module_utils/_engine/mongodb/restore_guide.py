@@ -33,7 +33,9 @@ same release as the source ({server_version}) or with the same feature compatibi
 
 Write the URI of the target into a file that only you can read, so that no password shows up in the process list:
 
-    umask 077; printf 'uri: "mongodb://USER:PASSWORD@HOST:27017/?authSource=admin"\\n' > target.yaml
+```sh
+umask 077; printf 'uri: "mongodb://USER:PASSWORD@HOST:27017/?authSource=admin"\\n' > target.yaml
+```
 
 `--bypassDocumentValidation` is not optional: without it `mongorestore` leaves out stored documents that a validator
 would refuse today, and still ends with status 0.
@@ -42,7 +44,7 @@ would refuse today, and still ends with status 0.
 
 def _command(*options: str) -> str:
     words = ["mongorestore", "--config=target.yaml", "--archive", "--bypassDocumentValidation", *options]
-    return f"    {{fetch:{PAYLOAD}}} | {' '.join(words)}\n"
+    return f"```sh\n{{fetch:{PAYLOAD}}} | {' '.join(words)}\n```\n"
 
 
 def _whole(*, database: str | None, has_oplog: bool) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from . import bson_bytes
 from .faults import named_faults
 from .namespaces import COLLECTION, Namespace
-from .raw_reader import WHOLE, IdRange
+from .raw_reader import LAST_KEY, WHOLE, IdRange
 from .reply import each_document, parse_reply
 
 if t.TYPE_CHECKING:
@@ -71,7 +71,7 @@ def may_split(namespace: Namespace) -> bool:
 
 
 def split(client: Client, namespace: Namespace, *, parts: int, any_type: bool = False) -> tuple[IdRange, ...]:
-    """At most *parts* ranges of about the same number of documents that cover all of the collection exactly once.
+    """About *parts* ranges of about the same number of documents that cover all of the collection exactly once.
 
     Only where _id values grow with time (object ids and numbers): reading other keys in their order jumps all over the
     disk and is slower than one reader in natural order, so then (without *any_type*) it is one range.
@@ -91,9 +91,11 @@ def cut_points(samples: t.Sequence[bytes], *, parts: int) -> tuple[bytes, ...]:
 
 
 def ranges_between(cuts: t.Sequence[bytes]) -> tuple[IdRange, ...]:
-    """The ranges below, between and above the *cuts*. Pure."""
+    """The ranges below, between and above the *cuts*, and the very last key; the whole without cuts. Pure."""
+    if not cuts:
+        return (WHOLE,)
     edges: list[bytes | None] = [None, *cuts, None]
-    return tuple(IdRange(lower=lower, upper=upper) for lower, upper in zip(edges, edges[1:]))
+    return (*(IdRange(lower=lower, upper=upper) for lower, upper in zip(edges, edges[1:])), LAST_KEY)
 
 
 def _sample_ids(client: Client, namespace: Namespace, *, size: int) -> tuple[bytes, ...]:
