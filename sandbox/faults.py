@@ -190,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.seconds:
             time.sleep(fault.seconds)
         if fault is not None and fault.status:
-            for _ in self._body(None):
+            for _block in self._body(None):
                 pass
             self._refuse(fault)
             return

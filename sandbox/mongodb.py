@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .errors import StartFailed
+from .files import replace_file
 from .mongod import ROOT, MongoServer, connect, connection_uri, create_first_user, hello, set_user
 from .parts import MONGOD, find_mongod, require
-from .server import replace_file
 from .tls import self_signed
 
 if t.TYPE_CHECKING:

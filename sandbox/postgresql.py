@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .errors import SandboxError, StartFailed
+from .files import create_directory, replace_file, short_directory
 from .parts import POSTGRESQL, find_postgresql, postgresql_18_bin_directory, postgresql_bin_directories, require
 from .postgresql_host import (
     as_user,
@@ -28,7 +29,7 @@ from .postgresql_host import (
     operating_system_user,
 )
 from .process import end_processes_inside
-from .server import HOST, Server, create_directory, replace_file, short_directory
+from .server import HOST, Server
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

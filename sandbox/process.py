@@ -51,7 +51,7 @@ def _state_and_start(pid: int) -> tuple[str, int]:
 
 def _threads(pid: int) -> int:
     try:
-        return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
     except (FileNotFoundError, ProcessLookupError):
         return 0
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import quote
 
+from .files import replace_file
 from .parts import REDIS, find_redis_server, require
-from .server import HOST, Server, replace_file
+from .server import HOST, Server
 from .tls import TLSFiles, self_signed
 
 if t.TYPE_CHECKING:

@@ -12,9 +12,10 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .files import create_directory, replace_file, short_directory
 from .parts import WEED, find_weed, require
-from .ports import free_ports, is_free
-from .server import HOST, Server, create_directory, replace_file, short_directory
+from .ports import free_port, is_free
+from .server import HOST, Server
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if t.TYPE_CHECKING:
     from botocore.client import BaseClient
 
 REGION = "us-east-1"
-_PORTS = 9
+_INNER = ("master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc", "s3_grpc", "admin")
 _GRPC_OFFSET = 10000
 
 
@@ -77,7 +78,7 @@ class S3Server(Server):
         self.identities = tuple(identities)
         self.buckets = tuple(buckets)
         self.locked_buckets = tuple(locked_buckets)
-        self._inner_ports: list[int] = []
+        self._inner_ports: dict[str, int] = {}
 
     @property
     def data_directory(self) -> Path:
@@ -116,8 +117,6 @@ class S3Server(Server):
             client.close()
 
     def start(self) -> t.Self:
-        if self.is_running:
-            return self
         super().start()
         for name in self.buckets:
             self.create_bucket(name)
@@ -131,21 +130,21 @@ class S3Server(Server):
 
     def _outside(self) -> tuple[Path, ...]:
         # Their names are fixed in SeaweedFS, and it leaves them even when it stops in good order.
-        names = ("master", "volume", "filer", "s3", "admin")
-        _, master, _, volume, _, filer, s3, _, admin = self._inner_ports
-        ports = (master, volume, filer, s3, admin + _GRPC_OFFSET)
-        sockets = [f"seaweedfs-{name}-grpc-{port}.sock" for name, port in zip(names, ports, strict=True)]
+        ports = self._inner_ports
+        grpc = {name: ports[f"{name}_grpc"] for name in ("master", "volume", "filer", "s3", "admin")}
+        sockets = [f"seaweedfs-{name}-grpc-{port}.sock" for name, port in grpc.items()]
         return (self._socket_directory, *(Path("/tmp") / name for name in sockets))  # noqa: S108
 
     def _draw_ports(self, *, again: bool) -> None:
         super()._draw_ports(again=again)
-        self._inner_ports = [port for port in free_ports(_PORTS) if port != self._port][: _PORTS - 1]
+        drawn = (port for port in iter(free_port, None) if port != self._port)
         while True:
+            ports = {name: next(drawn) for name in _INNER}
             # The admin service's gRPC port is always its port plus 10000, whatever one asks for.
-            admin = free_ports(1)[0]
-            if is_free(admin + _GRPC_OFFSET) and admin not in (self._port, *self._inner_ports):
+            ports["admin_grpc"] = ports["admin"] + _GRPC_OFFSET
+            if len(set(ports.values())) == len(ports) and is_free(ports["admin_grpc"]):
                 break
-        self._inner_ports.append(admin)
+        self._inner_ports = ports
 
     def _prepare(self) -> None:
         self.data_directory.mkdir(exist_ok=True)
@@ -155,24 +154,24 @@ class S3Server(Server):
         replace_file(self.directory / "identities.json", json.dumps(content, indent=1))
 
     def _command(self) -> Sequence[str]:
-        master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3_grpc, _, admin = self._inner_ports
+        ports = self._inner_ports
         options = {
             "dir": self.data_directory,
             "ip": HOST,
             "ip.bind": HOST,
-            "master.port": master,
-            "master.port.grpc": master_grpc,
+            "master.port": ports["master"],
+            "master.port.grpc": ports["master_grpc"],
             "master.telemetry": "false",
             "master.volumeSizeLimitMB": 64,
-            "volume.port": volume,
-            "volume.port.grpc": volume_grpc,
+            "volume.port": ports["volume"],
+            "volume.port.grpc": ports["volume_grpc"],
             "volume.max": 0,
             "volume.preStopSeconds": 0,
-            "filer.port": filer,
-            "filer.port.grpc": filer_grpc,
+            "filer.port": ports["filer"],
+            "filer.port.grpc": ports["filer_grpc"],
             "filer.localSocket": self._socket_directory / "filer.sock",
             "s3.port": self._port,
-            "s3.port.grpc": s3_grpc,
+            "s3.port.grpc": ports["s3_grpc"],
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
             "s3.localSocket": self._socket_directory / "s3.sock",
@@ -180,8 +179,8 @@ class S3Server(Server):
             "s3.autoCreateBucket": "false",
             "webdav": "false",
             "admin.ui": "false",
-            "admin.port": admin,
-            "admin.port.grpc": admin + _GRPC_OFFSET,
+            "admin.port": ports["admin"],
+            "admin.port.grpc": ports["admin_grpc"],
         }
         # 'mini' is the same server as 'server -filer -s3', but serves its first upload after 0.8 s instead of 8 s and
         # stops in 1.2 s instead of more than 15 s.

@@ -72,7 +72,7 @@ class TCPFaultProxy:
     def _accept(self) -> None:
         while not self._closing:
             try:
-                client, _ = self._listener.accept()
+                client, _address = self._listener.accept()
             except OSError:
                 return
             self.connections += 1
@@ -100,7 +100,7 @@ class TCPFaultProxy:
             ready.register(client, selectors.EVENT_READ, server)
             ready.register(server, selectors.EVENT_READ, client)
             while True:
-                for key, _ in ready.select():
+                for key, _events in ready.select():
                     source = t.cast("socket.socket", key.fileobj)
                     block = source.recv(_BLOCK)
                     if not block:

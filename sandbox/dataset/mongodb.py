@@ -122,7 +122,9 @@ def _user(source: Source, number: int, counts: dict[str, int]) -> Document:
         "last_login": created + timedelta(seconds=source.number(1_000_000)) if source.number(10) else None,
         "login_count": Int64(source.number(5000)),
         "bio": source.text(180 + source.number(240)),
-        "families": [numbered_uuid("family", source.number(counts["families"])) for _ in range(1 + source.number(2))],
+        "families": [
+            numbered_uuid("family", source.number(counts["families"])) for dummy in range(1 + source.number(2))
+        ],
         "preferences": {
             "language": source.pick(("en", "de", "fr", "es", "pl")),
             "notifications": {
@@ -143,8 +145,10 @@ def _family(source: Source, number: int, counts: dict[str, int]) -> Document:
         "_id": _object_id(2, number),
         "family_id": numbered_uuid("family", number),
         "name": f"{source.pick(FAMILY_NAMES)} {number}",
-        "admin_user_ids": [numbered_uuid("user", source.number(counts["users"])) for _ in range(1 + source.number(2))],
-        "member_ids": [numbered_uuid("user", source.number(counts["users"])) for _ in range(members)],
+        "admin_user_ids": [
+            numbered_uuid("user", source.number(counts["users"])) for dummy in range(1 + source.number(2))
+        ],
+        "member_ids": [numbered_uuid("user", source.number(counts["users"])) for dummy in range(members)],
         "member_count": members,
         "account": {
             "account_username": f"family_{number}",
@@ -179,10 +183,10 @@ def _note(source: Source, number: int, counts: dict[str, int]) -> Document:
         "owner_id": numbered_uuid("user", source.number(counts["users"])),
         "title": source.text(20 + source.number(50)),
         "body": source.text(600 + source.number(1800)),
-        "tags": [source.pick(_TAGS) for _ in range(1 + source.number(4))],
+        "tags": [source.pick(_TAGS) for dummy in range(1 + source.number(4))],
         "word_count": source.number(400),
         "importance": source.number(1000) / 999,
-        "checklist": [{"done": source.number(2) == 0, "text": source.text(30)} for _ in range(source.number(4))],
+        "checklist": [{"done": source.number(2) == 0, "text": source.text(30)} for dummy in range(source.number(4))],
         "place": {
             "type": "Point",
             "coordinates": [source.number(36_000) / 100 - 180, source.number(17_000) / 100 - 85],

@@ -96,9 +96,9 @@ def _user(source: Source, number: int) -> Iterator[Command]:
 
 
 def _family(source: Source, number: int) -> Iterator[Command]:
-    members = sorted({numbered_uuid("user", source.number(100_000)) for _ in range(3 + source.number(8))})
+    members = sorted({numbered_uuid("user", source.number(100_000)) for dummy in range(3 + source.number(8))})
     yield "SADD", f"family:{number}:members", *members
-    yield "SADD", f"family:{number}:shoe-sizes", *sorted({source.number(50) for _ in range(6)})
+    yield "SADD", f"family:{number}:shoe-sizes", *sorted({source.number(50) for dummy in range(6)})
 
 
 def _board(source: Source, number: int) -> Iterator[Command]:
@@ -106,13 +106,13 @@ def _board(source: Source, number: int) -> Iterator[Command]:
     for place in range(200):
         pairs += [source.number(1_000_000) / 100, f"user:{place * 7 + number}"]
     yield "ZADD", f"board:{number}", *pairs
-    yield "PFADD", f"visitors:{number}", *(source.bits(32) for _ in range(50))
+    yield "PFADD", f"visitors:{number}", *(source.bits(32) for dummy in range(50))
     yield "SETBIT", f"days:{number}", source.number(366), 1
     yield "GEOADD", f"places:{number}", source.number(18_000) / 100, source.number(8_000) / 100, source.text(12)
 
 
 def _queue(source: Source, number: int) -> Iterator[Command]:
-    jobs = [f'{{"job": "{source.uuid()}", "text": "{source.text(150 + source.number(200))}"}}' for _ in range(60)]
+    jobs = [f'{{"job": "{source.uuid()}", "text": "{source.text(150 + source.number(200))}"}}' for dummy in range(60)]
     yield "RPUSH", f"queue:{number}", *jobs
 
 

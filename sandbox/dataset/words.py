@@ -67,11 +67,13 @@ FAMILY_NAMES = _words(
 def corpus() -> str:
     """Six million characters of prose-like text; slices of it are the texts of the data."""
     source = random.Random(f"corpus {VERSION}")
-    coined = ["".join(source.choices(_SYLLABLES, k=source.randint(2, 4))) for _ in range(1500)]
+    coined = ["".join(source.choices(_SYLLABLES, k=source.randint(2, 4))) for dummy in range(1500)]
     vocabulary = _COMMON + _TOPICS + coined
     # The frequency of a word falls with its rank, as in any natural language, and words come in set phrases.
     falling = list(itertools.accumulate(1 / (rank + 2) for rank in range(len(vocabulary))))
-    phrases = [" ".join(source.choices(vocabulary, cum_weights=falling, k=source.randint(2, 5))) for _ in range(2000)]
+    phrases = [
+        " ".join(source.choices(vocabulary, cum_weights=falling, k=source.randint(2, 5))) for dummy in range(2000)
+    ]
     elements = vocabulary + phrases
     weights = list(
         itertools.accumulate([1 / (rank + 2) for rank in range(len(vocabulary))] + [4 / 2000] * len(phrases))

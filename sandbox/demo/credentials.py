@@ -12,9 +12,9 @@ import subprocess
 import typing as t
 from dataclasses import asdict, dataclass
 
+from ..files import replace_file
 from ..parts import AGE, find_age_keygen, require
 from ..s3 import S3Identity
-from ..server import replace_file
 
 if t.TYPE_CHECKING:
     from pathlib import Path

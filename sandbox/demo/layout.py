@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SandboxError
+from ..files import create_directory
 from ..postgresql_host import is_reachable, operating_system_user
-from ..server import create_directory
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,11 +13,12 @@ import typing as t
 
 from ..dataset import Loaded, load_mongodb, load_postgresql, load_redis
 from ..errors import SandboxError
+from ..files import replace_file
 from ..mongodb import MongoReplicaSet
 from ..postgresql import PostgreSQLServer
 from ..redis import BACKUP_RULES, RedisServer
 from ..s3 import S3Server
-from ..server import HOST, replace_file
+from ..server import HOST
 
 if t.TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import PartsMissing, SandboxError
+from ..files import replace_file
 from ..parts import missing_parts
-from ..server import replace_file
 from .credentials import Secrets, age_key_pair
 from .layout import Layout
 from .progress import Progress

@@ -72,7 +72,7 @@ def test_another_process_with_another_hash_seed_makes_the_same() -> None:
 
 
 def _encoded() -> Iterator[bytes]:
-    for _, batch in batches(8):
+    for _collection, batch in batches(8):
         for document in batch:
             yield bson.encode(document)
 
@@ -189,7 +189,7 @@ def test_postgresql_is_loaded_once_and_the_same_twice(monkeypatch: pytest.Monkey
         assert not first.skipped
         hashes = _row_hashes(server)
         assert load_postgresql(server.uri, megabytes=2).skipped
-        assert sum(count for count, _ in hashes.values()) == first.items
+        assert sum(count for count, dummy in hashes.values()) == first.items
 
         invalid = server.query("SELECT count(*) FROM pg_constraint WHERE NOT convalidated", database="mcp_adhd")
         assert invalid == [(0,)]

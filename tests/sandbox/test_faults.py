@@ -74,7 +74,7 @@ def test_without_a_fault_all_passes_unchanged(client: t.Any, proxy: FaultProxy) 
 
 def test_slow_down_so_many_times_then_well(client: t.Any, direct: t.Any, proxy: FaultProxy) -> None:
     proxy.slow_down(method="PUT", times=2)
-    for _ in range(2):
+    for _attempt in range(2):
         with pytest.raises(botocore.exceptions.ClientError, match="SlowDown") as caught:
             client.put_object(Bucket=BUCKET, Key="slow", Body=DATA)
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
@@ -90,7 +90,7 @@ def test_forbidden_for_one_method_and_path_until_healed(client: t.Any, proxy: Fa
     client.put_object(Bucket=BUCKET, Key="kept", Body=b"1")
     client.put_object(Bucket=BUCKET, Key="other", Body=b"1")
     client.delete_object(Bucket=BUCKET, Key="other")
-    for _ in range(3):
+    for _attempt in range(3):
         with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
             client.delete_object(Bucket=BUCKET, Key="kept")
     proxy.heal()

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import PartsMissing, PortTaken, SandboxError, StartFailed
+from sandbox.files import create_directory
 from sandbox.mongodb import MongoServer
 from sandbox.parts import find_mongod, missing_parts
 from sandbox.ports import free_port
@@ -27,7 +28,6 @@ from sandbox.postgresql import PostgreSQLServer
 from sandbox.process import PidFile, processes_inside
 from sandbox.redis import RedisServer
 from sandbox.s3 import S3Server
-from sandbox.server import create_directory
 
 if t.TYPE_CHECKING:
     from sandbox.server import Server
