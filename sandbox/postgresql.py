@@ -292,4 +292,11 @@ def _setting(name: str, value: str) -> str:
     return f"{name} = '{quoted}'\n"
 
 
-__all__ = ["PostgreSQLServer", "major_version", "postgresql_18_bin_directory", "postgresql_bin_directories"]
+__all__ = [
+    "PostgreSQLServer",
+    "as_user",
+    "major_version",
+    "operating_system_user",
+    "postgresql_18_bin_directory",
+    "postgresql_bin_directories",
+]
