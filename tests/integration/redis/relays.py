@@ -10,7 +10,7 @@ import socket
 import threading
 import typing as t
 
-_BLOCK = 64 * 1024
+_BLOCK = 8 * 1024  # small enough that a fault can lie in the middle of a snapshot
 
 
 class Relay:

@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import signal
 import time
+import typing as t
 
 import pytest
 
@@ -24,6 +25,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.bgsave import BackgroundSave, Save
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.facts import read_facts
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.resp import RespClient, Word
 from sandbox.redis import RedisServer
 from tests.integration.redis.conftest import Starter
 from tests.integration.redis.servers import (
@@ -35,6 +37,7 @@ from tests.integration.redis.servers import (
     fill,
     keyspace,
     meanwhile,
+    open_files,
     persistence,
     restored_rdb,
     take,
@@ -121,6 +124,32 @@ def test_a_save_of_somebody_else_is_not_ours(start: Starter, tmp_path: pathlib.P
     assert persistence(source)["rdb_saves"] == 2
     with restored_rdb(taken.rdb, tmp_path / "restored") as second:
         assert digest(second) == digest(source)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("rival", ["BGSAVE", "BGREWRITEAOF"])
+def test_somebody_who_is_faster_by_a_hair(
+    start: Starter, flavour: str, rival: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rival's command is injected between our look, which found nothing running, and our BGSAVE."""
+    source = start(flavour=flavour, append_only=True)
+    slow(source, seconds=1)
+    real_pipeline, rivals = RespClient.pipeline, [rival]
+
+    def pipeline(self: RespClient, *commands: t.Sequence[Word]) -> list[t.Any]:
+        if commands[0][0] == "BGSAVE" and rivals:
+            with admin(source) as client:
+                client.execute_command(rivals.pop())
+                client.set("after the rival", "1")
+            configure(source, rdb_key_save_delay="0")
+        return real_pipeline(self, *commands)
+
+    monkeypatch.setattr(RespClient, "pipeline", pipeline)
+    saved = save(source)
+    assert not rivals
+    assert saved.keyspace == keyspace(source)
+    if rival == "BGSAVE":
+        assert saved.ended - saved.started < 1, "it must be ours, which is fast, and not the rival's"
 
 
 def test_saves_of_somebody_else_all_the_time(start: Starter, tmp_path: pathlib.Path) -> None:
@@ -231,6 +260,8 @@ def test_a_file_that_was_damaged_on_the_disk(
         return found
 
     monkeypatch.setattr(BackgroundSave, "run", run_and_damage)
+    before = open_files()
     with pytest.raises(RdbInvalid):
         take(source, tmp_path / "backup", method="auto")
+    assert open_files() == before
     assert not list((tmp_path / "backup").iterdir())

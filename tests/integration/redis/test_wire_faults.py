@@ -57,6 +57,19 @@ def test_a_connection_that_is_cut(start: Starter, tmp_path: pathlib.Path, diskle
 
 
 @BOTH_FORMS
+def test_a_server_that_hangs_up_in_good_order(start: Starter, tmp_path: pathlib.Path, diskless: str) -> None:
+    source = begin(start, diskless=diskless)
+
+    def end(offset: int, block: bytes) -> bytes:
+        if offset + len(block) > 40_000:
+            raise ConnectionError("the relay closes both ends")
+        return block
+
+    with Relay(source.port, change=end) as relay, pytest.raises(RedisSyncFailed, match=r"after \d{5} bytes: the server closed"):
+        take({"port": relay.port}, tmp_path / "backup", method="sync")
+
+
+@BOTH_FORMS
 def test_a_flipped_bit(start: Starter, tmp_path: pathlib.Path, diskless: str) -> None:
     source = begin(start, diskless=diskless)
 

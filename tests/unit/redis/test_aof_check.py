@@ -112,6 +112,7 @@ def test_timestamps_are_noted() -> None:
         b"*2\r\n$-1\r\n",
         b"*2\r\n$3\r\nGETTT\r\n$1\r\nk\r\n",
         b"*2\r\n$5\r\nGET\r\n$1\r\nk\r\n",
+        b"*2\r\n$3\r\nGETxx$1\r\nk\r\n",
         b"*2\r\n$" + b"9" * 5000 + b"\r\n",
         b"*" + b"9" * 5000 + b"\r\n",
         b"*1\r\n$99999999999999\r\n",
