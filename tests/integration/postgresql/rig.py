@@ -176,7 +176,7 @@ def _runs(program: Path) -> bool:
 
 
 def verify_by_manifest(folder: Path) -> str:
-    """What pg_verifybackup does with the files: each is there, has its size and its CRC-32C, and there are no others."""
+    """What pg_verifybackup does: each file is there with its size and CRC-32C, and there are no others."""
     from fastcrc import crc32
 
     content = (folder / "backup_manifest").read_bytes()
@@ -192,7 +192,7 @@ def verify_by_manifest(folder: Path) -> str:
     for name, entry in expected.items():
         data = (folder / name).read_bytes()
         assert len(data) == entry["Size"], name
-        # PostgreSQL prints the checksum's bytes as they lie in memory. pg_combinebackup gives the WAL none: it has its own.
+        # PostgreSQL prints the bytes as they lie in memory. pg_combinebackup gives WAL none: it has its own.
         if "Checksum" in entry or not name.startswith("pg_wal/"):
             assert crc32.iscsi(data).to_bytes(4, "little").hex() == entry["Checksum"], name
     return "backup successfully verified"

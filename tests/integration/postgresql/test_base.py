@@ -283,10 +283,11 @@ class Busy:
     def _run(self) -> None:
         self._server.query("CREATE TABLE churn (body text)")
         while not self._stop.is_set():
-            self._server.query("INSERT INTO churn SELECT repeat(md5(n::text), 30) FROM generate_series(1, 20000) n")
+            self._server.query("INSERT INTO churn SELECT repeat(md5(n::text), 30) FROM generate_series(1, 5000) n")
             self._server.query("TRUNCATE churn")
             self._server.query("SELECT pg_switch_wal()")
             self._server.query("CHECKPOINT")
+            self._stop.wait(0.2)
 
     def __enter__(self) -> None:
         self._thread.start()

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
     PostgresConnectionLost,
     PostgresLockTimeout,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.session import Session
 from sandbox.postgresql import PostgreSQLServer
 from tests.integration.postgresql.folder_sink import FolderSink
 from tests.integration.postgresql.load import SCRIPT, TOTAL, load
@@ -69,8 +72,6 @@ def test_a_session_limit_of_the_role_does_not_end_the_snapshot(server_15: Postgr
         producer, _journal = logical_producer(server_15, databases=[NAME], globals=False)
 
         def slow(_payload: str) -> None:
-            import time
-
             time.sleep(0.3)
 
         sink = FolderSink(tmp_path, on_data=slow)
@@ -133,23 +134,44 @@ def test_a_failing_repository_leaves_nothing_running(server: PostgreSQLServer, t
         server.query(f"ALTER DATABASE other RENAME TO {NAME}")
 
 
-def test_counting_that_fails_fails_the_backup(server_15: PostgreSQLServer, tmp_path: Path) -> None:
+def test_counting_that_fails_fails_the_backup(
+    server_15: PostgreSQLServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A dump without the counts that were asked for would look verified and could not be."""
     with database(server_15, NAME, script=SCRIPT):
+        # A fault that is injected: the server fails to count.
+        _with_counting(monkeypatch, "SELECT 1 / 0")
         producer, _journal = logical_producer(server_15, databases=[NAME], globals=False)
-        ended = []
-
-        def terminate(_payload: str) -> None:
-            if not ended:
-                ended.extend(
-                    server_15.query(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lifeboat'"
-                        " AND query NOT LIKE 'COPY %'"
-                    )
-                )
-
-        sink = FolderSink(tmp_path, on_data=terminate)
-        with pytest.raises(LifeboatError) as caught:
+        sink = FolderSink(tmp_path)
+        with pytest.raises(LifeboatError, match="division by zero"):
             producer.produce(sink=sink, progress=sink.progress)
-        assert ended
-        assert caught.value.code == "postgresql.connection_lost"
+        assert leftovers(server_15) == []
+
+
+def test_a_failed_dump_does_not_wait_for_a_slow_count(
+    server_15: PostgreSQLServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database(server_15, NAME, script=SCRIPT):
+        # A fault that is injected: counting takes a minute.
+        _with_counting(monkeypatch, "SELECT pg_sleep(60)")
+        producer, _journal = logical_producer(server_15, databases=[NAME], globals=False)
+
+        def fail(_payload: str) -> None:
+            raise DiskFull
+
+        sink = FolderSink(tmp_path, on_data=fail)
+        started = time.monotonic()
+        with pytest.raises(DiskFull):
+            producer.produce(sink=sink, progress=sink.progress)
+        assert time.monotonic() - started < 10
+        server_15.query("SELECT pg_sleep(0.5)")
+        assert leftovers(server_15) == []
+
+
+def _with_counting(monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
+    genuine = Session.value
+
+    def value(self: Session, asked: str, parameters: t.Any = None) -> t.Any:
+        return genuine(self, statement if asked.startswith("SELECT count(*) FROM ONLY") else asked, parameters)
+
+    monkeypatch.setattr(Session, "value", value)
