@@ -59,7 +59,8 @@ def connection_fault(
     """Why a client could not be opened, by its name. *shown* is the URI without its secrets."""
     from pymongo import errors
 
-    if isinstance(error, (errors.InvalidURI, errors.ConfigurationError, ValueError, TypeError)):
+    missing_file = isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError))
+    if missing_file or isinstance(error, (errors.InvalidURI, errors.ConfigurationError, ValueError, TypeError)):
         return _configuration_fault(error, shown=shown)
     if isinstance(error, errors.OperationFailure):
         return _login_fault(error, shown=shown)
@@ -69,15 +70,17 @@ def connection_fault(
 
 
 def _configuration_fault(error: BaseException, *, shown: str) -> LifeboatError:
-    text = str(error)
-    lower = text.lower()
+    lower = str(error).lower()
     if "dns" in lower or "resolution" in lower or "nameserver" in lower:
         return MongoUnknownHost(
             f"The DNS records of {shown} can't be read.",
             hint="Check the name behind mongodb+srv:// and that this host's resolver works.",
             details={"server": shown},
         )
-    if any(word in lower for word in ("certificate", "pem", "ca_certs", "tlscafile", "cafile")):
+    # Only the TLS files are opened by the driver.
+    if isinstance(error, OSError) or any(
+        word in lower for word in ("certificate", "pem", "ca_certs", "tlscafile", "cafile")
+    ):
         return RequestInvalid(
             "The TLS files of the connection can't be used.",
             hint="Check that tls_ca_file and tls_certificate_key_file exist, are PEM and may be read.",
@@ -202,9 +205,9 @@ def server_fault(error: t.Any, *, doing: str, role: str) -> LifeboatError:
             "(raise_history_window: true does it for the run), or dump the whole instance with consistency: oplog.",
             details=details,
         )
-    if error.code in (QUERY_PLAN_KILLED, NAMESPACE_NOT_FOUND):
+    if error.code in (QUERY_PLAN_KILLED, NAMESPACE_NOT_FOUND, SNAPSHOT_UNAVAILABLE):
         return MongoCollectionChanged(
-            f"{doing} failed: the collection was dropped or renamed meanwhile.",
+            f"{doing} failed: the collection was dropped, renamed or made anew meanwhile.",
             hint="Run the backup again when no collections are being dropped or renamed.",
             details=details,
         )
