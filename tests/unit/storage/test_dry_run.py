@@ -14,7 +14,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.dry_run import DryRunStorage, Would
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
-from tests.support.memory import MemoryStorage
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.memory import MemoryStorage
 from tests.support.clocks import START, FakeClock
 
 

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import StorageForbidden
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import Storage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
-from tests.support.memory import MemoryStorage
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.memory import MemoryStorage
 
 
 class Struck(Exception):

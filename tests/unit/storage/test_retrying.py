@@ -18,7 +18,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import ObjectInfo
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
-from tests.support.memory import MemoryStorage
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.memory import MemoryStorage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.retrying import RetryingStorage
 from tests.support.clocks import FakeClock
 

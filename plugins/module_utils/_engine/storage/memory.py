@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import threading
 import typing as t
@@ -43,6 +44,9 @@ class MemoryStorage:
         self._objects: dict[str, _Stored] = {}
         self._unfinished: dict[str, Unfinished] = {}
         self._tokens = itertools.count(1)
+        # Tokens of writers that nobody holds any more. They are collected at any moment, in a thread that may be inside
+        # of the storage just then: it only notes them here, which takes no lock.
+        self._forgotten: collections.deque[str] = collections.deque()
 
     def __repr__(self) -> str:
         return f"MemoryStorage({self._name!r})"
@@ -60,6 +64,7 @@ class MemoryStorage:
     def writer(self, key: str, *, expected_bytes: int | None = None, if_absent: bool = True) -> ObjectWriter:
         check_key(key)
         with self._lock:
+            self._drop_forgotten()
             token = str(next(self._tokens))
             self._unfinished[token] = Unfinished(key=key, token=token, started=self._clock.now())
         return _MemoryWriter(storage=self, key=key, token=token, if_absent=if_absent)
@@ -107,6 +112,7 @@ class MemoryStorage:
     def unfinished(self, prefix: str = "") -> t.Iterator[Unfinished]:
         check_prefix(prefix)
         with self._lock:
+            self._drop_forgotten()
             return iter([upload for upload in self._unfinished.values() if upload.key.startswith(prefix)])
 
     def abort_unfinished(self, upload: Unfinished) -> None:
@@ -114,13 +120,13 @@ class MemoryStorage:
         self.forget(upload.token)
 
     def forget(self, token: str) -> None:
-        """End the upload of that token, if it is still going on."""
-        with self._lock:
-            self._unfinished.pop(token, None)
+        """End the upload of that token, if it is still going on; may be called at any moment."""
+        self._forgotten.append(token)
 
     def store(self, key: str, data: bytes, *, token: str, if_absent: bool) -> ObjectInfo:
         """End the upload of that token by making its object visible."""
         with self._lock:
+            self._drop_forgotten()
             if self._unfinished.pop(token, None) is None:
                 raise StorageError(f"The upload of {key} was aborted by somebody else meanwhile.")
             if if_absent and key in self._objects:
@@ -130,6 +136,10 @@ class MemoryStorage:
             info = ObjectInfo(key=key, size=len(data), modified=self._clock.now())
             self._objects[key] = _Stored(data=data, info=info)
         return info
+
+    def _drop_forgotten(self) -> None:
+        while self._forgotten:
+            self._unfinished.pop(self._forgotten.popleft(), None)
 
     def _find(self, key: str) -> _Stored:
         check_key(key)
