@@ -134,7 +134,7 @@ def parse_manifest(data: bytes, *, folder: BackupFolder) -> Manifest:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise _invalid(folder, f"it does not say format: {FORMAT}")
     version = document.get("format_version")
-    if type(version) is not int or version < FORMAT_VERSION:
+    if not isinstance(version, int) or isinstance(version, bool) or version < FORMAT_VERSION:
         raise _invalid(folder, f"format_version is {version!r}")
     if version > FORMAT_VERSION:
         raise ManifestTooNew(

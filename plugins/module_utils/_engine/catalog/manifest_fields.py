@@ -67,7 +67,12 @@ class Fields:
     def whole(self, key: str, *, lowest: int = 0, highest: int | None = None) -> int:
         """A whole number in a range."""
         value = self._get(key)
-        if type(value) is not int or value < lowest or (highest is not None and value > highest):
+        if (
+            not isinstance(value, int)
+            or isinstance(value, bool)
+            or value < lowest
+            or (highest is not None and value > highest)
+        ):
             raise self._wrong(key, f"{_shown(value)}, which is no number of its range")
         return value
 

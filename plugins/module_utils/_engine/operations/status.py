@@ -98,7 +98,8 @@ def read_status(jobs: t.Sequence[JobToLookAt], *, storages: t.Mapping[str, Stora
         asked = {name: storage for name, storage in storages.items() if name in job.repositories}
         reading = read_catalog(asked, selection=Selection(service=job.service, source=job.source, kind=job.kind))
         for problem in reading.problems:
-            problems[problem.code, problem.message] = problem
+            # A repository that is down says so once, not once for each job.
+            problems.setdefault((problem.code, str(problem.details.get("repository"))), problem)
         records = state.records(f"{job.service}.{job.source}.{job.kind}")
         statuses.append(
             JobStatus(

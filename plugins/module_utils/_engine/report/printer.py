@@ -12,13 +12,15 @@ import typing as t
 from ..core.errors import LifeboatError
 from .results import progress_text
 
+# Back to the beginning of the line, and clear it.
+_CLEAR_LINE = "\r\033[K"
+
 
 class Printer:
     """Results to standard output, as text or as one JSON document; notes to standard error. Also the run's journal."""
 
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
-        self._quiet = quiet
         self._live = sys.stderr.isatty() and not quiet
         self._on_line = False
 
@@ -26,37 +28,42 @@ class Printer:
         """A result for people; nothing with --json."""
         if not self.as_json:
             self._end_line()
-            print(text, flush=True)
+            _write(sys.stdout, f"{text}\n")
 
     def document(self, document: t.Mapping[str, t.Any]) -> None:
         """The result for programs; nothing without --json."""
         if self.as_json:
-            print(json.dumps(document, indent=2, ensure_ascii=False))
+            _write(sys.stdout, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
     def info(self, message: str) -> None:
         """A step worth knowing, for people at a terminal."""
         if self._live:
-            self._end_line()
-            print(message, file=sys.stderr)
+            self._note(message)
 
     def warning(self, message: str) -> None:
         """Something to look at."""
-        self._end_line()
-        print(f"warning: {message}", file=sys.stderr, flush=True)
+        self._note(f"warning: {message}")
+
+    def error(self, error: LifeboatError, *, job: str | None = None) -> None:
+        """What went wrong, with its hint."""
+        self._note(f"lifeboat: {job}: {error}" if job else f"lifeboat: {error}")
 
     def progress(self, snapshot: t.Mapping[str, t.Any]) -> None:
         """How far it is, on one line of a terminal that is written over."""
         if self._live:
-            print(f"\r\033[K  {progress_text(snapshot)}", end="", file=sys.stderr, flush=True)
+            _write(sys.stderr, f"{_CLEAR_LINE}  {progress_text(snapshot)}")
             self._on_line = True
 
-    def error(self, error: LifeboatError, *, job: str | None = None) -> None:
-        """What went wrong, with its hint."""
+    def _note(self, text: str) -> None:
         self._end_line()
-        where = f"{job}: " if job else ""
-        print(f"lifeboat: {where}{error}", file=sys.stderr, flush=True)
+        _write(sys.stderr, f"{text}\n")
 
     def _end_line(self) -> None:
         if self._on_line:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            _write(sys.stderr, _CLEAR_LINE)
             self._on_line = False
+
+
+def _write(stream: t.TextIO, text: str) -> None:
+    stream.write(text)
+    stream.flush()
