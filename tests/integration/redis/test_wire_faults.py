@@ -65,7 +65,10 @@ def test_a_server_that_hangs_up_in_good_order(start: Starter, tmp_path: pathlib.
             raise ConnectionError("the relay closes both ends")
         return block
 
-    with Relay(source.port, change=end) as relay, pytest.raises(RedisSyncFailed, match=r"after \d{5} bytes: the server closed"):
+    with (
+        Relay(source.port, change=end) as relay,
+        pytest.raises(RedisSyncFailed, match=r"after \d{5} bytes: the server closed"),
+    ):
         take({"port": relay.port}, tmp_path / "backup", method="sync")
 
 
