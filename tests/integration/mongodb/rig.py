@@ -115,7 +115,8 @@ class Dump:
 
     @property
     def content(self) -> t.Mapping[str, t.Any]:
-        return self.production.content
+        content: t.Mapping[str, t.Any] = self.production.content
+        return content
 
     def read(self) -> Archive:
         return read_archive(self.archive)

@@ -54,7 +54,7 @@ from tests.support import children
 
 # The whole promise is 20 of 20: LIFEBOAT_LOAD_RUNS=20.
 RUNS = int(os.environ.get("LIFEBOAT_LOAD_RUNS", "3"))
-SLOW = {"expected_bytes_per_second": 0.001}
+SLOW: dict[str, t.Any] = {"expected_bytes_per_second": 0.001}
 
 
 def native(

@@ -21,7 +21,8 @@ def entry(op: str, ns: str, o: dict[str, t.Any]) -> bytes:
 
 
 def verdict(op: str, ns: str, o: dict[str, t.Any], *, users: bool = True, views: t.Collection[str] = ()) -> str | None:
-    return objection(entry(op, ns, o), users_and_roles=users, databases_with_views=views)
+    found: str | None = objection(entry(op, ns, o), users_and_roles=users, databases_with_views=views)
+    return found
 
 
 def test_the_position_is_read() -> None:

@@ -18,7 +18,8 @@ def guide(**changes: object) -> str:
         "time_series": False,
         "server_version": "6.0.5",
     }
-    return restore_guide(**{**values, **changes})  # type: ignore[arg-type]
+    text: str = restore_guide(**{**values, **changes})
+    return text
 
 
 def commands(text: str) -> list[str]:

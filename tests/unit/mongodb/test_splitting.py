@@ -35,7 +35,7 @@ def namespace(**changes: object) -> Namespace:
         "source_database": "shop",
         "source_name": "orders",
     }
-    return Namespace(**{**values, **changes})  # type: ignore[arg-type]
+    return Namespace(**{**values, **changes})
 
 
 def test_small_collections_stay_whole() -> None:
