@@ -1,0 +1,154 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who runs against whom, in what order, and what was promised about the outcome."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import time
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .command import Command
+from .measuring import Measurement, measure
+
+# On this much processor time of others, per core and second of a run, figures say more about them than about us.
+DISTURBED = 0.1
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to make the backup. *prepare* is given an empty folder and isn't measured.
+
+    With *warm* it runs once before the measured runs, so that none of these pays for cold caches.
+    """
+
+    key: str
+    title: str
+    prepare: t.Callable[[Path], Command]
+    warm: bool = True
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A promise: the median time of *ours* is at most so many times that of *peer*, or that much faster.
+
+    With *at_most* and *at_least* None it is only shown.
+    """
+
+    text: str
+    ours: str
+    peer: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A promise about one contender: the largest *value* of all its runs is at most *at_most* (bytes)."""
+
+    text: str
+    ours: str
+    value: t.Callable[[Measurement], int]
+    at_most: int
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One kind of backup of one server. *settle* waits until the server has nothing left to do of its own."""
+
+    name: str
+    title: str
+    data: str
+    data_bytes: int
+    contenders: tuple[Contender, ...]
+    figures: tuple[Figure, ...]
+    limits: tuple[Limit, ...]
+    server_pids: t.Callable[[], t.Sequence[int]]
+    settle: t.Callable[[], None]
+    missing: tuple[str, ...] = ()
+    runs: int | None = None  # instead of the number that was asked for
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a promise; *met* None: it could not be measured, or nothing was promised."""
+
+    text: str
+    value: str
+    met: bool | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All measured runs of a contest, by contender."""
+
+    contest: Contest
+    runs: t.Mapping[str, tuple[Measurement, ...]] = field(default_factory=dict)
+
+    @property
+    def disturbance(self) -> float:
+        """Processor time of others by core and second: the median over all runs."""
+        cores = os.cpu_count() or 1
+        shares = [one.others / one.seconds / cores for runs in self.runs.values() for one in runs]
+        return statistics.median(shares) if shares else 0.0
+
+    def median(self, key: str) -> float:
+        return statistics.median(one.seconds for one in self.runs[key])
+
+    def verdicts(self) -> list[Verdict]:
+        """One for each promise of the contest."""
+        verdicts = [self._judge(figure) for figure in self.contest.figures]
+        for limit in self.contest.limits:
+            value = max(limit.value(one) for one in self.runs[limit.ours])
+            shown = f"{value / 1e6:.0f} MB" if limit.at_most else f"{value} bytes"
+            verdicts.append(Verdict(text=limit.text, value=shown, met=value <= limit.at_most))
+        return verdicts
+
+    def _judge(self, figure: Figure) -> Verdict:
+        if figure.peer not in self.runs:
+            return Verdict(text=figure.text, value="NOT MEASURED", met=None)
+        ours, peer = self.median(figure.ours), self.median(figure.peer)
+        if figure.at_least is not None:
+            return Verdict(figure.text, f"{peer / ours:.2f} x faster", peer / ours >= figure.at_least)
+        ratio = ours / peer
+        return Verdict(figure.text, f"{ratio:.3f} x", None if figure.at_most is None else ratio <= figure.at_most)
+
+
+def hold(contest: Contest, *, runs: int, folder: Path, say: t.Callable[[str], None]) -> Outcome:
+    """Let all contenders run in turn, A B C, B C A, ..., so that whatever drifts hits all of them."""
+    measured: dict[str, list[Measurement]] = {one.key: [] for one in contest.contenders}
+    rounds = contest.runs or runs
+    for contender in contest.contenders:
+        if contender.warm:
+            one = _run(contest, contender, folder=folder)
+            say(f"{contest.name}: warm-up, {contender.title}: {one.seconds:.2f} s")
+    for number in range(rounds):
+        turn = number % len(contest.contenders)
+        for contender in (*contest.contenders[turn:], *contest.contenders[:turn]):
+            one = _run(contest, contender, folder=folder)
+            measured[contender.key].append(one)
+            say(f"{contest.name}: run {number + 1} of {rounds}, {contender.title}: {one.seconds:.2f} s")
+    return Outcome(contest=contest, runs={key: tuple(found) for key, found in measured.items()})
+
+
+def _run(contest: Contest, contender: Contender, *, folder: Path) -> Measurement:
+    place = folder / "run"
+    if place.exists():
+        shutil.rmtree(place)
+    target = place / "target"
+    target.mkdir(parents=True)
+    contest.settle()
+    command = contender.prepare(target)
+    contest.settle()
+    # Nobody pays for what somebody else has left in memory to be written.
+    os.sync()
+    time.sleep(0.3)
+    try:
+        return measure(command, folder=place, server_pids=contest.server_pids)
+    finally:
+        shutil.rmtree(place)
