@@ -144,6 +144,7 @@ def test_what_is_written_after_the_moment_is_not_copied(start: Starter, tmp_path
         assert digest(second) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flavour", ["redis", "valkey"])
 def test_under_load_and_rewrites_every_acknowledged_write_is_there(
     start: Starter, tmp_path: pathlib.Path, flavour: str

@@ -28,6 +28,8 @@ from tests.integration.redis.servers import (
     wait_for,
 )
 
+pytestmark = pytest.mark.slow
+
 _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 _FETCH = re.compile(r"\{fetch:([^}]+)\}")
 
