@@ -47,13 +47,15 @@ def make_source(folder: pathlib.Path, *, size: int = 3 * MIB) -> Source:
 class Source:
     """A file that is backed up twice: by a process that prints it, and by a Python writer.
 
-    *script* is the process's shell command, *finish* is called by the writer when all but its last bytes are written.
+    *script* is the process's shell command. The writer writes the first *copied* bytes (None: all), and calls *finish*
+    before the last ten.
     """
 
     folder: str
     engine: str = "files"
     kind: str = SERIES.kind
     script: str = "cat data"
+    copied: int | None = None
     finish: t.Callable[[], None] = lambda: None
     content: dict[t.Any, t.Any] = field(default_factory=lambda: {"files": 1})
     restore_commands: str = "```sh\n{fetch:process} > data\n{fetch:writer} > copy\n```"
@@ -79,7 +81,8 @@ class Source:
     def inspect(self) -> Inspection:
         """See Producer."""
         size = os.path.getsize(os.path.join(self.folder, "data"))
-        return Inspection(facts={"size": size}, steps=("read the file twice",), expected_bytes=2 * size)
+        expected = size + (size if self.copied is None else self.copied)
+        return Inspection(facts={"size": size}, steps=("read the file twice",), expected_bytes=expected)
 
     def produce(self, *, sink: PayloadSink, progress: Progress) -> Production:
         """See Producer."""
@@ -92,7 +95,7 @@ class Source:
     def _write(self, pipe: t.BinaryIO) -> None:
         with open(os.path.join(self.folder, "readings"), "a", encoding="ascii") as readings:
             readings.write("writer\n")
-        data = self.data
+        data = self.data[: self.copied]
         pipe.write(data[:-10])
         self.finish()
         pipe.write(data[-10:])
