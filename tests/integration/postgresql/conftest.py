@@ -36,7 +36,7 @@ def tmp_path() -> t.Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def server_15() -> t.Iterator[PostgreSQLServer]:
+def distribution_server() -> t.Iterator[PostgreSQLServer]:
     """The distribution's version, with archiving and page checksums."""
     with PostgreSQLServer(password=SECRET) as server:
         yield server
@@ -52,6 +52,6 @@ def server_18() -> t.Iterator[PostgreSQLServer]:
 @pytest.fixture(params=["distribution", "18"])
 def server(request: pytest.FixtureRequest) -> PostgreSQLServer:
     """Each of the two in turn."""
-    name = "server_15" if request.param == "distribution" else "server_18"
+    name = "distribution_server" if request.param == "distribution" else "server_18"
     found: PostgreSQLServer = request.getfixturevalue(name)
     return found

@@ -116,23 +116,23 @@ def member(sink: FolderSink, name: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def standby(server_15: PostgreSQLServer) -> t.Iterator[PostgreSQLServer]:
-    with PostgreSQLServer.standby_of(server_15) as standby:
+def standby(distribution_server: PostgreSQLServer) -> t.Iterator[PostgreSQLServer]:
+    with PostgreSQLServer.standby_of(distribution_server) as standby:
         yield standby
 
 
 def test_a_base_backup_from_a_standby_becomes_a_cluster_of_its_own(
-    server_15: PostgreSQLServer, standby: PostgreSQLServer, tmp_path: Path
+    distribution_server: PostgreSQLServer, standby: PostgreSQLServer, tmp_path: Path
 ) -> None:
-    with database(server_15, NAME, script=SCRIPT):
-        target = server_15.query("SELECT pg_current_wal_lsn()")[0][0]
+    with database(distribution_server, NAME, script=SCRIPT):
+        target = distribution_server.query("SELECT pg_current_wal_lsn()")[0][0]
         for _attempt in range(100):
             if standby.query("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [target])[0][0]:
                 break
             time.sleep(0.1)
         producer, _journal = base_producer(standby, state_directory=tmp_path / "state")
         sink = FolderSink(tmp_path / "backup")
-        with load(server_15, NAME):
+        with load(distribution_server, NAME):
             production = producer.produce(sink=sink, progress=sink.progress)
         assert production.content["from"] == "standby"
         assert production.content["in_recovery"] is True
@@ -145,19 +145,21 @@ def test_a_base_backup_from_a_standby_becomes_a_cluster_of_its_own(
 
 
 def test_a_standby_can_be_dumped_logically_too(
-    server_15: PostgreSQLServer, standby: PostgreSQLServer, tmp_path: Path
+    distribution_server: PostgreSQLServer, standby: PostgreSQLServer, tmp_path: Path
 ) -> None:
     from tests.integration.postgresql.rig import logical_producer
 
-    with database(server_15, NAME, script=SCRIPT + "CREATE UNLOGGED TABLE u (i int); INSERT INTO u VALUES (1);"):
-        target = server_15.query("SELECT pg_current_wal_lsn()")[0][0]
+    with database(
+        distribution_server, NAME, script=SCRIPT + "CREATE UNLOGGED TABLE u (i int); INSERT INTO u VALUES (1);"
+    ):
+        target = distribution_server.query("SELECT pg_current_wal_lsn()")[0][0]
         for _attempt in range(100):
             if standby.query("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [target])[0][0]:
                 break
             time.sleep(0.1)
         producer, _journal = logical_producer(standby, databases=[NAME])
         sink = FolderSink(tmp_path)
-        with load(server_15, NAME):
+        with load(distribution_server, NAME):
             content = producer.produce(sink=sink, progress=sink.progress).content
         assert content["in_recovery"] is True
         (entry,) = content["databases"]
@@ -213,14 +215,14 @@ def test_damaged_pages_fail_the_backup(server: PostgreSQLServer, tmp_path: Path)
 
 
 def test_a_damaged_page_that_a_query_meets_meanwhile_fails_the_backup(
-    server_15: PostgreSQLServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    distribution_server: PostgreSQLServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql import base
 
     # A fault that is injected: the server's own counter of damaged pages goes up while the backup runs.
     failures = iter([4, 7])
     monkeypatch.setattr(base, "checksum_failures", lambda _session: next(failures))
-    producer, _journal = base_producer(server_15, state_directory=tmp_path)
+    producer, _journal = base_producer(distribution_server, state_directory=tmp_path)
     sink = FolderSink(tmp_path / "backup")
     with pytest.raises(errors.PostgresChecksumFailed, match="3 damaged pages"):
         producer.produce(sink=sink, progress=sink.progress)
@@ -390,8 +392,8 @@ def children_named(name: str) -> list[int]:
     return found
 
 
-def test_wal_g_is_refused_by_name(server_15: PostgreSQLServer, tmp_path: Path) -> None:
-    producer, _journal = base_producer(server_15, state_directory=tmp_path, tool="walg")
+def test_wal_g_is_refused_by_name(distribution_server: PostgreSQLServer, tmp_path: Path) -> None:
+    producer, _journal = base_producer(distribution_server, state_directory=tmp_path, tool="walg")
     with pytest.raises(errors.PostgresToolUnavailable) as caught:
         producer.inspect()
     assert "continuous WAL archiving" in caught.value.message

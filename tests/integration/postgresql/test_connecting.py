@@ -66,9 +66,9 @@ def test_a_connection_that_can_not_be_made(server: PostgreSQLServer, changes: di
         check(caught.value, code)
 
 
-def test_nobody_listens(server_15: PostgreSQLServer) -> None:
+def test_nobody_listens(distribution_server: PostgreSQLServer) -> None:
     with pytest.raises(errors.PostgresUnreachable) as caught:
-        connection_to(server_15, port=free_port()).connect(runner=RUNNER)
+        connection_to(distribution_server, port=free_port()).connect(runner=RUNNER)
     check(caught.value, "postgresql.unreachable")
     assert "pg_isready" in caught.value.hint
 
@@ -82,17 +82,17 @@ def test_a_passfile_works_for_both_kinds_of_clients(server: PostgreSQLServer) ->
     assert done.text == "1\n"
 
 
-def test_a_password_command_works(server_15: PostgreSQLServer) -> None:
-    command = f"cat {server_15.directory / 'lifeboat.password'}"
-    connection_to(server_15).connect(runner=RUNNER).close()  # writes the file
-    connection_to(server_15, password_file=None, password_command=command).connect(runner=RUNNER).close()
+def test_a_password_command_works(distribution_server: PostgreSQLServer) -> None:
+    command = f"cat {distribution_server.directory / 'lifeboat.password'}"
+    connection_to(distribution_server).connect(runner=RUNNER).close()  # writes the file
+    connection_to(distribution_server, password_file=None, password_command=command).connect(runner=RUNNER).close()
 
 
-def test_an_old_server_is_refused(server_15: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_server_is_refused(distribution_server: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch) -> None:
     # A fault that is injected: the oldest supported version is raised above the server's.
     monkeypatch.setattr(connection_module, "OLDEST_VERSION", 99)
-    with pytest.raises(errors.PostgresVersionUnsupported, match="version 15"):
-        connection_to(server_15).connect(runner=RUNNER)
+    with pytest.raises(errors.PostgresVersionUnsupported, match=f"is version {distribution_server.version}"):
+        connection_to(distribution_server).connect(runner=RUNNER)
 
 
 @contextlib.contextmanager
@@ -259,7 +259,7 @@ def test_a_certificate_of_somebody_else(
     check(caught.value, "postgresql.tls_untrusted")
 
 
-def test_a_server_that_is_starting_up(server_15: PostgreSQLServer) -> None:
+def test_a_server_that_is_starting_up(distribution_server: PostgreSQLServer) -> None:
     """A server that recovers from an archive which never answers stays in that state as long as one likes."""
     with PostgreSQLServer(password=SECRET) as server:
         server.stop()
@@ -286,9 +286,9 @@ def test_a_server_that_is_starting_up(server_15: PostgreSQLServer) -> None:
         )
         try:
             for _attempt in range(100):
-                server_15.query("SELECT pg_sleep(0.05)")
+                distribution_server.query("SELECT pg_sleep(0.05)")
                 with pytest.raises(errors.LifeboatError) as caught:
-                    connection_to(server_15, port=port).connect(runner=RUNNER)
+                    connection_to(distribution_server, port=port).connect(runner=RUNNER)
                 if caught.value.code != "postgresql.unreachable":
                     break
             check(caught.value, "postgresql.not_ready")
@@ -316,12 +316,12 @@ def test_a_selection_of_nothing(server: PostgreSQLServer, tmp_path: Path) -> Non
 
 
 def test_programs_that_are_too_old_or_missing(
-    server_18: PostgreSQLServer, server_15: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    server_18: PostgreSQLServer, distribution_server: PostgreSQLServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     producer, _journal = logical_producer(
-        server_18, connection=connection_to(server_18, bin_directory=str(server_15.bin_directory))
+        server_18, connection=connection_to(server_18, bin_directory=str(distribution_server.bin_directory))
     )
-    with pytest.raises(errors.ToolTooOld, match="pg_dump is version 15") as caught:
+    with pytest.raises(errors.ToolTooOld, match=f"pg_dump is version {distribution_server.version}") as caught:
         producer.inspect()
     assert "postgresql-client-18" in caught.value.hint
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -211,9 +211,11 @@ def test_a_server_restored_to_before_the_parent_needs_a_full_one(server_18: Post
         assert list((tmp_path / "abandoned").iterdir()) == []
 
 
-def test_an_old_server_says_since_when(server_15: PostgreSQLServer, tmp_path: Path) -> None:
+def test_an_old_server_says_since_when(distribution_server: PostgreSQLServer, tmp_path: Path) -> None:
+    if distribution_server.version >= 17:
+        pytest.skip("the distribution's PostgreSQL makes incremental backups, and no older one is here")
     error = refused(
-        server_15,
+        distribution_server,
         tmp_path,
         parent=IncrementalParent(backup_id=FULL, manifest_path="/none"),
         code="postgresql.incremental_unsupported",

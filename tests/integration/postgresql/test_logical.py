@@ -154,17 +154,17 @@ def test_the_facts_of_the_cluster_are_recorded(server: PostgreSQLServer, filled:
     ],
 )
 def test_what_is_counted_is_what_is_dumped(
-    server_15: PostgreSQLServer, selection: dict[str, t.Any], tmp_path: Path
+    distribution_server: PostgreSQLServer, selection: dict[str, t.Any], tmp_path: Path
 ) -> None:
     """The oracle is pg_restore: the dump's own list of tables with data."""
-    with database(server_15, NAME, script=sample.script(NAME)):
-        producer, _journal = logical_producer(server_15, databases=[NAME], globals=False, **selection)
+    with database(distribution_server, NAME, script=sample.script(NAME)):
+        producer, _journal = logical_producer(distribution_server, databases=[NAME], globals=False, **selection)
         sink = FolderSink(tmp_path / "backup")
         (entry,) = producer.produce(sink=sink, progress=sink.progress).content["databases"]
     listing = shell(
         f"{sink.fetch(entry['payload'])} > dump && pg_restore --list dump",
         directory=tmp_path,
-        environment=client_environment(server_15),
+        environment=client_environment(distribution_server),
     )
     dumped = {
         tuple(line.split(" TABLE DATA ")[1].rsplit(" ", 1)[0].split(" ", 1))
@@ -180,8 +180,8 @@ def test_what_is_counted_is_what_is_dumped(
     assert counted, "the selection chose something"
 
 
-def test_without_counts_nothing_is_counted(server_15: PostgreSQLServer, tmp_path: Path) -> None:
-    producer, _journal = logical_producer(server_15, databases=["postgres"], globals=False, row_counts="none")
+def test_without_counts_nothing_is_counted(distribution_server: PostgreSQLServer, tmp_path: Path) -> None:
+    producer, _journal = logical_producer(distribution_server, databases=["postgres"], globals=False, row_counts="none")
     sink = FolderSink(tmp_path / "backup")
     (entry,) = producer.produce(sink=sink, progress=sink.progress).content["databases"]
     assert entry["tables"] is None

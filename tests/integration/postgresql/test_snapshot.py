@@ -65,11 +65,13 @@ def test_counts_are_exactly_what_is_restored_under_load(server: PostgreSQLServer
     assert leftovers(server) == []
 
 
-def test_a_session_limit_of_the_role_does_not_end_the_snapshot(server_15: PostgreSQLServer, tmp_path: Path) -> None:
-    with database(server_15, NAME, script=SCRIPT):
-        server_15.query(f"ALTER DATABASE {NAME} SET idle_in_transaction_session_timeout = '50ms'")
-        server_15.query(f"ALTER DATABASE {NAME} SET statement_timeout = '50ms'")
-        producer, _journal = logical_producer(server_15, databases=[NAME], globals=False)
+def test_a_session_limit_of_the_role_does_not_end_the_snapshot(
+    distribution_server: PostgreSQLServer, tmp_path: Path
+) -> None:
+    with database(distribution_server, NAME, script=SCRIPT):
+        distribution_server.query(f"ALTER DATABASE {NAME} SET idle_in_transaction_session_timeout = '50ms'")
+        distribution_server.query(f"ALTER DATABASE {NAME} SET statement_timeout = '50ms'")
+        producer, _journal = logical_producer(distribution_server, databases=[NAME], globals=False)
 
         def slow(_payload: str) -> None:
             time.sleep(0.3)
@@ -135,26 +137,26 @@ def test_a_failing_repository_leaves_nothing_running(server: PostgreSQLServer, t
 
 
 def test_counting_that_fails_fails_the_backup(
-    server_15: PostgreSQLServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    distribution_server: PostgreSQLServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dump without the counts that were asked for would look verified and could not be."""
-    with database(server_15, NAME, script=SCRIPT):
+    with database(distribution_server, NAME, script=SCRIPT):
         # A fault that is injected: the server fails to count.
         _with_counting(monkeypatch, "SELECT 1 / 0")
-        producer, _journal = logical_producer(server_15, databases=[NAME], globals=False)
+        producer, _journal = logical_producer(distribution_server, databases=[NAME], globals=False)
         sink = FolderSink(tmp_path)
         with pytest.raises(LifeboatError, match="division by zero"):
             producer.produce(sink=sink, progress=sink.progress)
-        assert leftovers(server_15) == []
+        assert leftovers(distribution_server) == []
 
 
 def test_a_failed_dump_does_not_wait_for_a_slow_count(
-    server_15: PostgreSQLServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    distribution_server: PostgreSQLServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with database(server_15, NAME, script=SCRIPT):
+    with database(distribution_server, NAME, script=SCRIPT):
         # A fault that is injected: counting takes a minute.
         _with_counting(monkeypatch, "SELECT pg_sleep(60)")
-        producer, _journal = logical_producer(server_15, databases=[NAME], globals=False)
+        producer, _journal = logical_producer(distribution_server, databases=[NAME], globals=False)
 
         def fail(_payload: str) -> None:
             raise DiskFull
@@ -164,8 +166,8 @@ def test_a_failed_dump_does_not_wait_for_a_slow_count(
         with pytest.raises(DiskFull):
             producer.produce(sink=sink, progress=sink.progress)
         assert time.monotonic() - started < 10
-        server_15.query("SELECT pg_sleep(0.5)")
-        assert leftovers(server_15) == []
+        distribution_server.query("SELECT pg_sleep(0.5)")
+        assert leftovers(distribution_server) == []
 
 
 def _with_counting(monkeypatch: pytest.MonkeyPatch, statement: str) -> None:

@@ -82,7 +82,7 @@ class PgBaseBackupProducer:
         request = self._request(facts)
         self._check(facts)
         steps = self._tool.check(request)
-        return Inspection(facts=facts.as_dict(), steps=steps, expected_bytes=expected_bytes(facts))
+        return Inspection(facts=facts.as_dict(), steps=steps, expected_bytes=expected_bytes(facts, parent=self._parent))
 
     def produce(self, *, sink: PayloadSink, progress: Progress) -> Production:
         """Make the backup. Damaged pages that the server meets while it runs are an error, not a note."""

@@ -16,7 +16,7 @@ from ..pipeline.producer import PayloadInput, PayloadSink, StoredPayload
 from .child import Child, Said
 from .clients import ClientProgram
 from .connection import PostgresConnection
-from .facts import ClusterFacts, Database, read_extensions
+from .facts import ClusterFacts, Database, index_bytes, read_extensions
 from .names import file_name
 from .options import LogicalOptions
 from .patterns import pg_dump_selection
@@ -50,8 +50,9 @@ class DatabaseDumper:
             try:
                 if counter is not None:
                     counter.start()
-                progress.stage(f"dumping {database.name}", bytes_expected=database.size or 0)
-                stored = self._store(database, snapshot=snapshot, sink=sink, progress=progress)
+                expected = max(0, (database.size or 0) - index_bytes(session))
+                progress.stage(f"dumping {database.name}", bytes_expected=expected)
+                stored = self._store(database, snapshot=snapshot, expected=expected, sink=sink, progress=progress)
                 progress.stage(f"counting {database.name}")
                 rows = counter.result() if counter is not None else None
             finally:
@@ -88,7 +89,7 @@ class DatabaseDumper:
         )
 
     def _store(
-        self, database: Database, *, snapshot: ExportedSnapshot, sink: PayloadSink, progress: Progress
+        self, database: Database, *, snapshot: ExportedSnapshot, expected: int, sink: PayloadSink, progress: Progress
     ) -> StoredPayload:
         # The database's name goes through the environment: as an argument a name with an equals sign would be taken
         # for a connection string.
@@ -113,7 +114,7 @@ class DatabaseDumper:
                         argv=(*argv, "--format=custom"),
                         environment=environment,
                         on_stderr=said,
-                        expected_bytes=database.size or 0,
+                        expected_bytes=expected,
                     )
                 )
         with scratch_folder(self.options.scratch_directory) as folder:

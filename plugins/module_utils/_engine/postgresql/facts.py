@@ -189,6 +189,16 @@ def is_untouched(session: Session) -> bool:
     return not session.value(f"SELECT {found}")
 
 
+def index_bytes(session: Session) -> int:
+    """About how many bytes of the session's database are indexes, which a dump does not hold. Waits for no lock."""
+    return int(
+        session.value(
+            "SELECT coalesce(sum(relpages::bigint), 0) * current_setting('block_size')::bigint"
+            " FROM pg_catalog.pg_class WHERE relkind = 'i'"
+        )
+    )
+
+
 def checksum_failures(session: Session) -> int | None:
     """How many damaged pages the server has met since its statistics began; None when pages carry no checksums."""
     found = session.value("SELECT sum(checksum_failures) FROM pg_catalog.pg_stat_database")

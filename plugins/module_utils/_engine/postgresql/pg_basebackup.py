@@ -163,7 +163,7 @@ class PgBasebackupTool:
                     argv=self._argv(program, backup_id=request.backup_id, parent=request.parent),
                     environment=self.connection.environment(runner=self.runner),
                     on_stderr=notes,
-                    expected_bytes=expected_bytes(request.facts),
+                    expected_bytes=expected_bytes(request.facts, parent=request.parent),
                 )
             )
 
@@ -194,7 +194,7 @@ class PgBasebackupTool:
                             name=BASE_PAYLOAD,
                             media="pg_basebackup, tar",
                             write=write,
-                            expected_bytes=expected_bytes(request.facts),
+                            expected_bytes=expected_bytes(request.facts, parent=request.parent),
                         )
                     )
                 path = shelf.keep(request.backup_id, manifest)
@@ -214,8 +214,10 @@ class PgBasebackupTool:
         return path
 
 
-def expected_bytes(facts: ClusterFacts) -> int:
-    """An estimate of a full base backup's bytes: all databases, and one WAL segment."""
+def expected_bytes(facts: ClusterFacts, *, parent: IncrementalParent | None) -> int:
+    """An estimate of the stream's bytes: all databases, and one WAL segment; 0 (unknown) for what only changed."""
+    if parent is not None:
+        return 0
     return sum(database.size or 0 for database in facts.databases) + facts.wal_segment_size
 
 

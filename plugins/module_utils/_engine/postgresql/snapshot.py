@@ -112,6 +112,8 @@ class RowCounter:
             # Joined before the dump starts, so that both see the snapshot whatever becomes of its owner.
             self._session.rows("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             self._session.rows("SET TRANSACTION SNAPSHOT %s", [snapshot])
+            # For whoever looks into pg_stat_activity.
+            self._session.rows("SET LOCAL application_name = 'lifeboat counting rows'")
             # The dump is what people wait for; more processes would only take its processors away.
             self._session.rows("SET LOCAL max_parallel_workers_per_gather = 0")
         except BaseException:
