@@ -29,6 +29,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.journal import MemoryJournal
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.state import StateDirectory
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import dump_run, native_dump, oplog
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_reader import (
     ArchiveDocuments,
     ArchiveReader,
@@ -178,6 +179,21 @@ def test_a_collection_that_changes_during_the_dump_fails_it(
     database.users.insert_one({"_id": 1})
     with pytest.raises(MongoCollectionChanged, match=says):
         native(one_node, Scope(database=database.name), before_reading=lambda: change(database))
+
+
+@pytest.mark.parametrize(
+    "left", ["the question whether an empty collection is still there", "the comparison at the end"]
+)
+def test_either_guard_notices_a_drop_alone(
+    one_node: t.Any, database: t.Any, left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if left == "the comparison at the end":
+        monkeypatch.setattr(dump_run.DumpRun, "_believe_empty", lambda _self, _namespace: None)
+    else:
+        monkeypatch.setattr(native_dump, "differences", lambda _before, _after: ())
+    database.orders.insert_one({"_id": 1})
+    with pytest.raises(MongoCollectionChanged, match="orders was dropped"):
+        native(one_node, Scope(database=database.name), before_reading=database.orders.drop)
 
 
 def test_a_collection_dropped_while_it_is_read_fails_the_dump(source: Source, database: t.Any) -> None:
@@ -364,10 +380,10 @@ def test_an_oplog_without_the_start_is_a_gap(one_node: t.Any, monkeypatch: pytes
 def test_a_dump_stops_as_soon_as_its_start_is_gone(
     source: Source, database: t.Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import native_dump, oplog
-
     monkeypatch.setattr(oplog, "_SECONDS_BETWEEN_LOOKS", 0.01)
     monkeypatch.setattr(native_dump, "start_position", lambda _client: (1000, 1))
+    # Reading the oplog at the end would notice it, too; it must not come to that.
+    monkeypatch.setattr(oplog.OplogCapture, "read", lambda _self, _emit: pytest.fail("it dumped on to the end"))
     database.orders.insert_many({"_id": number, "x": "y" * 100_000} for number in range(500))
     with pytest.raises(MongoOplogRolledOver, match="1000:1"):
         source.dump(consistency="oplog")
