@@ -23,6 +23,7 @@ from tests.integration.redis.servers import (
     fill,
     keyspace,
     program,
+    restored_rdb,
     server,
     take,
     wait_for,
@@ -34,7 +35,7 @@ _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 _FETCH = re.compile(r"\{fetch:([^}]+)\}")
 
 
-def run_restore(taken: Taken, target: RedisServer, *, tool: str = "redis") -> str:
+def run_restore(taken: Taken, target: RedisServer, *, tool: str = "redis", **variables: str) -> str:
     """Run every block of the commands in one shell against *target*, as root, without systemd; return its output."""
     commands = taken.production.restore_commands
     script = "set -eu\n" + "\n".join(_BLOCK.findall(commands))
@@ -56,6 +57,7 @@ def run_restore(taken: Taken, target: RedisServer, *, tool: str = "redis") -> st
         "CLI": f"redis-cli -p {port}",
         "START": f"{tools}/{tool}-server {target.configuration_file} --daemonize yes",
         "STOP": f"redis-cli -p {port} shutdown",
+        **variables,
     }
     done = subprocess.run(
         ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False
@@ -112,6 +114,23 @@ def test_a_snapshot(start: Starter, tmp_path: pathlib.Path, flavour: str, source
     finally:
         end(target)
         target.discard()
+
+
+def test_a_target_with_a_file_name_of_its_own(start: Starter, tmp_path: pathlib.Path) -> None:
+    source = start()
+    fill(source, keys=200)
+    taken = take(source, tmp_path / "backup")
+    target = server(tmp_path / "target", settings={"save": "3600 1", "dbfilename": "own.rdb"}).start()
+    fill(target, keys=33)
+    old = digest(target)
+    try:
+        run_restore(taken, target, FILE="own.rdb")
+        assert digest(target) == digest(source)
+    finally:
+        end(target)
+    with restored_rdb(target.data_directory / "before-restore/own.rdb", tmp_path / "way back") as back:
+        assert digest(back) == old, "the old data must still be there"
+    target.discard()
 
 
 @pytest.mark.parametrize("flavour", ["redis", "valkey"])

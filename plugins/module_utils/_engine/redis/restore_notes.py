@@ -153,7 +153,7 @@ def rdb_restore_commands(facts: ServerFacts, *, rdb: RdbFacts, keyspace: t.Mappi
         payload=RDB_PAYLOAD,
         tool=tool,
         file=_quotable((facts.settings or {}).get("dbfilename", "dump.rdb")),
-        aside=_ASIDE.format(old=_old_files(facts)),
+        aside=_ASIDE.format(old=f'"$FILE" {_old_files(facts)}'),
         append_only=_TURN_ON_AOF if facts.append_only else _NO_AOF,
     )
 
