@@ -128,7 +128,7 @@ def test_a_target_with_a_file_name_of_its_own(start: Starter, tmp_path: pathlib.
         assert digest(target) == digest(source)
     finally:
         end(target)
-    with restored_rdb(target.data_directory / "before-restore/own.rdb", tmp_path / "way back") as back:
+    with restored_rdb(target.data_directory / "before-restore/own.rdb", tmp_path / "way-back") as back:
         assert digest(back) == old, "the old data must still be there"
     target.discard()
 
