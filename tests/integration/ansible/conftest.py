@@ -14,7 +14,7 @@ from sandbox.mongodb import MongoReplicaSet
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.redis import RedisServer
 from sandbox.s3 import S3Server
-from tests.integration.ansible.plays import PASSWORD, Lab
+from tests.integration.ansible.plays import PASSWORD, WRITER, Lab
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Lab]:
         PostgreSQLServer(password=PASSWORD) as postgresql,
         MongoReplicaSet(password=PASSWORD) as mongodb,
         RedisServer(password=PASSWORD, append_only=True) as redis,
-        S3Server(buckets=("backups",)) as s3,
+        S3Server(buckets=("backups",), identities=[WRITER]) as s3,
     ):
         with postgresql.connect() as connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE users (id int PRIMARY KEY, name text)")

@@ -20,10 +20,13 @@ import yaml
 from sandbox.mongodb import MongoReplicaSet
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.redis import RedisServer
-from sandbox.s3 import S3Server
+from sandbox.s3 import S3Identity, S3Server
 
 ROOT = pathlib.Path(__file__).parents[3]
 PASSWORD = "not-for-anybody-8c1f"
+
+# May add objects to the bucket, and neither read, list nor delete any.
+WRITER = S3Identity.restricted("writer", write=["backups"])
 
 Json = dict[str, t.Any]
 
@@ -56,7 +59,10 @@ class Lab:
     @property
     def repositories(self) -> list[Json]:
         """A folder and a bucket, in the form of the modules."""
-        keys = self.s3.administrator
+        return self.repositories_of(self.s3.administrator)
+
+    def repositories_of(self, keys: S3Identity) -> list[Json]:
+        """The same, with the credentials of *keys*."""
         credentials = f"AWS_ACCESS_KEY_ID={keys.access_key}\nAWS_SECRET_ACCESS_KEY={keys.secret_key}"
         return [
             {"name": "local", "type": "file", "path": str(self.local)},

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from tests.integration.ansible.plays import PASSWORD, Json, Lab, run_module
+from tests.integration.ansible.plays import PASSWORD, WRITER, Json, Lab, run_module
 
 pytestmark = pytest.mark.newest
 
@@ -160,3 +160,17 @@ def test_bad_input_is_refused_by_name_before_anything_is_touched(lab: Lab) -> No
         assert refused["code"] == code
         assert refused["hint"]
     assert lab.stored() == {}
+
+
+def test_a_host_whose_credentials_may_only_write_makes_whole_backups(lab: Lab) -> None:
+    module, options = options_of(lab, "redis_snapshot by SYNC")
+    options["repositories"] = lab.repositories_of(WRITER)[1:]
+    planned = run_module(lab, module, options, check=True)
+    assert not planned.get("failed"), planned["msg"]
+    made = run_module(lab, module, options)
+    assert not made.get("failed"), made["msg"]
+    assert made["backup"]["state"] == "complete"
+    refused = run_module(lab, "backup_info", {"repositories": options["repositories"]})
+    assert refused["failed"], "these credentials can list after all, so the test shows nothing"
+    readers = {"repositories": lab.repositories[1:]}
+    assert [backup["id"] for backup in run_module(lab, "backup_info", readers)["backups"]] == [made["backup"]["id"]]

@@ -85,6 +85,7 @@ def test_everything_of_all_hosts_is_backed_up_and_no_secret_is_shown(lab: Lab) -
     assert played.status == 0, played.output
     assert scan.found == []
     assert scan.samples > 10
+    assert {"pg_dump", "pg_basebackup", "zstd"} <= scan.programs
     rows = table(played)
     assert set(rows) == JOBS
     assert {words[0] for words in rows.values()} == {"complete"}

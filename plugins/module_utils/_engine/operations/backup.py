@@ -176,7 +176,13 @@ class _Run:
                 self._journal.warning(f"{repository.name}: can't take this backup: {error.message} [{error.code}]")
 
     def _look(self, repository: RepositoryState) -> None:
-        next(iter(repository.storage.list_folders(self._request.series.folder)), None)
+        try:
+            next(iter(repository.storage.list_folders(self._request.series.folder)), None)
+        except StorageForbidden as error:
+            # Credentials that may write and nothing else are the best there are; only a write can prove them.
+            self._journal.warning(
+                f"{repository.name}: can't be looked at, so it is tried when it is written: {error.message}"
+            )
         self._free_bytes[repository.name] = repository.storage.free_bytes()
 
     def _prepare(self, repository: RepositoryState) -> None:
