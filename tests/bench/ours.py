@@ -37,7 +37,8 @@ def ours(
     }
     path = target.parent / "request.json"
     path.write_text(json.dumps(request), encoding="utf-8")
-    environment["PYTHONPATH"] = str(_ROOT)
+    # The engine of this checkout, whatever is installed.
+    environment["PYTHONPATH"] = f"{_ROOT}:{_ROOT / 'tools' / 'typing'}"
     return Command(argv=(sys.executable, "-m", "tests.bench.ours", str(path)), target=target, environment=environment)
 
 
