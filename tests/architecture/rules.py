@@ -53,7 +53,7 @@ LIBRARIES: t.Final = frozenset(
         "boto3",
         "botocore",
         "cronsim",
-        "fastcrc",
+        "anycrc",
         "jsonschema",
         "psycopg2",
         "pymongo",

@@ -27,7 +27,7 @@ def test_an_id_is_the_start_time_in_utc_and_random_bits() -> None:
 
 
 def test_ids_of_one_second_differ() -> None:
-    assert len({new_backup_id(now=START) for _ in range(50)}) > 45
+    assert len({new_backup_id(now=START) for _turn in range(50)}) > 45
 
 
 def test_ids_sort_by_time() -> None:

@@ -56,7 +56,7 @@ def test_each_stage_is_shown_at_once_and_bytes_once_per_interval() -> None:
     progress.stage("one")
     progress.stage("two")
     assert [snapshot["stage"] for snapshot in shown] == ["one", "two"]
-    for _ in range(25):
+    for _turn in range(25):
         clock.advance(0.1)
         progress.add(done=1)
     assert len(shown) == 4
@@ -80,10 +80,10 @@ def test_no_byte_is_lost_when_several_threads_count() -> None:
     progress = Progress(clock=SystemClock(), sink=lambda _snapshot: None, interval=0)
 
     def count() -> None:
-        for _ in range(2000):
+        for _turn in range(2000):
             progress.add(done=1, stored=2)
 
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
-        for future in [pool.submit(count) for _ in range(4)]:
+        for future in [pool.submit(count) for _turn in range(4)]:
             future.result()
     assert (progress.bytes_done, progress.bytes_stored) == (8000, 16000)

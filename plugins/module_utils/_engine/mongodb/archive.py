@@ -14,7 +14,7 @@ import struct
 import typing as t
 from dataclasses import dataclass
 
-from ..core.errors import LibraryMissing
+from ..core.checksums import CRC64_XZ, Crc, crc_function
 
 MAGIC = b"\x6d\xe2\x99\x81"
 TERMINATOR = b"\xff\xff\xff\xff"
@@ -38,22 +38,13 @@ class ArchiveCollection:
 
 
 def crc64(data: bytes, previous: int = 0) -> int:
-    """CRC-64/XZ of *data* after *previous*. Raises LibraryMissing without fastcrc."""
+    """CRC-64/XZ of *data* after *previous*. Raises LibraryMissing."""
     return crc64_function()(data, previous)
 
 
-def crc64_function() -> t.Callable[[bytes, int], int]:
-    """The function behind :func:`crc64`, for loops. Raises LibraryMissing without fastcrc."""
-    try:
-        from fastcrc import crc64 as library
-    except ImportError as error:
-        raise LibraryMissing(
-            "The Python library fastcrc is not installed; MongoDB archives carry a checksum that it computes.",
-            hint="Run: pip install fastcrc",
-            details={"library": "fastcrc"},
-        ) from error
-    function: t.Callable[[bytes, int], int] = library.xz
-    return function
+def crc64_function() -> Crc:
+    """The function behind :func:`crc64`, for loops. Raises LibraryMissing."""
+    return crc_function(CRC64_XZ)
 
 
 class ArchiveWriter:

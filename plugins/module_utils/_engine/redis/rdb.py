@@ -9,8 +9,8 @@ import os
 import typing as t
 from dataclasses import dataclass
 
+from ..core.checksums import CRC64_REDIS, crc_function
 from ..core.errors import RdbInvalid
-from .crc64 import RunningCrc64
 from .rdb_head import END_OF_FILE, MAGIC_BYTES, RdbHead, parse_head, parse_magic
 
 CHECKSUM_BYTES = 8
@@ -67,7 +67,8 @@ class RdbChecker:
     def __init__(self) -> None:
         self._head = bytearray()
         self._held = b""  # the last bytes seen: end mark and checksum, when it was the end
-        self._checksum = RunningCrc64()
+        self._crc64 = crc_function(CRC64_REDIS)
+        self._checksum = 0
         self.size = 0
 
     def feed(self, data: bytes | memoryview) -> None:
@@ -78,11 +79,11 @@ class RdbChecker:
         keep = CHECKSUM_BYTES + 1
         if len(data) < keep:
             joined = self._held + bytes(data)
-            self._checksum.update(joined[:-keep])
+            self._checksum = self._crc64(joined[:-keep], self._checksum)
             self._held = joined[-keep:]
             return
-        self._checksum.update(self._held)
-        self._checksum.update(memoryview(data)[:-keep])
+        self._checksum = self._crc64(self._held, self._checksum)
+        self._checksum = self._crc64(memoryview(data)[:-keep], self._checksum)
         self._held = bytes(data[-keep:])
 
     def finish(self) -> RdbFacts:
@@ -106,9 +107,7 @@ class RdbChecker:
         stored = int.from_bytes(tail[1:], "little")
         if stored == 0:
             return RdbFacts(head=head, size=size, crc64=None)
-        checksum = self._checksum.copy()
-        checksum.update((self._held + end)[:-CHECKSUM_BYTES])
-        found = checksum.value()
+        found = self._crc64((self._held + end)[:-CHECKSUM_BYTES], self._checksum)
         if found != stored:
             raise RdbInvalid(
                 f"The checksum of the RDB ({size} bytes) is {found:016x} and should be {stored:016x}: it is damaged.",
