@@ -76,6 +76,8 @@ def test_the_facts_of_the_backup_are_recorded(server: PostgreSQLServer, tmp_path
     producer, _journal = base_producer(server, state_directory=tmp_path / "state")
     sink = FolderSink(tmp_path / "backup")
     content = producer.produce(sink=sink, progress=sink.progress).content
+    assert {"waiting for the checkpoint", "streaming the base backup"} <= set(sink.progress.stage_seconds())
+    assert sink.progress.bytes_expected > 20_000_000
     after = server.query("SELECT pg_current_wal_lsn()")[0][0]
     assert parse_lsn(before) <= parse_lsn(content["start_lsn"]) < parse_lsn(content["end_lsn"]) <= parse_lsn(after)
     assert content["timeline"] == 1

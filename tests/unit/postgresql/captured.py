@@ -90,6 +90,8 @@ WORKING = {
     "pg_dump: detail: server version: 18.4; pg_dump version: 15.18 (Debian 15.18-0+deb12u1)\n",
     "lock": "pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout\n"
     "pg_dump: detail: Query was: LOCK TABLE public.t IN ACCESS SHARE MODE\n",
+    "scratch full": "pg_dump: error: could not write to output file: No space left on device\n"
+    "pg_dump: error: a worker process died unexpectedly\n",
     "snapshot (15)": 'pg_dump: error: query failed: ERROR:  invalid snapshot identifier: "00000003-00000BAD-1"\n'
     "pg_dump: detail: Query was: SET TRANSACTION SNAPSHOT '00000003-00000BAD-1'\n",
     "snapshot (18)": 'pg_dump: error: query failed: ERROR:  snapshot "00000003-00000BAD-1" does not exist\n'

@@ -45,6 +45,7 @@ WORKING: dict[str, type[errors.LifeboatError]] = {
     "old pg_basebackup": errors.ToolTooOld,
     "old pg_dump": errors.ToolTooOld,
     "lock": errors.PostgresLockTimeout,
+    "scratch full": errors.PostgresScratchTooSmall,
     "snapshot (15)": errors.PostgresSnapshotLost,
     "snapshot (18)": errors.PostgresSnapshotLost,
     "nothing": errors.PostgresNothingSelected,
@@ -120,6 +121,13 @@ def test_a_message_quotes_the_line_that_matters_without_its_frame() -> None:
     error = connecting_error(captured.CONNECTING["no senders (15)"], address=ADDRESS)
     assert error is not None
     assert error.message.endswith("number of requested standby connections exceeds max_wal_senders (currently 10)")
+
+
+def test_the_servers_full_disk_is_not_taken_for_the_scratch_folders() -> None:
+    said = (
+        'pg_dump: error: query failed: ERROR:  could not write to file "base/pgsql_tmp/t1": No space left on device\n'
+    )
+    assert program_error(said, address=ADDRESS) is None
 
 
 def test_what_is_not_known_has_no_name() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import typing as t
 
 from .child import Said
 
@@ -20,11 +21,13 @@ class BackupNotes(Said):
     """Takes the lines one by one.
 
     *start_lsn*, *timeline* and *end_lsn* are None until they were told. *damaged_pages* and *warnings* keep the first
-    hundred; *finished* is set by the last line of a good backup.
+    hundred; *finished* is set by the last line of a good backup. *on_start* is called when the checkpoint is over and
+    the data begins to come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_start: t.Callable[[], None] | None = None) -> None:
         super().__init__()
+        self._on_start = on_start
         self.start_lsn: str | None = None
         self.timeline: int | None = None
         self.end_lsn: str | None = None
@@ -37,6 +40,8 @@ class BackupNotes(Said):
         start, end, damaged, warning = (pattern.search(line) for pattern in (_START, _END, _DAMAGED, _WARNING))
         if start:
             self.start_lsn, self.timeline = start["lsn"], int(start["timeline"])
+            if self._on_start is not None:
+                self._on_start()
         elif end:
             self.end_lsn = end["lsn"]
         elif damaged:

@@ -120,6 +120,7 @@ class DatabaseDumper:
         with scratch_folder(self.options.scratch_directory) as folder:
             target = os.path.join(folder, "dump")
             argv += ["--format=directory", f"--jobs={self.options.jobs}", f"--file={target}"]
+            argv.append("--no-sync")  # what a crash leaves here is never used
             with Child(argv, environment=environment, said=said, output=False) as child:
                 child.finish(address=address)
             progress.stage(f"storing {database.name}")

@@ -89,4 +89,6 @@ def _line_of(text: str, position: int) -> str:
     start = text.rfind("\n", 0, position) + 1
     end = text.find("\n", position)
     line = text[start : end if end >= 0 else len(text)].strip()
-    return re.sub(r"^(?:\w+: )?(?:error: )?(?:connection to server .*? failed: )?(?:FATAL|ERROR|WARNING):\s+", "", line)
+    for frame in (r"^\w+: error: ", r"^connection to server .*? failed: ", r"^(?:FATAL|ERROR|WARNING):\s+"):
+        line = re.sub(frame, "", line)
+    return line

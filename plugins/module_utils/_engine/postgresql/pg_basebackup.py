@@ -67,7 +67,8 @@ class PgBasebackupTool:
         """Stream the backup; nothing but its manifest touches this host's disk."""
         program = self._program(request.facts)
         warnings: list[str] = []
-        notes = BackupNotes()
+        expected = expected_bytes(request.facts, parent=request.parent)
+        notes = BackupNotes(on_start=lambda: progress.stage("streaming the base backup", bytes_expected=expected))
         manifest_path = ""
         with self._wal_hold(request, warnings=warnings) as held:
             progress.stage("waiting for the checkpoint")

@@ -79,7 +79,8 @@ WORKING: tuple[Rule, ...] = (
         hint="Install the programs of the server's major version, on Debian: apt-get install postgresql-client-NN",
     ),
     rule(
-        r"No space left on device",
+        # Said by pg_dump itself; what the server says begins with "query failed" or "Dumping the contents".
+        r"pg_dump: error: could not [^\n]*: No space left on device",
         error=PostgresScratchTooSmall,
         message="The disk of scratch_directory is full: {line}",
         hint="Free space there, name another scratch_directory, or use format: custom, which needs none.",
