@@ -98,16 +98,32 @@ def test_a_locked_table_is_a_named_error_and_not_an_endless_wait(server: Postgre
         assert leftovers(server) == []
 
 
+# Enough that hardly compresses, so that the server is far from done when the first stored bytes come.
+_LARGE = """
+CREATE TABLE a_large AS
+    SELECT (SELECT string_agg(md5((n * 40 + k)::text), '') FROM generate_series(1, 40) k)
+      FROM generate_series(1, 40000) n;
+"""
+
+
 def test_a_dump_whose_server_process_is_ended_is_a_named_error(server: PostgreSQLServer, tmp_path: Path) -> None:
-    with database(server, NAME, script=SCRIPT):
+    with database(server, NAME, script=SCRIPT + _LARGE):
         producer, _journal = logical_producer(server, databases=[NAME], globals=False)
 
+        ended: list[t.Any] = []
+
         def terminate(_payload: str) -> None:
-            server.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY %'")
+            if not ended:
+                ended.extend(
+                    server.query(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY %%'", []
+                    )
+                )
 
         sink = FolderSink(tmp_path, on_data=terminate)
         with pytest.raises(PostgresConnectionLost):
             producer.produce(sink=sink, progress=sink.progress)
+        assert ended == [(True,)]
         assert list(tmp_path.iterdir()) == []
         assert leftovers(server) == []
 
