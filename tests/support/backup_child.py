@@ -29,8 +29,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import Interrupted, LifeboatError
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import LifeboatError
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.host import Host
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.signals import stopping_on_signals
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations import backup as operation
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.transforms import (
     Compression,
@@ -40,9 +41,6 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
 from tests.support.backups import SERIES, Source, request
 from tests.support.children import environment
-
-if t.TYPE_CHECKING:
-    from types import FrameType
 
 # What changes a file system, and so may be the last thing that a process did.
 _SYSTEM_CALLS = ("write", "fsync", "link", "replace", "rename", "unlink", "mkdir", "rmdir")
@@ -139,7 +137,8 @@ def make_backup(run: Run) -> dict[str, t.Any]:
 
         _count(URLLib3Session, ("send",), at=run.at_request)
     try:
-        result = operation.run_backup(wanted, host=Host(clock=LaterClock(run.later), name="db1"))
+        with stopping_on_signals():
+            result = operation.run_backup(wanted, host=Host(clock=LaterClock(run.later), name="db1"))
     except LifeboatError as error:
         return {"error": error.as_dict()}
     return result.as_dict()
@@ -235,25 +234,20 @@ def _serve() -> None:
 
 
 def _in_child(run: Run, answer: t.TextIO) -> t.NoReturn:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     try:
         if run.file_limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (run.file_limit, run.file_limit))
         if run.uid is not None:
             os.setuid(run.uid)
-        document = make_backup(run)
-        answer.write(json.dumps(document))
+        answer.write(json.dumps(make_backup(run)))
         answer.flush()
+        for thread in threading.enumerate():  # as an interpreter does before it ends
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
         os._exit(0)
-    except Exception:  # noqa: BLE001 - whatever it is, the parent must not run on in this copy of it
+    except BaseException:  # noqa: BLE001 - whatever it is, the parent must not run on in this copy of it
         traceback.print_exc()
         os._exit(70)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    # As the front doors do it.
-    raise Interrupted(f"ended by {signal.Signals(number).name}")
 
 
 if __name__ == "__main__":

@@ -135,6 +135,6 @@ def make_rig(
 def die_at_any_byte(rig: Rig, *, size: int, places: t.Sequence[tuple[str, int]] = (), chances: int = 6) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     chance = random.Random(seed)
-    drawn = [("process.zst", chance.randrange(1, size)) for _ in range(chances)]
+    drawn = [("process.zst", chance.randrange(1, size)) for _turn in range(chances)]
     for place in [("process.zst", 1), ("process.zst", size), ("writer.zst", 1), *places, *drawn]:
         assert rig.die(at_byte=place), f"seed {seed}: there is no {place}"

@@ -28,6 +28,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.run
     program_version,
     require_version,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.signals import stopping_on_signals
 
 RUNNER = SubprocessRunner()
 
@@ -99,24 +100,17 @@ def test_a_timeout_kills_the_whole_process_group(tmp_path: pathlib.Path) -> None
 def test_an_interruption_kills_the_whole_process_group(tmp_path: pathlib.Path) -> None:
     pids = tmp_path / "pids"
 
-    def interrupt(_number: int, _frame: t.Any) -> None:
-        raise Interrupted("told to stop")
-
     def when_it_runs() -> None:
         if wait_until(lambda: pids.exists() and pids.read_text(encoding="ascii").endswith("\n"), seconds=20):
             time.sleep(0.3)  # until run() waits for its end
-            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    before = signal.signal(signal.SIGUSR1, interrupt)
     thread = threading.Thread(target=when_it_runs)
-    try:
-        thread.start()
-        started = time.monotonic()
-        with pytest.raises(Interrupted):
-            RUNNER.run(["sh", "-c", f"sleep 60 & echo $! $$ > {pids}; wait"], timeout=55)
-    finally:
-        thread.join()
-        signal.signal(signal.SIGUSR1, before)
+    thread.start()
+    started = time.monotonic()
+    with pytest.raises(Interrupted), stopping_on_signals():
+        RUNNER.run(["sh", "-c", f"sleep 60 & echo $! $$ > {pids}; wait"], timeout=55)
+    thread.join()
     assert time.monotonic() - started < 30
     family = [int(pid) for pid in pids.read_text(encoding="ascii").split()]
     assert wait_until(lambda: not any(is_alive(pid) for pid in family))

@@ -10,7 +10,6 @@ as a backup and which the next run of the same source removes (:mod:`leftovers`)
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 import json
 import typing as t
@@ -25,7 +24,9 @@ from ..core.errors import (
     StorageNotFound,
 )
 from ..core.journal import Journal
+from ..core.parallel import at_the_same_time
 from ..core.progress import Progress
+from ..core.signals import undisturbed
 from ..pipeline.producer import PayloadInput, StoredPayload
 from ..pipeline.stream import stream
 from ..pipeline.transforms import Compression, Encryption, Transforms
@@ -210,7 +211,9 @@ class _FanOut:
     def open(self, repository: RepositoryState, *, expected_bytes: int | None) -> None:
         self._asked.append(repository)
         try:
-            self._writers.append((repository, repository.storage.writer(self._key, expected_bytes=expected_bytes)))
+            with undisturbed():
+                writer = repository.storage.writer(self._key, expected_bytes=expected_bytes)
+                self._writers.append((repository, writer))
         except LifeboatError as error:
             self._drop(repository, error)
 
@@ -237,11 +240,9 @@ class _FanOut:
     def commit(self) -> None:
         """Make the object durable everywhere, at the same time."""
         for repository, _writer in self._writers:
-            # Before: an interruption leaves commits behind that go on in their threads.
-            repository.written.append(self._key)
-        with concurrent.futures.ThreadPoolExecutor(max_workers=len(self._writers)) as pool:
-            commits = [(repository, writer, pool.submit(writer.commit)) for repository, writer in self._writers]
-        for repository, writer, commit in commits:
+            repository.written.append(self._key)  # before: when we are told to stop now, it may be there
+        commits = at_the_same_time([writer.commit for _repository, writer in self._writers])
+        for (repository, writer), commit in zip(self._writers, commits):
             try:
                 commit.result()
             except LifeboatError as error:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .errors import CommandFailed, CommandTimedOut, ToolMissing, ToolTooOld
+from .signals import undisturbed
 
 # Where to get a program that is missing. Debian's names; the hint says so.
 _PACKAGES: t.Mapping[str, str] = {
@@ -76,33 +78,41 @@ class SubprocessRunner:
         check: bool = True,
     ) -> Completed:
         program = find_program(argv[0])
-        with subprocess.Popen(
-            [program, *argv[1:]],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=child_environment(environment),
-            start_new_session=True,
-        ) as process:
-            try:
-                output, error = process.communicate(stdin, timeout=timeout)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-                raise CommandTimedOut(
-                    f"{argv[0]} did not end within {timeout:g} seconds and was stopped.",
-                    details={"command": argv[0]},
-                ) from None
-            except BaseException:
-                # We were told to stop: leaving the block waits for the process, which may take its whole time.
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
+        process = None
+        try:
+            with undisturbed():
+                process = subprocess.Popen(
+                    [program, *argv[1:]],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=child_environment(environment),
+                    start_new_session=True,
+                )
+            output, error = process.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            raise CommandTimedOut(
+                f"{argv[0]} did not end within {timeout:g} seconds and was stopped.",
+                details={"command": argv[0]},
+            ) from None
+        except BaseException:
+            _kill(process)
+            raise
         if check and process.returncode != 0:
             raise CommandFailed(
                 f"{argv[0]} ended with status {process.returncode}: {last_lines(error)}",
                 details={"command": argv[0], "status": process.returncode},
             )
         return Completed(status=process.returncode, output=output, error=error)
+
+
+def _kill(process: subprocess.Popen[bytes] | None) -> None:
+    """End the process with all that it started."""
+    if process is None:
+        return
+    with process, contextlib.suppress(ProcessLookupError):  # waits for its end; the group may have ended already
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def child_environment(extra: t.Mapping[str, str] | None = None) -> dict[str, str]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import functools
 import os
 import typing as t
 
@@ -19,7 +19,9 @@ from ..core.errors import LifeboatError, StateDirectoryUnusable, StorageForbidde
 from ..core.host import Host
 from ..core.ids import new_backup_id
 from ..core.journal import RecordingJournal
+from ..core.parallel import at_the_same_time
 from ..core.progress import Progress, ProgressSink
+from ..core.signals import Stop, interrupted
 from ..core.state import SourceLock, StateDirectory
 from ..core.version import VERSION
 from ..pipeline.producer import Inspection, Producer
@@ -164,11 +166,8 @@ class _Run:
     def _each_repository(self, step: t.Callable[[RepositoryState], None]) -> None:
         """Do *step* for every repository that still works, at the same time; who fails is left out from here on."""
         working = [repository for repository in self._repositories if repository.error is None]
-        if not working:
-            return
-        with concurrent.futures.ThreadPoolExecutor(max_workers=len(working)) as pool:
-            steps = [(repository, pool.submit(step, repository)) for repository in working]
-        for repository, future in steps:
+        outcomes = at_the_same_time([functools.partial(step, repository) for repository in working])
+        for repository, future in zip(working, outcomes):
             try:
                 future.result()
             except LifeboatError as error:
@@ -282,11 +281,11 @@ class _Run:
         return sink
 
     def _record_failure(self, error: BaseException) -> None:
-        if isinstance(error, LifeboatError):
-            self._record({"id": self._backup_id, "job": self._request.job, "state": "failed"}, error=error)
-        else:
-            unknown = LifeboatError(f"{type(error).__name__}: {error}")
-            self._record({"id": self._backup_id, "job": self._request.job, "state": "failed"}, error=unknown)
+        if isinstance(error, Stop):
+            error = interrupted(error)
+        elif not isinstance(error, LifeboatError):
+            error = LifeboatError(f"{type(error).__name__}: {error}")
+        self._record({"id": self._backup_id, "job": self._request.job, "state": "failed"}, error=error)
 
     def _record(self, result: t.Mapping[str, t.Any], *, error: LifeboatError | None) -> None:
         kept = ("id", "job", "state", "stored_bytes", "plain_bytes", "seconds", "repositories", "warnings")

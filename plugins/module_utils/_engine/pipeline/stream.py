@@ -23,6 +23,7 @@ import typing as t
 from ..core.errors import PipelineFailed
 from ..core.progress import Progress
 from ..core.runner import child_environment, find_program
+from ..core.signals import undisturbed
 from .producer import PayloadInput
 from .transforms import Compression, Transform
 
@@ -48,7 +49,8 @@ def stream(
     """
     chain = _Chain(payload=payload, progress=progress)
     try:
-        chain.start(transforms)
+        with undisturbed():
+            chain.start(transforms)
         chain.drain(consume)
         chain.finish()
     except BaseException:
@@ -196,10 +198,11 @@ class _Chain:
 
     def kill(self) -> None:
         """End everything now; used after a failure, so nobody looks at the statuses."""
-        self._close_output()
-        self._kill_processes()
-        for process in self._processes:
-            process.wait()
+        with undisturbed():
+            self._close_output()
+            self._kill_processes()
+            for process in self._processes:
+                process.wait()
         if self._writer is not None:
             # The writer meets a broken pipe at its next write; it may be waiting for its server until then.
             concurrent.futures.wait([self._writer], timeout=60)
