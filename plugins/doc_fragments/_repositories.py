@@ -62,7 +62,7 @@ options:
         description: Certificates to trust, as a file on the target.
         type: path
       sse:
-        description: Encryption by the server, beside or instead of O(encryption).
+        description: Encryption by the server, beside or instead of encryption on the target.
         type: str
         choices: [AES256, aws:kms]
       sse_kms_key_id:

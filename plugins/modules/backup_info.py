@@ -46,7 +46,7 @@ options:
     description: At most this many of each service, source and kind, the newest.
     type: int
   manifests:
-    description: Whether to return the whole manifest of each backup as RV(backups[].manifest).
+    description: Whether to return the whole manifest of each backup as C(manifest) in RV(backups).
     type: bool
     default: false
   state_directory:

@@ -117,7 +117,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backup:
-  description: What was made. It exists in every repository whose RV(backup.repositories[].state) is V(complete).
+  description: What was made. It exists in every repository whose state in RV(backup.repositories) is V(complete).
   returned: success, except in check mode; also when the task fails because the backup is partial
   type: dict
   contains:

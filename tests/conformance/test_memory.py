@@ -65,6 +65,6 @@ class TestDryRunStorage(ReadingSuite):
     def storage(self, memory: MemoryStorage) -> Storage:
         return DryRunStorage(storage=memory, clock=FakeClock())
 
-    @pytest.fixture
-    def seed(self, memory: MemoryStorage) -> Seed:
+    @pytest.fixture(name="seed")
+    def seed_memory(self, memory: MemoryStorage) -> Seed:
         return memory.put

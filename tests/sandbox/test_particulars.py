@@ -85,11 +85,11 @@ def test_a_replica_set_of_three_with_authentication_and_tls() -> None:
         with pymongo.MongoClient[t.Any](replicas.uri_of("backup", "second")) as client:
             assert client.admin.command("replSetGetStatus")["set"] == "rs0"
         refused = pytest.raises(pymongo.errors.OperationFailure, match="Authentication failed")
-        with pymongo.MongoClient[t.Any](replicas.uri_of("backup", "first")) as client, refused:
+        with refused, pymongo.MongoClient[t.Any](replicas.uri_of("backup", "first")) as client:
             client.admin.command("ping")
         without_tls = connection_uri(addresses[:1], directConnection="true")
         unreachable = pytest.raises(pymongo.errors.ServerSelectionTimeoutError)
-        with pymongo.MongoClient[t.Any](without_tls, serverSelectionTimeoutMS=500) as client, unreachable:
+        with unreachable, pymongo.MongoClient[t.Any](without_tls, serverSelectionTimeoutMS=500) as client:
             client.admin.command("ping")
 
 
@@ -128,7 +128,7 @@ def test_redis_with_tls_users_and_append_only_file() -> None:
         with without_tls as client, pytest.raises(redis.ConnectionError):
             client.ping()
         refused = pytest.raises(redis.AuthenticationError)
-        with redis.Redis.from_url(server.uri.replace(":secret@", "")) as client, refused:
+        with refused, redis.Redis.from_url(server.uri.replace(":secret@", "")) as client:
             client.ping()
 
 

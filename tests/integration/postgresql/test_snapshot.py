@@ -28,7 +28,7 @@ NAME = "loaded"
 def leftovers(server: PostgreSQLServer) -> list[tuple[str, str]]:
     """Sessions that a backup left on the server."""
     rows = server.query("SELECT application_name, state FROM pg_stat_activity WHERE application_name LIKE 'lifeboat%'")
-    return [(name, state) for name, state in rows]
+    return [(str(name), str(state)) for name, state in rows]
 
 
 @pytest.mark.parametrize("form", ["custom", "directory"])

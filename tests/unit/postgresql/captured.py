@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the programs really printed when each fault was made: PostgreSQL 15.18 and 18.4, LC_ALL=C."""
 
-# ruff: noqa: E501, W291 - as printed
+# ruff: noqa: E501 - as printed
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pg_basebackup: initiating base backup, waiting for checkpoint to complete
 pg_basebackup: checkpoint completed
 pg_basebackup: write-ahead log start point: 0/3000028 on timeline 1
 54962/54962 kB (100%), 0/1 tablespace (-                                  )
-54962/54962 kB (100%), 1/1 tablespace                                         
+54962/54962 kB (100%), 1/1 tablespace                                        \x20
 pg_basebackup: write-ahead log end point: 0/3000100
 pg_basebackup: syncing data to disk ...
 pg_basebackup: base backup completed

@@ -178,7 +178,7 @@ def test_every_piece_that_arrives_gives_new_attempts() -> None:
             pieces = super().read(key, offset=offset, length=length)
 
             def one() -> t.Iterator[bytes]:
-                yield next(pieces)[:1000]
+                yield next(pieces, b"")[:1000]
                 unreachable()
 
             return one()
