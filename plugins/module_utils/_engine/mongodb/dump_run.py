@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..core.errors import MongoCollectionChanged
@@ -15,6 +16,7 @@ from .block_queue import Block, BlockQueue
 from .namespaces import Namespace, Scope, differences, list_namespaces
 from .oplog import Captured, OplogCapture, oplog_namespace
 from .raw_reader import BATCH_BYTES, read_raw
+from .reply import Batch
 from .splitting import ReadTask
 from .timestamps import Position
 
@@ -24,7 +26,8 @@ if t.TYPE_CHECKING:
 # The release of mongodump whose archives ours are like; mongorestore shows it.
 TOOL_VERSION = "100.10.0"
 AGAIN = "Run the backup again when no collections are being dropped or renamed, or exclude those that are."
-_QUEUE_BYTES = 16 * 1024 * 1024
+_QUEUE_BYTES = 8 * 1024 * 1024
+_LARGE_BATCH = 6 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class DumpRun:
         self._checksums: dict[str, int] = {}
         self._tasks: t.Iterator[ReadTask] = iter(())
         self._lock = threading.Lock()
+        self._large = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mongodb large batches")
         self._through = threading.Event()  # every reader has ended
         self._readers = 0
 
@@ -130,6 +134,7 @@ class DumpRun:
             self._through.set()
             for thread in threads:
                 thread.join()
+            self._large.shutdown()
 
     def collections(self, namespaces: t.Sequence[Namespace]) -> tuple[DumpedCollection, ...]:
         """What went into the archive of these."""
@@ -184,25 +189,38 @@ class DumpRun:
     def _read(self, task: ReadTask) -> None:
         namespace = task.namespace
         at = None if namespace.full_name in self._outside else self._cluster_time
-        first = True
-        for batch in read_raw(
+        batches = read_raw(
             self._settings.client,
             namespace,
             part=task.part,
             at_cluster_time=at,
             stop=self._queue.stopped,
             batch_bytes=self._settings.batch_bytes,
-        ):
-            if first and not batch.count and self._cluster_time is not None:
-                self._believe_empty(namespace)
-            first = False
+        )
+        batch = self._next(batches, expected=namespace.size // max(namespace.count, 1))
+        if batch is not None and not batch.count and at is not None:
+            self._believe_empty(namespace)
+        while batch is not None:
+            size = len(batch.documents)
             self._queue.put(Block(namespace=namespace, documents=batch.documents, count=batch.count))
+            batch = None  # its memory is the queue's now
+            batch = self._next(batches, expected=size)
         with self._lock:
             count = self._counts[namespace.full_name]
             count.parts_left -= 1
             last = count.parts_left == 0
         if last:
             self._queue.put(Block(namespace=namespace, last=True))
+
+    def _next(self, batches: t.Iterator[Batch], *, expected: int) -> Batch | None:
+        """The next batch. Large ones are fetched one at a time, and by one thread.
+
+        Else every reader would hold some, and the C library would keep the freed memory for each thread: 340 MB were
+        measured with four readers of documents of 15 MB, where this takes 175 MB.
+        """
+        if expected < _LARGE_BATCH:
+            return next(batches, None)
+        return self._large.submit(next, batches, None).result()
 
     def _believe_empty(self, namespace: Namespace) -> None:
         """A snapshot read of a collection that is gone finds nothing and no error: ask whether it is still there."""

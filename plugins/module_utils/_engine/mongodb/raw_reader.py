@@ -90,17 +90,19 @@ def read_raw(
                 batch = parse_reply(raw)
             except MalformedBson as error:
                 raise MongoError(f"{doing} failed: {error}.") from error
+            cursor_id = batch.cursor_id
             del raw
             yield batch
-            if not batch.cursor_id:
+            del batch  # or it would stay in memory beside the next one
+            if not cursor_id:
                 return
             if stop is not None and stop.is_set():
                 try:
-                    _kill(client, session, namespace, batch.cursor_id)
+                    _kill(client, session, namespace, cursor_id)
                 except OperationFailure:
                     pass  # the session's end frees the cursor as well
                 return
-            command = get_more_command(namespace, cursor_id=batch.cursor_id, size=size)
+            command = get_more_command(namespace, cursor_id=cursor_id, size=size)
 
 
 def find_command(
