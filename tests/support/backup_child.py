@@ -11,6 +11,7 @@ a tenth of a second instead of a whole one.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import dataclasses
 import datetime
@@ -217,7 +218,10 @@ def processes_that_name(folder: str) -> list[str]:
 
 
 def _serve() -> None:
-    import boto3  # noqa: F401 - once for all children
+    # Once for all children; one that becomes another user may not be able to read Python's own files any more.
+    import boto3  # noqa: F401
+
+    codecs.lookup("ascii")
 
     for line in sys.stdin:
         values = json.loads(line)

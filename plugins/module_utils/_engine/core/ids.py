@@ -10,7 +10,7 @@ import re
 import secrets
 
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
-_BACKUP_ID = re.compile(r"(?P<time>[0-9]{8}T[0-9]{6}Z)-(?P<random>[0-9a-f]{6})")
+_BACKUP_ID = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z-[0-9a-f]{6}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -46,6 +46,7 @@ def _time(text: str) -> datetime.datetime | None:
     if found is None:
         return None
     try:
-        return datetime.datetime.strptime(found["time"], _TIME_FORMAT).replace(tzinfo=datetime.timezone.utc)
+        year, month, day, hour, minute, second = map(int, found.groups())
+        return datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.timezone.utc)
     except ValueError:
         return None
