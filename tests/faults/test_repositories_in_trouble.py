@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import tempfile
 import time
 import typing as t
 from dataclasses import dataclass, replace
@@ -192,22 +193,25 @@ def in_child(nursery: Nursery, job: Job, **limits: t.Any) -> dict[str, t.Any]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_folder_that_may_not_be_written_is_left_out(nursery: Nursery, job: Job, tmp_path: pathlib.Path) -> None:
+def test_a_folder_that_may_not_be_written_is_left_out(nursery: Nursery) -> None:
     nobody = 65534
-    job.far = {"type": "file", "path": str(tmp_path / "far")}
-    (tmp_path / "far").mkdir(mode=0o755)
-    for name in ("source", "state", "near"):
-        (tmp_path / name).mkdir(exist_ok=True)
-        os.chown(tmp_path / name, nobody, nobody)
-    for closed in (tmp_path, *list(tmp_path.parents)[:2]):  # pytest's own are closed to others
-        closed.chmod(0o711)
-    document = in_child(nursery, job, uid=nobody)
-    assert document.get("state") == "partial", document
-    far = document["repositories"][1]
-    assert far["error"]["code"] == "storage.forbidden"
-    assert "uid 65534" in far["error"]["message"]
-    assert os.listdir(tmp_path / "far") == []
-    assert broken_payloads(job.open(job.near)) == []
+    # Not below pytest's folder, which is closed to others.
+    with tempfile.TemporaryDirectory(prefix="lifeboat-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o711)
+        near, far = ({"type": "file", "path": str(folder / each)} for each in ("near", "far"))
+        job = Job(source=make_source(folder / "source", size=10_000), state=str(folder / "state"), near=near, far=far)
+        (folder / "far").mkdir(mode=0o755)
+        for mine in ("source", "state", "near"):
+            (folder / mine).mkdir(exist_ok=True)
+            os.chown(folder / mine, nobody, nobody)
+        document = in_child(nursery, job, uid=nobody)
+        assert document.get("state") == "partial", document
+        error = document["repositories"][1]["error"]
+        assert error["code"] == "storage.forbidden"
+        assert "uid 65534" in error["message"]
+        assert os.listdir(folder / "far") == []
+        assert broken_payloads(job.open(near)) == []
 
 
 def test_a_disk_that_fills_in_mid_stream_leaves_no_backup(nursery: Nursery, job: Job, tmp_path: pathlib.Path) -> None:
