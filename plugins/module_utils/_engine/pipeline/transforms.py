@@ -111,8 +111,10 @@ def _compression_from(description: t.Mapping[str, t.Any]) -> Compression | None:
         return None
     if method != "zstd":
         raise RequestInvalid(f"compression: the method {method!r} is unknown.", hint="Use zstd or none.")
-    level, threads = description.get("level"), description.get("threads")
-    chosen = Compression(level=1 if level is None else int(level), threads=0 if threads is None else int(threads))
+    chosen = Compression(
+        level=_whole(description, "level", default=Compression.level),
+        threads=_whole(description, "threads", default=Compression.threads),
+    )
     if not _LOWEST_LEVEL <= chosen.level <= _HIGHEST_LEVEL or chosen.threads < 0:
         raise RequestInvalid(
             f"compression: level {chosen.level} with {chosen.threads} threads is out of range.",
@@ -121,9 +123,27 @@ def _compression_from(description: t.Mapping[str, t.Any]) -> Compression | None:
     return chosen
 
 
+def _whole(description: t.Mapping[str, t.Any], key: str, *, default: int) -> int:
+    value = description.get(key)
+    if value is None:
+        return default
+    # Digits in a text will do: that is what templates make of numbers.
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,4}", str(value)):
+        raise RequestInvalid(
+            f"compression: {key} is {value!r}, not a whole number.",
+            hint=f"Levels go from {_LOWEST_LEVEL} to {_HIGHEST_LEVEL}; threads from 0 (one per core).",
+        )
+    return int(value)
+
+
 def _encryption_from(description: t.Mapping[str, t.Any]) -> Encryption | None:
     _refuse_unknown("encryption", description, ("recipients", "recipients_file"))
-    recipients = [str(recipient) for recipient in description.get("recipients") or ()]
+    given = description.get("recipients")
+    if given is not None and (not isinstance(given, (list, tuple)) or not all(given)):
+        raise RequestInvalid(
+            "encryption: recipients must be a list of public keys.", hint="Write recipients: [age1..., age1...]"
+        )
+    recipients = [str(recipient) for recipient in given or ()]
     path = description.get("recipients_file")
     if path:
         try:
@@ -132,6 +152,11 @@ def _encryption_from(description: t.Mapping[str, t.Any]) -> Encryption | None:
         except OSError as error:
             raise RequestInvalid(
                 f"encryption: the recipients file {path} can't be read: {error.strerror}.", hint=f"Run: ls -l {path}"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise RequestInvalid(
+                f"encryption: the recipients file {path} is not text.",
+                hint="One public key a line, beginning with age1.",
             ) from error
         recipients += [line for line in lines if line and not line.startswith("#")]
     if not description or (not recipients and not path and not description.get("recipients")):
