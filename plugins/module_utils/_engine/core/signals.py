@@ -33,14 +33,20 @@ def stopping_on_signals() -> t.Iterator[None]:
     For front doors, around all that they do; in the main thread only, as Python takes signals nowhere else.
     """
     stopper = _Stopper()
-    before = {number: signal.signal(number, stopper) for number in _SIGNALS}
+    before: dict[signal.Signals, t.Any] = {}
     try:
-        yield
+        try:
+            # Held: a signal between two of these lines must come out as Interrupted, too.
+            with stopper.held():
+                for number in _SIGNALS:
+                    before[number] = signal.signal(number, stopper)
+            yield
+        finally:
+            with stopper.held():
+                for number, handler in before.items():
+                    signal.signal(number, handler)
     except Stop as stop:
         raise interrupted(stop) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
