@@ -80,6 +80,7 @@ def test_check_do_again_and_again_in_check(lab: Lab, feature: str) -> None:
         }
 
     again = run_module(lab, module, options)
+    assert not again.get("failed"), again["msg"]
     assert again["changed"], "every run makes a backup of its own"
     assert again["backup"]["id"] != backup["id"]
     both = lab.stored()

@@ -31,8 +31,8 @@ _ALIASES = {
 }
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-# Five years with the leap days of 2024 and 2028 in them: any date that exists comes up.
-_FIRST_DAY, _DAYS = datetime.date(2024, 1, 1), 1830
+# Twice 28 years: within one of them every date falls on every weekday that it ever falls on, 29 February too.
+_FIRST_DAY, _DAYS = datetime.date(2024, 1, 1), 2 * 28 * 1461 // 4
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Schedule:
         return words if self.timezone == UTC else f"{words} ({self.timezone})"
 
     def matching_days(self) -> list[int]:
-        """The days on which it runs, as numbers within five years that hold every date."""
+        """The days on which it runs, as numbers within 56 years: dates fall on the same weekdays again after 28."""
         if len(self.days) == 31 and len(self.months) == 12 and len(self.weekdays) == 7:
             return [0, 1]
         _minute, _hour, day_text, _month, weekday_text = self.expression.split()
