@@ -15,7 +15,7 @@ from pathlib import Path
 # Hash and store what zstd prints, and be done only when it is on the disk: what our own run does with its stream.
 _STORE = """
 mkfifo {target}.fifo
-sha256sum < {target}.fifo > {target}.sha256 &
+{hash} < {target}.fifo > {target}.sha256 &
 {source} | zstd -1 -T0 -q -c | tee {target}.fifo > {target}
 wait $!
 sync {target}
@@ -37,10 +37,16 @@ def script(text: str, *, target: Path, **environment: str) -> Command:
     return Command(argv=("bash", "-euo", "pipefail", "-c", text), target=target, environment=environment)
 
 
-def bare_pipe(source: t.Sequence[str | Path], *, target: Path, name: str, **environment: str) -> Command:
-    """``source | zstd -1 -T0 | tee >(sha256sum) > file``, then the file is synced."""
+def bare_pipe(
+    source: t.Sequence[str | Path], *, target: Path, name: str, fast_hash: bool = False, **environment: str
+) -> Command:
+    """``source | zstd -1 -T0 | tee >(sha256sum) > file``, then the file is synced.
+
+    *fast_hash* takes OpenSSL, which uses the processor's instructions for SHA-256; not every sha256sum does.
+    """
     place = shlex.quote(str(target / name))
-    return script(_STORE.format(source=words(source), target=place), target=target, **environment)
+    hasher = "openssl dgst -sha256" if fast_hash else "sha256sum"
+    return script(_STORE.format(source=words(source), target=place, hash=hasher), target=target, **environment)
 
 
 def words(argv: t.Sequence[str | Path]) -> str:

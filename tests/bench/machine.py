@@ -38,7 +38,7 @@ def versions() -> dict[str, str]:
     mongodump = find_mongodump()
     return {
         "Python": platform.python_version(),
-        "zstd": version_of("zstd", "--version"),
+        "zstd": version_of("zstd", "--version").strip("* "),
         "PostgreSQL": version_of(postgresql / "postgres", "--version") if postgresql else "",
         "pgBackRest": version_of("pgbackrest", "version"),
         "MongoDB": version_of(find_mongod() or "mongod", "--version"),

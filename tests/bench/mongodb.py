@@ -17,8 +17,8 @@ from sandbox.dataset import load_mongodb
 from sandbox.dataset.mongodb import DATABASE
 from sandbox.mongodb import MongoReplicaSet
 
-from .command import Command, bare_pipe, script
-from .contest import Contender, Contest, Figure, Limit
+from .command import Command, script
+from .contest import Contender, Contest, Figure, Limit, bare_contenders
 from .ours import ours
 from .place import Place
 
@@ -115,6 +115,7 @@ def mongodb_contest(mongodb: ReplicaSet, place: Place) -> t.Iterator[Contest]:
         contenders=tuple(contenders),
         figures=(
             Figure("at most 1.05 x mongodump --archive in a pipe", "ours", "bare", at_most=1.05),
+            Figure("(mongodump in the pipe with a faster hash)", "ours", "bare-openssl"),
             Figure("at least 3 x faster than the script", "ours", "script", at_least=3),
             Figure("(one database by snapshot, against mongodump of everything)", "snapshot", "bare"),
         ),
@@ -143,15 +144,13 @@ def our_dump(
 def _vendor(mongodb: ReplicaSet, mongodump: str) -> list[Contender]:
     uri = f"--uri={mongodb.server.uri}"
 
-    def bare(target: Path) -> Command:
-        source = (mongodump, "--quiet", uri, "--archive")
-        return bare_pipe(source, target=target, name="dump.archive.zst")
+    source = (mongodump, "--quiet", uri, "--archive")
 
     def steps(target: Path) -> Command:
         program = shlex.join([mongodump, uri])
         return script(_SCRIPT.format(mongodump=program, target=shlex.quote(str(target))), target=target)
 
     return [
-        Contender("bare", "mongodump --archive | zstd | tee >(sha256sum)", bare),
+        *bare_contenders(source, title="mongodump --archive", name="dump.archive.zst"),
         Contender("script", "script: dump, tar -czf, copy, tar -tzf", steps, warm=False),
     ]

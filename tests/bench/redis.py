@@ -15,8 +15,8 @@ from sandbox.dataset import load_redis
 from sandbox.redis import RedisServer
 from sandbox.server import HOST
 
-from .command import Command, bare_pipe
-from .contest import Contender, Contest, Figure
+from .command import Command
+from .contest import Contender, Contest, Figure, bare_contenders
 from .ours import ours
 from .place import Place
 
@@ -59,10 +59,7 @@ def redis_contest(redis: Redis, place: Place) -> t.Iterator[Contest]:
     def snapshot(method: str) -> t.Callable[[Path], Command]:
         return lambda target: ours("redis", "rdb", {"connection": address, "method": method}, target=target)
 
-    def bare(target: Path) -> Command:
-        source = ("redis-cli", "-h", HOST, "-p", str(redis.server.port), "--rdb", "-")
-        return bare_pipe(source, target=target, name="dump.rdb.zst")
-
+    source = ("redis-cli", "-h", HOST, "-p", str(redis.server.port), "--rdb", "-")
     contenders = [
         Contender("sync", "Lifeboat, method: sync", snapshot("sync")),
         Contender("bgsave", "Lifeboat, method: bgsave", snapshot("bgsave")),
@@ -71,7 +68,7 @@ def redis_contest(redis: Redis, place: Place) -> t.Iterator[Contest]:
     if shutil.which("redis-cli") is None:
         missing.append("redis-cli isn't installed.")
     else:
-        contenders.append(Contender("bare", "redis-cli --rdb - | zstd | tee >(sha256sum)", bare))
+        contenders += bare_contenders(source, title="redis-cli --rdb -", name="dump.rdb.zst")[:1]
     yield Contest(
         name="redis",
         title="Snapshot of Redis",

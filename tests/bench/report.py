@@ -10,7 +10,7 @@ import statistics
 import typing as t
 from pathlib import Path
 
-from .contest import DISTURBED, Contender, Outcome, Verdict
+from .contest import DISTURBED, LEAST_BYTES, Contender, Outcome, Verdict
 from .measuring import Measurement
 
 _COLUMNS = (
@@ -131,6 +131,8 @@ def _mark(verdict: Verdict) -> str:
 
 def _notes(outcome: Outcome) -> list[str]:
     notes = list(outcome.contest.missing)
+    if outcome.contest.figures and outcome.contest.data_bytes < LEAST_BYTES:
+        notes.append("Times are judged from 1 GB of data on.")
     if outcome.disturbance > DISTURBED:
         notes.append(
             f"Others used {outcome.disturbance:.0%} of the processors meanwhile: repeat it on a machine at rest."
