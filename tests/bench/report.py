@@ -131,7 +131,8 @@ def _mark(verdict: Verdict) -> str:
 
 def _notes(outcome: Outcome) -> list[str]:
     notes = list(outcome.contest.missing)
-    if outcome.contest.figures and outcome.contest.data_bytes < LEAST_BYTES:
+    promised = any(one.at_most or one.at_least for one in outcome.contest.figures)
+    if promised and outcome.contest.data_bytes < LEAST_BYTES:
         notes.append("Times are judged from 1 GB of data on.")
     if outcome.disturbance > DISTURBED:
         notes.append(
