@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+from ..core.checksums import CRC64_XZ, crc_function
 from ..core.host import Host
 from ..core.progress import Progress
 from ..core.state import StateDirectory
@@ -42,6 +43,7 @@ class MongoDumpProducer:
 
     def inspect(self) -> Inspection:
         """Connect, read the facts, decide how to dump, refuse what can't become a good backup. Changes nothing."""
+        crc_function(CRC64_XZ)  # a missing library is said now, not in the middle of the dump
         with surveyed(self._options, host=self._host, state=self._state) as survey:
             self._vendor_tool(survey)
             return Inspection(

@@ -9,6 +9,7 @@ import contextlib
 import os
 import typing as t
 
+from ..core.checksums import CRC64_REDIS, crc_function
 from ..core.clock import Clock
 from ..core.errors import RedisFilesUnreachable
 from ..core.journal import Journal
@@ -53,6 +54,7 @@ class RedisSnapshotProducer:
         Raises the errors of the connection, RedisLoading, RedisReplicaIncomplete, RedisClusterNode,
         RedisFilesUnreachable, RedisAppendOnlyOff and AofInvalid.
         """
+        crc_function(CRC64_REDIS)  # a missing library is said now, not when the snapshot is there
         with contextlib.closing(self._open()) as client:
             facts = self._facts(client)
             if self.kind == "aof":
