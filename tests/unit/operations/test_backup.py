@@ -413,6 +413,48 @@ def test_what_can_not_be_cleaned_up_after_a_failure_is_said_and_swept_by_the_nex
     assert any("far: removed 1 leftovers of runs that died" in message for message in bench.journal.infos)
 
 
+def test_where_the_answer_to_the_manifest_was_lost_nothing_is_removed_although_the_run_fails(bench: Bench) -> None:
+    """The backup may be there, and is then whole."""
+
+    class Losing(MemoryStorage):
+        """Stores the manifest and loses the answer."""
+
+        def put(self, key: str, data: bytes, *, if_absent: bool = True) -> ObjectInfo:
+            stored = super().put(key, data, if_absent=if_absent)
+            if key.endswith("/manifest.json"):
+                unreachable()
+            return stored
+
+    bench.storages = {"near": Losing(), "far": Losing()}
+    with pytest.raises(StorageAllFailed):
+        bench.run()
+    for storage in bench.storages.values():
+        assert len(listed(storage)) == 1
+        assert broken_payloads(storage) == []
+        assert leftovers(storage) == []
+
+
+def test_an_upload_that_could_not_be_aborted_keeps_the_note_of_whose_it_is(bench: Bench) -> None:
+    class Sticky(MemoryStorage):
+        """Aborts no upload while *stuck*."""
+
+        stuck = True
+
+        def forget(self, token: str) -> None:
+            if not self.stuck:
+                super().forget(token)
+
+    bench.storages["far"] = far = Sticky()
+    bench.source.script = "cat data; exit 1"
+    with pytest.raises(PipelineFailed):
+        bench.run()
+    assert [left.rpartition("/")[2] for left in leftovers(far)] == ["started.json", "process.zst"]
+    far.stuck = False
+    bench.source.script = "cat data"
+    bench.run()
+    assert leftovers(far) == []
+
+
 # --- space ------------------------------------------------------------------------------------------------------
 
 
