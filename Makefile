@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-down test test-fast lint format sanity architecture unit conformance sandbox integration \
-        faults interop artefact-test newest py39 bench docs changelog clean distclean
+        faults interop soak artefact-test newest py39 bench docs changelog clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9 -]+):.*## (.*)/  \1\n      \2/'

@@ -39,7 +39,8 @@ stage_integration_quick() { suite "$venv" integration --numprocesses "$workers" 
 stage_integration() { suite "$venv" integration --numprocesses "$workers" --dist loadfile -m "not interop"; }
 stage_interop() { suite "$venv" integration -m interop; }
 stage_sandbox() { suite "$venv" sandbox; }
-stage_faults() { suite "$venv" faults --numprocesses "$workers" --dist loadfile; }
+stage_faults() { suite "$venv" faults --numprocesses "$workers" --dist loadfile -m "not soak"; }
+stage_soak() { for ((turn = 1; turn <= ${LIFEBOAT_SOAK_TURNS:-20}; turn++)); do suite "$venv" faults -m soak --timeout 120 || return 1; done; }
 stage_sanity() { tools/sanity.sh; }
 stage_artefact() { tools/artefact-test.sh; }
 

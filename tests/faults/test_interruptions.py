@@ -52,6 +52,7 @@ def test_a_run_that_is_told_to_stop_in_mid_stream_leaves_nothing(rig: Rig, numbe
     assert (last["state"], last["error"]["code"]) == ("failed", "run.interrupted")
 
 
+@pytest.mark.soak
 def test_a_run_that_is_told_to_stop_at_any_moment_leaves_whole_backups_and_nothing_else(
     nursery: Nursery, tmp_path: pathlib.Path
 ) -> None:
