@@ -16,7 +16,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.
     Manifest,
     document_checksum,
 )
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import LifeboatError
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import StorageUnreachable
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.ids import backup_id_time
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.producer import StoredPayload
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import Storage
@@ -85,10 +85,4 @@ def store(storage: Storage, described: Manifest) -> BackupFolder:
 
 def unreachable() -> None:
     """A fault for FaultyStorage: the repository does not answer."""
-    raise unreachable_error()
-
-
-def unreachable_error() -> LifeboatError:
-    from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import StorageUnreachable
-
-    return StorageUnreachable("The repository does not answer.", hint="Look at the network.")
+    raise StorageUnreachable("The repository does not answer.", hint="Look at the network.")
