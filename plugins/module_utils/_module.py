@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import signal
 import typing as t
 
-from ._engine.core.errors import Interrupted, LifeboatError
+from ._engine.core.errors import LifeboatError
 from ._engine.core.host import Host
+from ._engine.core.signals import stopping_on_signals
 
 if t.TYPE_CHECKING:
-    from types import FrameType
-
     from ansible.module_utils.basic import AnsibleModule
 
 
@@ -38,10 +36,9 @@ def run_module(module: AnsibleModule, operation: t.Callable[[Host], t.Mapping[st
     A failure returns the error's code, hint and details beside ``msg``, so that playbooks can decide on them.
     SIGTERM and SIGHUP end the operation with its clean-up, as SIGINT does.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, _interrupt)
     try:
-        result = dict(operation(Host(journal=ModuleJournal(module=module))))
+        with stopping_on_signals():
+            result = dict(operation(Host(journal=ModuleJournal(module=module))))
     except LifeboatError as error:
         fail(module, error)
     module.exit_json(**result)
@@ -59,7 +56,3 @@ def without_none(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         for key, value in options.items()
         if value is not None
     }
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise Interrupted(f"The run was ended by {signal.Signals(number).name}; nothing of it was kept.")

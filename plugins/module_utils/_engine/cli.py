@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import typing as t
 
 from .cli_commands import COMMANDS
-from .core.errors import Interrupted, LifeboatError
+from .core.errors import LifeboatError
+from .core.signals import stopping_on_signals
 from .core.version import VERSION
 from .report.printer import Printer
-
-if t.TYPE_CHECKING:
-    from types import FrameType
 
 DEFAULT_CONFIGURATION = "/etc/lifeboat/config.yml"
 
@@ -29,11 +26,10 @@ DEFAULT_CONFIGURATION = "/etc/lifeboat/config.yml"
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit status of the process."""
     options = _parser().parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, _interrupt)
     printer = Printer(as_json=options.json, quiet=getattr(options, "quiet", False))
     try:
-        return COMMANDS[options.command](options, printer)
+        with stopping_on_signals():
+            return COMMANDS[options.command](options, printer)
     except LifeboatError as error:
         printer.document({"error": error.as_dict()})
         printer.error(error)
@@ -97,10 +93,6 @@ def _filters(command: argparse.ArgumentParser) -> None:
     command.add_argument("--engine", choices=["mongodb", "postgresql", "redis", "files"], help="only this engine")
     command.add_argument("--kind", metavar="KIND", help="only this kind (full, logical, base, rdb ...)")
     command.add_argument("--repository", metavar="NAME", help="only what is in this repository")
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise Interrupted(f"Ended by {signal.Signals(number).name}; nothing of the run was kept.")
 
 
 if __name__ == "__main__":
