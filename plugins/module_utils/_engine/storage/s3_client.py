@@ -147,8 +147,10 @@ def _run_command(command: str, *, options: S3Options, runner: Runner) -> str:
     try:
         return runner.run(shlex.split(command), timeout=60).text
     except LifeboatError as error:
+        # What the command printed may hold the secret, so it is not quoted.
+        why = f"it ended with status {error.details['status']}" if "status" in error.details else error.message
         raise StorageCredentialsMissing(
-            f"The command for the credentials of {options.url} failed: {error.message}",
+            f"The command for the credentials of {options.url} failed: {why}",
             hint=error.hint or "Run it by hand as the user who runs Lifeboat.",
             details={"repository": options.url},
-        ) from error
+        ) from None
