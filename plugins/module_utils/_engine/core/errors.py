@@ -175,6 +175,31 @@ class RecipientInvalid(LifeboatError):
     exit_status = 2
 
 
+class PayloadDamaged(LifeboatError):
+    """The stored bytes are not those of the manifest, or can't be decoded; restoring them would be a lie."""
+
+    code = "payload.damaged"
+
+
+class PayloadTooLarge(LifeboatError):
+    """More plain bytes come out of a payload than its manifest says: a decompression bomb would fill the disk."""
+
+    code = "payload.too_large"
+
+
+class IdentityMissing(LifeboatError):
+    """The payload is encrypted, and nobody said where the private key is; nothing was touched."""
+
+    code = "payload.identity_missing"
+    exit_status = 2
+
+
+class DecryptionFailed(LifeboatError):
+    """The payload can't be decrypted: the private key is another one, or the encrypted bytes were changed."""
+
+    code = "payload.decryption_failed"
+
+
 # --- storage ----------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +304,106 @@ class BackupPartial(LifeboatError):
 
     code = "backup.partial"
     exit_status = 3
+
+
+# --- recovery ---------------------------------------------------------------------------------------------------
+
+
+class RestoreError(LifeboatError):
+    """Bringing a backup back failed in a way that has no better name; what was there before is there again."""
+
+    code = "restore.error"
+
+
+class RestoreTargetInvalid(RestoreError):
+    """The target can't take this backup; restoring would mix or lose data. Nothing was touched."""
+
+    code = "restore.target_invalid"
+    exit_status = 2
+
+
+class RestoreVersionMismatch(RestoreError):
+    """The target's version can't read this backup; the server would not start or the load would break half way."""
+
+    code = "restore.version_mismatch"
+    exit_status = 2
+
+
+class RestoreNoSpace(RestoreError):
+    """There is not enough space for the restored data beside what is there; nothing was touched."""
+
+    code = "restore.no_space"
+    exit_status = 2
+
+
+class RestoreConfirmationMissing(RestoreError):
+    """The restore would replace existing data, and nobody said that this is wanted; nothing was touched."""
+
+    code = "restore.confirmation_missing"
+    exit_status = 2
+
+
+class RestoreIncomplete(RestoreError):
+    """What was restored is not what the backup holds; it was taken back, so that nobody works with half the data."""
+
+    code = "restore.incomplete"
+
+
+class RestoreUnfinished(RestoreError):
+    """An earlier restore into this target died in its middle; it must be finished or rolled back first."""
+
+    code = "restore.unfinished"
+    exit_status = 2
+
+
+class RestoreRollBackFailed(RestoreError):
+    """A restore failed and what it had done could not all be undone; the old data is still there, moved aside."""
+
+    code = "restore.roll_back_failed"
+
+
+class RestoreLedgerInvalid(RestoreError):
+    """The notes of an earlier restore are missing or can't be read, so it can't be resumed or rolled back by them."""
+
+    code = "restore.ledger_invalid"
+    exit_status = 2
+
+
+class ServiceControlFailed(RestoreError):
+    """The server could not be stopped or started; data under a running server must not be replaced."""
+
+    code = "restore.service_control_failed"
+
+
+class ScratchUnusable(LifeboatError):
+    """The folder for scratch instances can't be used, so nothing can be proved by restoring it here."""
+
+    code = "verify.scratch_unusable"
+    exit_status = 2
+
+
+class ScratchFailed(LifeboatError):
+    """A scratch instance did not come up though its data was complete; the backup is not proved by it."""
+
+    code = "verify.scratch_failed"
+
+
+class QuestionFailed(LifeboatError):
+    """A question could not be asked: its text is wrong, or what it asks about is not there."""
+
+    code = "verify.question_failed"
+
+
+class ContentMismatch(LifeboatError):
+    """A payload is whole, but it does not hold what its manifest says: another database, another day, a part."""
+
+    code = "verify.content_mismatch"
+
+
+class HostileArchive(LifeboatError):
+    """An archive has a member whose name or link leads outside of its folder; unpacking it could overwrite anything."""
+
+    code = "verify.hostile_archive"
 
 
 # --- mongodb ----------------------------------------------------------------------------------------------------

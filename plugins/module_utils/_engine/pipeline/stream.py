@@ -9,27 +9,21 @@ constant. Every exit status counts: the caller may only commit what it consumed 
 
 from __future__ import annotations
 
-import collections
 import concurrent.futures
-import contextlib
-import fcntl
 import io
 import os
 import re
 import signal
-import subprocess
 import typing as t
 
 from ..core.errors import PipelineFailed
 from ..core.progress import Progress
-from ..core.runner import child_environment, find_program
+from ..core.runner import find_program
 from ..core.signals import undisturbed
+from .processes import CHUNK, ChainProcess, in_thread, kill_all, open_account, open_pipe, spawn
 from .producer import PayloadInput
 from .transforms import Compression, Transform
 
-_CHUNK = 1024 * 1024
-_F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ has a name from Python 3.10 on
-_KEPT_LINES = 40
 # zstd 1.3 to 1.5 print "( 1234 => 99 bytes" or "(1234 B => 99 B" when told -vv and not on a terminal.
 _ZSTD_TOTAL = re.compile(r"\(\s*(\d+) (?:B )?=>")
 
@@ -74,47 +68,12 @@ class _CountingPipe(io.FileIO):
         return written
 
 
-class _Process:
-    """A process of the chain with the end of what it prints on standard error."""
-
-    def __init__(self, name: str, process: subprocess.Popen[bytes], on_line: t.Callable[[str], None] | None) -> None:
-        self.name = name
-        self.process = process
-        self.lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
-        self._on_line = on_line
-        self._reading = _in_thread(self._read, name=f"stderr of {name}")
-
-    def wait(self) -> int:
-        """The exit status (negative: killed by that signal), once all that it printed was read."""
-        status = self.process.wait()
-        concurrent.futures.wait([self._reading])
-        return status
-
-    def check_reading(self) -> None:
-        """Raise what the reader of the lines raised."""
-        self._reading.result()
-
-    def _read(self) -> None:
-        error = self.process.stderr
-        if error is None:
-            raise AssertionError("every process of a pipeline has its standard error read")
-        with error:
-            try:
-                for line in map(_decode, error):
-                    self.lines.append(line)
-                    if self._on_line is not None:
-                        self._on_line(line)
-            finally:
-                # Also when a callback raised: a process whose standard error is full would wait for ever.
-                self.lines.extend(map(_decode, error))
-
-
 class _Chain:
     def __init__(self, *, payload: PayloadInput, progress: Progress) -> None:
         self.plain_size: int | None = None
         self._payload = payload
         self._progress = progress
-        self._processes: list[_Process] = []
+        self._processes: list[ChainProcess] = []
         self._writer: concurrent.futures.Future[None] | None = None
         self._pipe: _CountingPipe | None = None
         self._output = -1  # the end of the stream, once everything is started
@@ -128,7 +87,7 @@ class _Chain:
         payload = self._payload
         source = find_program(payload.argv[0]) if payload.argv else ""
         if payload.argv or payload.write is not None:
-            reading, writing = _pipe()
+            reading, writing = open_pipe()
         elif payload.file is not None:
             reading, writing = os.dup(payload.file), -1
         else:
@@ -136,30 +95,32 @@ class _Chain:
         source_end = reading
         self._counts_here = not programs and payload.write is None
         for position, (transform, program) in enumerate(programs):
-            next_reading, next_writing = _pipe()
+            next_reading, next_writing = open_pipe()
             argv = [program, *transform.argv()[1:]]
-            self._spawn(transform.name, argv, stdin=source_end, stdout=next_writing)
+            self._processes.append(spawn(transform.name, argv, stdin=source_end, stdout=next_writing))
             if position == 0 and payload.write is None:
-                self._meter = _open_account(self._processes[-1].process.pid)
+                self._meter = open_account(self._processes[-1].process.pid)
             source_end = next_reading
         self._output = source_end
         if payload.argv:
-            self._spawn(
-                os.path.basename(source),
-                [source, *payload.argv[1:]],
-                stdin=None,
-                stdout=writing,
-                environment=payload.environment,
-                pass_descriptors=payload.pass_descriptors,
-                on_line=payload.on_stderr,
+            self._processes.append(
+                spawn(
+                    os.path.basename(source),
+                    [source, *payload.argv[1:]],
+                    stdin=None,
+                    stdout=writing,
+                    environment=payload.environment,
+                    pass_descriptors=payload.pass_descriptors,
+                    on_line=payload.on_stderr,
+                )
             )
         elif payload.write is not None:
             self._pipe = _CountingPipe(writing, progress=self._progress)
-            self._writer = _in_thread(self._write, name=f"writer of {payload.name}")
+            self._writer = in_thread(self._write, name=f"writer of {payload.name}")
 
     def drain(self, consume: t.Callable[[memoryview], None]) -> None:
         """Read to the end of the stream."""
-        buffer = bytearray(_CHUNK)
+        buffer = bytearray(CHUNK)
         view = memoryview(buffer)
         total = 0
         while True:
@@ -200,45 +161,12 @@ class _Chain:
         """End everything now; used after a failure, so nobody looks at the statuses."""
         with undisturbed():
             self._close_output()
-            self._kill_processes()
+            kill_all(self._processes)
             for process in self._processes:
                 process.wait()
         if self._writer is not None:
             # The writer meets a broken pipe at its next write; it may be waiting for its server until then.
             concurrent.futures.wait([self._writer], timeout=60)
-
-    def _kill_processes(self) -> None:
-        for process in self._processes:
-            with contextlib.suppress(ProcessLookupError):  # it ended by itself in the meantime
-                os.killpg(process.process.pid, signal.SIGKILL)
-
-    def _spawn(
-        self,
-        name: str,
-        argv: t.Sequence[str],
-        *,
-        stdin: int | None,
-        stdout: int,
-        environment: t.Mapping[str, str] | None = None,
-        pass_descriptors: t.Sequence[int] = (),
-        on_line: t.Callable[[str], None] | None = None,
-    ) -> None:
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL if stdin is None else stdin,
-                stdout=stdout,
-                stderr=subprocess.PIPE,
-                env=child_environment(environment),
-                pass_fds=pass_descriptors,
-                start_new_session=True,
-            )
-        finally:
-            # Ours must be closed, or nobody downstream ever sees the end of the stream.
-            os.close(stdout)
-            if stdin is not None:
-                os.close(stdin)
-        self._processes.append(_Process(name, process, on_line))
 
     def _write(self) -> None:
         pipe, write = self._pipe, self._payload.write
@@ -246,7 +174,7 @@ class _Chain:
             raise AssertionError("a writer thread runs for Python writers only")
         is_whole = is_cut_off = False
         try:
-            with io.BufferedWriter(pipe, _CHUNK) as buffered:
+            with io.BufferedWriter(pipe, CHUNK) as buffered:
                 write(buffered)
             is_whole = True
         except BrokenPipeError:
@@ -255,9 +183,9 @@ class _Chain:
         finally:
             if not is_whole and not is_cut_off:
                 # The rest must not look like a whole stream: whoever reads it is stopped before it can.
-                self._kill_processes()
+                kill_all(self._processes)
 
-    def _blame(self, process: _Process, status: int) -> PipelineFailed:
+    def _blame(self, process: ChainProcess, status: int) -> PipelineFailed:
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         said = "\n".join(list(process.lines)[-8:]) or "(it printed nothing)"
         return PipelineFailed(
@@ -297,31 +225,3 @@ class _Chain:
             if descriptor >= 0:
                 os.close(descriptor)
         self._output = self._meter = -1
-
-
-def _in_thread(work: t.Callable[[], None], *, name: str) -> concurrent.futures.Future[None]:
-    """Run *work* in a thread of its own; the future holds what it raised."""
-    pool = concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-    future = pool.submit(work)
-    pool.shutdown(wait=False)  # the thread ends with its work
-    return future
-
-
-def _decode(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace").rstrip()
-
-
-def _open_account(pid: int) -> int:
-    """What proc(5) calls /proc/PID/io, open; -1 where there is none."""
-    try:
-        return os.open(f"/proc/{pid}/io", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1
-
-
-def _pipe() -> tuple[int, int]:
-    reading, writing = os.pipe()
-    # A larger pipe means fewer switches between the processes; the default of 64 KiB works too.
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(writing, _F_SETPIPE_SZ, _CHUNK)
-    return reading, writing

@@ -17,9 +17,9 @@ from .s3_options import MIB
 MOST_PARTS = 10_000
 SMALLEST_PART = 8 * MIB
 LARGEST_PART = 5 * 1024 * MIB
-_FIRST_PART = 16 * MIB
+_FIRST_PART = 8 * MIB
 # Bytes of parts on their way at one time, beside the one that is being filled.
-_IN_FLIGHT = 64 * MIB
+_IN_FLIGHT = 32 * MIB
 _MOST_PARALLEL = 4
 # Without an idea of the object's size, parts double after so many: the sum of 10,000 is 4.9 TiB.
 _DOUBLE_EVERY = 1250

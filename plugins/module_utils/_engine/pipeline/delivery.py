@@ -1,0 +1,399 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One payload's bytes on their way back: repository | age -d | zstd -dc | consumer.
+
+Python touches only the stored bytes, which it hashes as they pass, and the plain ones where the consumer is written in
+Python. Memory is constant. What a consumer was given counts only when :func:`deliver` returned: the hash is known at
+the end, so whoever restores puts the data where nobody takes it for restored yet.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import io
+import os
+import signal
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ..core.errors import DecryptionFailed, IdentityMissing, PayloadDamaged, PayloadTooLarge, PipelineFailed
+from ..core.progress import Progress
+from ..core.runner import find_program
+from ..core.signals import undisturbed
+from .processes import CHUNK, ChainProcess, in_thread, kill_all, open_account, open_pipe, spawn
+from .producer import StoredPayload
+from .transforms import Compression, Encryption
+
+ReadStored = t.Callable[[], t.Iterator[bytes]]
+
+# What the kernel says about a decompressor includes a few bytes that are not of the stream.
+_ACCOUNT_SLACK = 64 * 1024
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class PayloadOutput:
+    """Where a payload's plain bytes go: exactly one of *argv* (a process's standard input), *read* (a function that
+    reads them from a file object) or *file* (a descriptor, written from its current position).
+
+    *on_stderr* takes the lines that the process prints on standard error, while it runs. *pass_descriptors* stay open
+    in the process. *may_end_early* is set for consumers that need not read to the end (a listing): then what is left is
+    neither decoded nor compared.
+    """
+
+    argv: tuple[str, ...] = ()
+    environment: t.Mapping[str, str] = field(default_factory=dict)
+    pass_descriptors: tuple[int, ...] = ()
+    on_stderr: t.Callable[[str], None] | None = None
+    read: t.Callable[[t.BinaryIO], None] | None = None
+    file: int | None = None
+    may_end_early: bool = False
+
+
+def check_stored(payload: StoredPayload, *, read: ReadStored, progress: Progress) -> None:
+    """Read the stored bytes to their end and compare size and SHA-256. Raises PayloadDamaged and what *read* raises."""
+    digest, size = hashlib.sha256(), 0
+    for piece in read():
+        digest.update(piece)
+        size += len(piece)
+        progress.add(stored=len(piece))
+        if size > payload.size:
+            break
+    _compare(payload, size=size, sha256=digest.hexdigest())
+
+
+def deliver(
+    payload: StoredPayload,
+    output: PayloadOutput,
+    *,
+    read: ReadStored,
+    identity_file: str | None,
+    progress: Progress,
+) -> int | None:
+    """Run the pipeline to its end: every plain byte of the payload goes to *output*, in order.
+
+    *identity_file* holds the private key of encrypted payloads (age's ``-i``; may be ``/dev/fd/N``). Returns the number
+    of plain bytes where it could be told, else None.
+
+    Raises, with every process ended: what *read* raises; PayloadDamaged when the stored bytes are not those of the
+    manifest or can't be decoded; IdentityMissing and DecryptionFailed; PayloadTooLarge as soon as more plain bytes come
+    out than the manifest says (a decompression bomb); PipelineFailed when the consuming process failed; what
+    *output.read* raises.
+    """
+    if payload.encryption and not identity_file:
+        raise IdentityMissing(
+            f"{payload.name} is encrypted, and no private key was given.",
+            hint="Give decryption.identity_file: the file that holds AGE-SECRET-KEY-...",
+        )
+    chain = _Chain(payload=payload, output=output, read=read, progress=progress)
+    try:
+        with undisturbed():
+            chain.start(identity_file=identity_file or "")
+        chain.consume()
+        return chain.finish()
+    except BaseException:
+        chain.kill()
+        raise
+    finally:
+        chain.close()
+
+
+class _Reader(io.RawIOBase):
+    """The reading end of the last pipe, for consumers in Python: counts, and stops what never ends."""
+
+    def __init__(self, descriptor: int, *, limit: int | None, name: str, progress: Progress) -> None:
+        super().__init__()
+        self.count = 0
+        self.ended = False
+        self._descriptor = descriptor
+        self._limit = limit
+        self._name = name
+        self._progress = progress
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: t.Any) -> int:
+        count = os.readv(self._descriptor, [buffer])
+        self.count += count
+        self.ended = self.ended or count == 0
+        self._progress.add(done=count)
+        if self._limit is not None and self.count > self._limit:
+            raise _too_large(self._name, self._limit)
+        return count
+
+
+class _Chain:
+    def __init__(self, *, payload: StoredPayload, output: PayloadOutput, read: ReadStored, progress: Progress) -> None:
+        self._payload = payload
+        self._output = output
+        self._read = read
+        self._progress = progress
+        self._decoders: list[ChainProcess] = []
+        self._consumer: ChainProcess | None = None
+        self._feeder: concurrent.futures.Future[None] | None = None
+        self._stopping = False
+        self._feed_to = -1
+        self._end = -1  # the reading end for a consumer in Python
+        self._meter = -1  # the kernel's account of the last decoder
+        self._reader: _Reader | None = None
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._is_cut = False
+
+    def start(self, *, identity_file: str) -> None:
+        """Start every process, the consumer first."""
+        decoders: list[tuple[str, list[str]]] = []
+        if self._payload.encryption:
+            decoders.append((Encryption.name, [find_program("age"), "-d", "-i", identity_file]))
+        if self._payload.compression:
+            decoders.append((Compression.name, [find_program("zstd"), "-dc", "--no-progress", "-q"]))
+        output = self._output
+        last = self._open_end()
+        for name, argv in reversed(decoders):
+            reading, writing = open_pipe()
+            descriptors = (_descriptor_of(identity_file),) if name == Encryption.name else ()
+            passed = [descriptor for descriptor in descriptors if descriptor is not None]
+            process = spawn(name, argv, stdin=reading, stdout=last, pass_descriptors=passed)
+            self._decoders.insert(0, process)
+            last = writing
+        if self._decoders and output.read is None:
+            self._meter = open_account(self._decoders[-1].process.pid)
+        self._feed_to = last
+        self._feeder = in_thread(self._feed, name=f"reader of {self._payload.name}")
+
+    def consume(self) -> None:
+        """Let a consumer in Python do its work, or watch the processes do theirs."""
+        if self._output.read is not None:
+            reader = self._reader = _Reader(
+                self._end, limit=self._payload.plain_size, name=self._payload.name, progress=self._progress
+            )
+            problem: Exception | None = None
+            try:
+                with io.BufferedReader(reader, CHUNK) as buffered:
+                    self._output.read(t.cast("t.BinaryIO", buffered))
+                    if not self._output.may_end_early:
+                        _drain(reader)
+            except PayloadTooLarge:
+                raise
+            except Exception as error:  # noqa: BLE001 whatever it is, it is raised again below
+                problem = error
+            os.close(self._end)
+            self._end = -1
+            if problem is not None:
+                # What the consumer stumbled over may come from further up; that is then the reason.
+                self._settle()
+                self._judge_decoders(is_cut_off=True)
+                self._judge_stored()
+                raise problem
+            return
+        while any(process.process.poll() is None for process in self._all()):
+            self._require_within_limit()
+            time.sleep(_POLL_SECONDS)
+
+    def finish(self) -> int | None:
+        """Wait for everybody and judge. Returns the plain bytes where they were counted."""
+        self._settle()
+        self._require_within_limit()
+        consumer = self._consumer
+        if consumer is not None:
+            status = consumer.wait()
+            if status != 0:
+                self._judge_decoders(is_cut_off=True)
+                self._judge_stored()
+                raise self._blame(consumer, status)
+            consumer.check_reading()
+        self._judge_decoders(is_cut_off=self._output.may_end_early)
+        if self._is_cut and self._output.may_end_early:
+            return None
+        _compare(self._payload, size=self._size, sha256=self._digest.hexdigest())
+        count = self._reader.count if self._reader is not None and self._reader.ended else None
+        expected = self._payload.plain_size
+        if count is not None and expected is not None and count != expected:
+            raise PayloadDamaged(
+                f"{self._payload.name} holds {count} plain bytes, but the manifest says {expected}.",
+                hint="Restore another copy or another backup: lifeboat list shows them.",
+                details={"payload": self._payload.name, "expected": expected, "found": count},
+            )
+        return count
+
+    def kill(self) -> None:
+        """End everything now."""
+        self._stopping = True
+        with undisturbed():
+            if self._end >= 0:
+                os.close(self._end)
+                self._end = -1
+            kill_all(self._all())
+            for process in self._all():
+                process.wait()
+        if self._feeder is not None:
+            concurrent.futures.wait([self._feeder], timeout=60)
+
+    def close(self) -> None:
+        """Give back what is still open."""
+        if self._meter >= 0:
+            os.close(self._meter)
+            self._meter = -1
+
+    def _open_end(self) -> int:
+        """The descriptor that takes the plain bytes; whoever consumes them is started."""
+        output = self._output
+        if output.file is not None:
+            return os.dup(output.file)
+        reading, writing = open_pipe()
+        if output.read is not None:
+            self._end = reading
+        elif output.argv:
+            program = find_program(output.argv[0])
+            self._consumer = spawn(
+                os.path.basename(program),
+                [program, *output.argv[1:]],
+                stdin=reading,
+                stdout=None,
+                environment=output.environment,
+                pass_descriptors=output.pass_descriptors,
+                on_line=output.on_stderr,
+            )
+        else:
+            raise AssertionError(f"the payload {self._payload.name} has no output")
+        return writing
+
+    def _all(self) -> list[ChainProcess]:
+        return [*self._decoders, *([self._consumer] if self._consumer else [])]
+
+    def _feed(self) -> None:
+        """In a thread of its own: the stored bytes into the first process."""
+        counts_plain = not self._decoders and self._output.read is None
+        is_whole = False
+        try:
+            with io.FileIO(self._feed_to, "wb") as pipe:
+                for piece in self._read():
+                    if self._stopping:
+                        break
+                    self._digest.update(piece)
+                    self._size += len(piece)
+                    _write_all(pipe, piece)
+                    self._progress.add(stored=len(piece), done=len(piece) if counts_plain else 0)
+                is_whole = True
+        except BrokenPipeError:
+            self._is_cut = True  # somebody downstream has ended; his status says why
+        finally:
+            if not is_whole and not self._is_cut:
+                # The rest must not look like a whole stream: whoever reads it is stopped before it can.
+                kill_all(self._all())
+
+    def _settle(self) -> None:
+        """Wait for the feeder and the decoders. Raises what reading the repository raised: that is the first reason."""
+        error = self._feeder.exception() if self._feeder is not None else None
+        for process in self._decoders:
+            process.wait()
+        if error is not None:
+            raise error
+
+    def _judge_decoders(self, *, is_cut_off: bool) -> None:
+        for process in self._decoders:
+            status = process.wait()
+            if status == 0 or (is_cut_off and status == -signal.SIGPIPE):
+                continue
+            said = "\n".join(list(process.lines)[-4:]) or "(it printed nothing)"
+            # zstd says "Broken pipe" and 1 rather than dying by the signal, where the signal is ignored.
+            if is_cut_off and "roken pipe" in said:
+                continue
+            if process.name == Encryption.name:
+                if "no identity matched" in said or "identity" in said or "AGE-SECRET-KEY" in said:
+                    raise DecryptionFailed(
+                        f"{self._payload.name} can't be decrypted with this private key: {said}",
+                        hint="Use the private key of one of the recipients: lifeboat show ID lists them.",
+                        details={"payload": self._payload.name},
+                    )
+                self._judge_stored()
+                raise self._undecodable(process, said, DecryptionFailed)
+            self._judge_stored()
+            raise self._undecodable(process, said, PayloadDamaged)
+
+    def _undecodable(
+        self, process: ChainProcess, said: str, kind: type[PayloadDamaged | DecryptionFailed]
+    ) -> PayloadDamaged | DecryptionFailed:
+        return kind(
+            f"{self._payload.name} can't be decoded by {process.name}: {said}",
+            hint="Restore another copy or another backup: lifeboat list shows them.",
+            details={"payload": self._payload.name, "process": process.name, "stderr": list(process.lines)},
+        )
+
+    def _judge_stored(self) -> None:
+        """Tell whether the stored bytes themselves are to blame; reads them again when the chain was cut."""
+        if self._is_cut:
+            check_stored(self._payload, read=self._read, progress=self._progress)
+        else:
+            _compare(self._payload, size=self._size, sha256=self._digest.hexdigest())
+
+    def _require_within_limit(self) -> None:
+        limit = self._payload.plain_size
+        if self._meter < 0 or limit is None:
+            return
+        try:
+            account = os.pread(self._meter, 256, 0).split()
+            written = int(account[account.index(b"wchar:") + 1])
+        except (OSError, ValueError, IndexError):
+            return  # it has just ended
+        if written > limit + _ACCOUNT_SLACK:
+            raise _too_large(self._payload.name, limit)
+
+    def _blame(self, process: ChainProcess, status: int) -> PipelineFailed:
+        ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        said = "\n".join(list(process.lines)[-8:]) or "(it printed nothing)"
+        return PipelineFailed(
+            f"{process.name} {ended} while it read {self._payload.name}: {said}",
+            hint=f"Look at what {process.name} says above.",
+            details={
+                "process": process.name,
+                "status": status,
+                "payload": self._payload.name,
+                "stderr": list(process.lines),
+            },
+        )
+
+
+def _compare(payload: StoredPayload, *, size: int, sha256: str) -> None:
+    if size != payload.size:
+        problem = f"{size} bytes are stored, or more," if size > payload.size else f"only {size} bytes are stored"
+        raise _damaged(payload, f"{problem} but the manifest says {payload.size}", found=size)
+    if sha256 != payload.sha256:
+        raise _damaged(payload, f"the SHA-256 of the stored bytes is {sha256}, not {payload.sha256}", found=sha256)
+
+
+def _damaged(payload: StoredPayload, problem: str, *, found: int | str) -> PayloadDamaged:
+    return PayloadDamaged(
+        f"{payload.name} is damaged: {problem}.",
+        hint="Restore the copy in another repository (--repository NAME), or another backup: lifeboat list shows them.",
+        details={"payload": payload.name, "found": found},
+    )
+
+
+def _too_large(name: str, limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"{name} gives more than the {limit} plain bytes that its manifest says; it was stopped there.",
+        hint="Don't restore it; look at who could write to the repository.",
+        details={"payload": name, "limit": limit},
+    )
+
+
+def _drain(reader: _Reader) -> None:
+    buffer = bytearray(CHUNK)
+    while reader.readinto(buffer):
+        pass
+
+
+def _write_all(pipe: io.FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[pipe.write(view) :]
+
+
+def _descriptor_of(path: str) -> int | None:
+    head, _slash, tail = path.rpartition("/")
+    return int(tail) if head == "/dev/fd" and tail.isdigit() else None

@@ -1,0 +1,166 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Questions as data: what a user asks of restored data, and what the right answer is. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ..core.errors import RequestInvalid
+
+Answer = t.Union[int, float, str, bool, None]
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+_WAYS = ("sql", "count", "find", "aggregate", "redis")
+_KEYS = (
+    "name",
+    "description",
+    "ask",
+    "database",
+    *_WAYS,
+    "min",
+    "max",
+    "equals",
+    "within_percent_of",
+    "within_count_of",
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: *state* is passed, failed or skipped, *message* says it in a sentence."""
+
+    name: str
+    state: str
+    message: str
+    expected: t.Any = None
+    found: t.Any = None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """As JSON values."""
+        return {
+            "name": self.name,
+            "state": self.state,
+            "message": self.message,
+            "expected": self.expected,
+            "found": self.found,
+        }
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question. *way* is sql, count, find, aggregate or redis; *what* is its argument as written."""
+
+    name: str
+    way: str
+    what: t.Any
+    database: str | None = None
+    ask: tuple[str, ...] = ("verification", "recovery")
+    minimum: float | None = None
+    maximum: float | None = None
+    equals: Answer = None
+    within_percent_of: t.Mapping[str, t.Any] = field(default_factory=dict)
+    within_count_of: t.Mapping[str, t.Any] = field(default_factory=dict)
+
+    def judge(self, answer: Answer, *, references: t.Mapping[str, Answer]) -> Check:
+        """Compare the answer with what is right.
+
+        *references* holds the answers of "noted", "previous" and "primary" to the same question, where they are known;
+        a comparison with one that isn't known is skipped, and says so.
+        """
+        if self.minimum is not None or self.maximum is not None:
+            problem = _out_of_range(answer, self.minimum, self.maximum)
+            if problem:
+                return self._check(FAILED, f"{self.name}: {answer!r} is {problem}", answer)
+        if self.equals is not None and answer != self.equals:
+            return self._check(FAILED, f"{self.name}: {answer!r} is not {self.equals!r}", answer)
+        skipped = []
+        for rule, unit in ((self.within_percent_of, "percent"), (self.within_count_of, "count")):
+            if not rule:
+                continue
+            reference = references.get(rule["reference"])
+            if not _is_number(reference):
+                skipped.append(str(rule["reference"]))
+                continue
+            if not _is_number(answer):
+                return self._check(FAILED, f"{self.name}: {answer!r} is no number", answer)
+            difference = abs(float(answer or 0) - float(reference or 0))
+            allowed = float(rule[unit]) * (abs(float(reference or 0)) / 100 if unit == "percent" else 1)
+            if difference > allowed:
+                message = (
+                    f"{self.name}: {answer!r} differs from {rule['reference']} ({reference!r}) by {difference:g}, "
+                    f"more than {allowed:g}"
+                )
+                return self._check(FAILED, message, answer)
+        if skipped and self.minimum is self.maximum is None and self.equals is None:
+            return self._check(
+                SKIPPED, f"{self.name}: {answer!r}; nothing known to compare: {', '.join(skipped)}", answer
+            )
+        return self._check(PASSED, f"{self.name}: {answer!r}", answer)
+
+    def _check(self, state: str, message: str, answer: Answer) -> Check:
+        expected = {
+            key: value
+            for key, value in (
+                ("min", self.minimum),
+                ("max", self.maximum),
+                ("equals", self.equals),
+                ("within_percent_of", dict(self.within_percent_of) or None),
+                ("within_count_of", dict(self.within_count_of) or None),
+            )
+            if value is not None
+        }
+        return Check(name=self.name, state=state, message=message, expected=expected or None, found=answer)
+
+
+def question_from(description: t.Mapping[str, t.Any]) -> Question:
+    """From the description's ``verify.questions`` entry. Raises RequestInvalid for what can't be asked."""
+    name = description.get("name")
+    if not isinstance(name, str) or not name:
+        raise RequestInvalid("A question has no name.", hint="Give each question a name; reports use it.")
+    unknown = sorted(str(key) for key in description if key not in _KEYS)
+    if unknown:
+        raise RequestInvalid(
+            f"The question {name} has no option {', '.join(unknown)}.", hint=f"Known: {', '.join(_KEYS)}."
+        )
+    ways = [way for way in _WAYS if description.get(way) is not None]
+    if len(ways) != 1:
+        raise RequestInvalid(
+            f"The question {name} must ask in one way, not {len(ways)}.", hint=f"Give one of {', '.join(_WAYS)}."
+        )
+    for rule, unit in (("within_percent_of", "percent"), ("within_count_of", "count")):
+        given = description.get(rule)
+        if given and (
+            given.get("reference") not in ("noted", "previous", "primary") or not _is_number(given.get(unit))
+        ):
+            raise RequestInvalid(
+                f"The question {name}: {rule} needs a reference (noted, previous or primary) and {unit}."
+            )
+    return Question(
+        name=name,
+        way=ways[0],
+        what=description[ways[0]],
+        database=description.get("database"),
+        ask=tuple(description.get("ask") or ("verification", "recovery")),
+        minimum=description.get("min"),
+        maximum=description.get("max"),
+        equals=description.get("equals"),
+        within_percent_of=description.get("within_percent_of") or {},
+        within_count_of=description.get("within_count_of") or {},
+    )
+
+
+def _out_of_range(answer: Answer, minimum: float | None, maximum: float | None) -> str | None:
+    if not _is_number(answer):
+        return "no number"
+    number = float(answer or 0)
+    if minimum is not None and number < minimum:
+        return f"less than {minimum:g}"
+    if maximum is not None and number > maximum:
+        return f"more than {maximum:g}"
+    return None
+
+
+def _is_number(value: t.Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value  # noqa: PLR0124 NaN

@@ -1,0 +1,69 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A restore as steps, each of which can be undone: how nothing is destroyed before its replacement works."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ..core.errors import LifeboatError, RestoreRollBackFailed
+from ..core.journal import Journal
+from ..core.progress import Progress
+from .ledger import DONE, UNDONE, Ledger
+
+Facts = t.Mapping[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a restore.
+
+    *plan* gives the facts that undoing needs and that are known before (the name under which something will be moved
+    aside); they are durable before *do* runs. *do* gets the facts noted so far and returns more. It must be fit to be
+    called again after a death in its middle: what it finds done it leaves. *undo* gets all facts noted and takes back
+    whatever *do* did, also when that was nothing or only a part; it must be fit to be called twice.
+    """
+
+    name: str  # stable: it is looked up in the ledger
+    title: str  # for people: "Move /var/lib/postgresql/15/main aside"
+    do: t.Callable[[Facts], Facts | None]
+    undo: t.Callable[[Facts], None]
+    plan: t.Callable[[], Facts] = dict
+
+
+def run_steps(steps: t.Sequence[Step], *, ledger: Ledger, journal: Journal, progress: Progress) -> None:
+    """Do every step that is not done yet, in order; when one fails, undo all in reverse order and raise its error.
+
+    To resume a restore that died, call it with the same steps and the ledger of then.
+    """
+    try:
+        for step in steps:
+            if ledger.step_state(step.name) == DONE:
+                continue
+            progress.stage(step.title)
+            if ledger.step_state(step.name) in (None, UNDONE):
+                ledger.intend(step.name, step.plan())
+            ledger.done(step.name, step.do(ledger.facts(step.name)))
+    except BaseException as error:
+        try:
+            roll_back(steps, ledger=ledger, journal=journal, progress=progress)
+        except LifeboatError as second:
+            raise RestoreRollBackFailed(
+                f"The restore failed ({error}), and undoing it failed too: {second.message}",
+                hint=f"Mend the reason, then: lifeboat restore --roll-back {ledger.restore_id}",
+                details={"restore": ledger.restore_id, "error": str(error)},
+            ) from error
+        raise
+
+
+def roll_back(steps: t.Sequence[Step], *, ledger: Ledger, journal: Journal, progress: Progress) -> None:
+    """Undo every step that was begun, last one first. Fit to be called again when it died or failed in between."""
+    for step in reversed(steps):
+        if ledger.step_state(step.name) in (None, UNDONE):
+            continue
+        progress.stage(f"undoing: {step.title}")
+        journal.info(f"undoing: {step.title}")
+        step.undo(ledger.facts(step.name))
+        ledger.undone(step.name)
