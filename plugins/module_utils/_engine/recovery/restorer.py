@@ -12,7 +12,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ..core.host import Host
 from ..core.progress import Progress
+from ..core.state import StateDirectory
 from .payload_source import PayloadSource
 from .steps import Step
 
@@ -23,8 +25,8 @@ class RestoreInspection:
 
     *replaces* is the name of existing data that is moved aside, None when nothing that exists is touched: whoever asks
     for the restore must then repeat it as ``confirm``. *stops* names units or servers that are stopped meanwhile,
-    *moves* says what becomes of what ("/var/lib/redis/dump.rdb -> /var/lib/redis/dump.rdb.before-ID"). *needed_bytes* is
-    an estimate of the space needed at the target, *free_bytes* what is there, None where nobody can tell.
+    *moves* says what becomes of what ("dump.rdb -> dump.rdb.before-ID"). *needed_bytes* is an estimate of the space
+    needed at the target, *free_bytes* what is there, None where nobody can tell.
     """
 
     facts: t.Mapping[str, t.Any]
@@ -77,3 +79,20 @@ class Restorer(t.Protocol):
 
     def discard(self, *, facts: t.Mapping[str, t.Mapping[str, t.Any]]) -> tuple[str, ...]:
         """Remove for ever what was moved aside; says what was removed. Called for an explicit request only."""
+
+
+@dataclass(frozen=True)
+class RestorerContext:
+    """What a restorer may need to know of the run.
+
+    *restore_id* is unique and sorts by time; what is moved aside is named with it. *chain* holds the backups that an
+    increment builds on, the full one first, without the increment itself.
+    """
+
+    restore_id: str
+    host: Host
+    state: StateDirectory
+    chain: tuple[PayloadSource, ...] = ()
+
+
+RestorerFactory = t.Callable[[RestorerContext], Restorer]

@@ -13,6 +13,8 @@ import contextlib
 import typing as t
 from dataclasses import dataclass, field
 
+from ..catalog.manifest import Manifest
+from ..core.host import Host
 from ..core.progress import Progress
 from .payload_source import PayloadSource
 from .questions import Answer, Check, Question
@@ -70,4 +72,13 @@ class Verifier(t.Protocol):
         """
 
 
-VerifierFactory = t.Callable[..., Verifier]
+@dataclass(frozen=True)
+class VerifierContext:
+    """What a verifier may need to know of the run. *chain* as in :class:`recovery.restorer.RestorerContext`."""
+
+    manifest: Manifest
+    host: Host
+    chain: tuple[PayloadSource, ...] = ()
+
+
+VerifierFactory = t.Callable[[VerifierContext], Verifier]
