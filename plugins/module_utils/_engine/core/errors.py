@@ -306,6 +306,19 @@ class BackupPartial(LifeboatError):
     exit_status = 3
 
 
+class BackupNotTrusted(LifeboatError):
+    """The backup is not known to restore: it was never verified, or it failed; a restore must not find that out late."""
+
+    code = "catalog.backup_not_trusted"
+    exit_status = 2
+
+
+class VerificationInvalid(LifeboatError):
+    """A verification document can't be trusted; it neither makes a backup good nor bad."""
+
+    code = "catalog.verification_invalid"
+
+
 # --- recovery ---------------------------------------------------------------------------------------------------
 
 
@@ -749,6 +762,25 @@ class PostgresToolUnavailable(PostgresError):
 
     code = "postgresql.tool_unavailable"
     exit_status = 2
+
+
+class PostgresAccountMissing(PostgresError):
+    """PostgreSQL refuses to run as root, and this host has no user for it."""
+
+    code = "postgresql.account_missing"
+    exit_status = 2
+
+
+class PostgresServerDied(PostgresError):
+    """A server that was started ended again; its log says why."""
+
+    code = "postgresql.server_died"
+
+
+class PostgresStateNotReached(PostgresError):
+    """A server that was started is neither ready nor dead after the time that it was given."""
+
+    code = "postgresql.state_not_reached"
 
 
 # --- redis ------------------------------------------------------------------------------------------------------
