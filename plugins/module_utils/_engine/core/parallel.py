@@ -21,11 +21,6 @@ def at_the_same_time(steps: t.Sequence[t.Callable[[], _T]]) -> list[concurrent.f
     """
     if not steps:
         return []
-    pool = concurrent.futures.ThreadPoolExecutor(max_workers=len(steps))
-    try:
-        with undisturbed():
-            futures = [pool.submit(step) for step in steps]
-        concurrent.futures.wait(futures)
-        return futures
-    finally:
-        pool.shutdown(wait=True)
+    # The waiting and the end, too: a thread whose pool is not told that it is over waits for more for ever.
+    with undisturbed(), concurrent.futures.ThreadPoolExecutor(max_workers=len(steps)) as pool:
+        return [pool.submit(step) for step in steps]
