@@ -38,6 +38,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.stream import stream
 
+BACKUP_ID = "20261121T020000Z-4f2c91"
 SECRET = "correct-horse-battery-staple"
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
@@ -86,6 +87,7 @@ class Source:
     uri: str
     folder: Path
     journal: MemoryJournal = field(default_factory=MemoryJournal)
+    backup_id: str | None = BACKUP_ID
 
     def producer(self, **description: t.Any) -> MongoDumpProducer:
         connection = {"uri": self.uri, "server_selection_timeout": 5, **description.pop("connection", {})}
@@ -94,6 +96,7 @@ class Source:
             options=options_from_description({"connection": connection, **description}),
             host=Host(journal=self.journal),
             state=StateDirectory(path=str(self.folder / "state")),
+            backup_id=self.backup_id,
         )
 
     def dump(self, *, during: t.Callable[[], None] | None = None, **description: t.Any) -> Dump:

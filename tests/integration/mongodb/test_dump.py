@@ -13,11 +13,13 @@ import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import MongoDatabaseMissing
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import splitting
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_identity import backup_id_in
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.collection_details import with_details
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.content import metadata_sha256
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.namespaces import Scope, list_namespaces
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.raw_reader import read_raw
 from sandbox.mongodb import MongoReplicaSet, MongoServer
-from tests.integration.mongodb.rig import Source, split_documents, stored_documents
+from tests.integration.mongodb.rig import BACKUP_ID, Source, split_documents, stored_documents
 from tests.integration.mongodb.sample import KINDS, NAMES, ODD
 
 
@@ -74,10 +76,25 @@ def test_the_content_describes_the_dump(source: Source, client: t.Any, replica_s
     plain = stored_documents(client, KINDS, "plain")
     assert collections["plain"]["documents"] == 2000
     assert collections["plain"]["bytes"] == sum(len(document) for document in plain)
-    assert collections["recent"] == {"documents": 0, "bytes": 0, "uuid": None, "type": "view", "crc64": "0" * 16}
+    recent = {name: value for name, value in collections["recent"].items() if name != "metadata_sha256"}
+    assert recent == {"documents": 0, "bytes": 0, "uuid": None, "type": "view", "crc64": "0" * 16, "indexes": []}
+    assert collections["plain"]["indexes"] == ["_id_", "by text", "unique_1"]
     cluster_time = content["consistency"]["cluster_time"]
     assert cluster_time["time"].endswith("Z")
     assert (cluster_time["t"] > 0, cluster_time["i"] > 0) == (True, True)
+
+
+def test_the_archive_says_which_backup_it_belongs_to(source: Source) -> None:
+    archive = source.dump(database=KINDS).read()
+    assert archive.prelude.tool_version == f"100.10.0+lifeboat.{BACKUP_ID}"
+    assert backup_id_in(archive.prelude.tool_version) == BACKUP_ID
+
+
+def test_the_content_covers_options_and_indexes(source: Source) -> None:
+    dump = source.dump(database=KINDS)
+    archive = dump.read()
+    for name, noted in dump.content["databases"][KINDS].items():
+        assert noted["metadata_sha256"] == metadata_sha256(archive.collection(KINDS, name).metadata)
 
 
 def test_inspecting_changes_nothing_and_says_what_will_be_done(source: Source) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import typing as t
 
 from . import consistency
@@ -34,8 +35,15 @@ def native_content(
             "uuid": one.namespace.uuid,
             "type": one.namespace.type,
             "crc64": f"{one.checksum:016x}",
+            "indexes": [str(index["name"]) for index in one.namespace.indexes],
+            "metadata_sha256": metadata_sha256(one.metadata),
         }
     return {**_common(facts, options, tool=NATIVE, version=version), "consistency": how, "databases": databases}
+
+
+def metadata_sha256(metadata: str) -> str:
+    """What a manifest notes of a collection's options and indexes: no checksum inside the archive covers them."""
+    return hashlib.sha256(metadata.encode("utf-8")).hexdigest()
 
 
 def vendor_content(

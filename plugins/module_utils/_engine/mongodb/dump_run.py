@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..core.errors import MongoCollectionChanged
 from .archive import ArchiveCollection, ArchiveWriter
+from .archive_identity import tool_version
 from .block_queue import Block, BlockQueue
 from .namespaces import Namespace, Scope, differences, list_namespaces
 from .oplog import Captured, OplogCapture, oplog_namespace
@@ -23,8 +24,6 @@ from .timestamps import Position
 if t.TYPE_CHECKING:
     from .connection import Client
 
-# The release of mongodump whose archives ours are like; mongorestore shows it.
-TOOL_VERSION = "100.10.0"
 AGAIN = "Run the backup again when no collections are being dropped or renamed, or exclude those that are."
 _QUEUE_BYTES = 8 * 1024 * 1024
 _LARGE_BATCH = 6 * 1024 * 1024
@@ -32,12 +31,13 @@ _LARGE_BATCH = 6 * 1024 * 1024
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How to read: *parallel* readers, batches of about *batch_bytes*."""
+    """How to read: *parallel* readers, batches of about *batch_bytes*; *backup_id* goes into the archive."""
 
     client: Client
     parallel: int
     server_version: str
     batch_bytes: int = BATCH_BYTES
+    backup_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class DumpedCollection:
     documents: int
     size: int
     checksum: int
+    metadata: str = ""  # as it stands in the archive
 
 
 @dataclass
@@ -108,7 +109,7 @@ class DumpRun:
             collections=list(self._entries.values()),
             concurrent_collections=self._settings.parallel,
             server_version=self._settings.server_version,
-            tool_version=TOOL_VERSION,
+            tool_version=tool_version(self._settings.backup_id),
         )
 
     def _write_collections(self, tasks: t.Sequence[ReadTask], *, capture: OplogCapture | None) -> None:
@@ -144,6 +145,7 @@ class DumpRun:
                 documents=self._counts[one.full_name].documents,
                 size=self._counts[one.full_name].size,
                 checksum=self._checksums[one.full_name],
+                metadata=self._entries[one.full_name].metadata,
             )
             for one in namespaces
         )

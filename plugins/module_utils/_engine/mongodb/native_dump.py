@@ -52,6 +52,7 @@ class NativeDump:
     unsnapshotable: frozenset[str]
     clock: Clock
     journal: Journal
+    backup_id: str | None = None
     # Called between opening and reading; tests do there what must not go unnoticed.
     before_reading: t.Callable[[], None] = field(default=lambda: None)
 
@@ -101,7 +102,12 @@ class NativeDump:
         return list_namespaces(self.client, scope=self.scope)
 
     def _settings(self) -> RunSettings:
-        return RunSettings(client=self.client, parallel=self.parallel, server_version=self.server_version)
+        return RunSettings(
+            client=self.client,
+            parallel=self.parallel,
+            server_version=self.server_version,
+            backup_id=self.backup_id,
+        )
 
     def _capture(self, start: Position, *, namespaces: t.Sequence[Namespace]) -> OplogCapture:
         return OplogCapture(

@@ -31,15 +31,21 @@ _MEDIA = "mongodump archive"
 
 
 class MongoDumpProducer:
-    """Makes one full dump, as the options say. *host* gives processes, clock and journal; *state* keeps notes."""
+    """Makes one full dump, as the options say. *host* gives processes, clock and journal; *state* keeps notes.
+
+    A native dump says in its archive that it belongs to *backup_id*.
+    """
 
     engine = "mongodb"
     kind = "full"
 
-    def __init__(self, *, options: MongoDumpOptions, host: Host, state: StateDirectory) -> None:
+    def __init__(
+        self, *, options: MongoDumpOptions, host: Host, state: StateDirectory, backup_id: str | None = None
+    ) -> None:
         self._options = options
         self._host = host
         self._state = state
+        self._backup_id = backup_id
 
     def inspect(self) -> Inspection:
         """Connect, read the facts, decide how to dump, refuse what can't become a good backup. Changes nothing."""
@@ -108,6 +114,7 @@ class MongoDumpProducer:
             unsnapshotable=survey.unsnapshotable,
             clock=self._host.clock,
             journal=self._host.journal,
+            backup_id=self._backup_id,
         )
         results: list[DumpResult] = []
 

@@ -17,6 +17,6 @@ def full(options: t.Mapping[str, t.Any]) -> ProducerFactory:
     parsed = options_from_description(options)
 
     def make(context: ProducerContext) -> MongoDumpProducer:
-        return MongoDumpProducer(options=parsed, host=context.host, state=context.state)
+        return MongoDumpProducer(options=parsed, host=context.host, state=context.state, backup_id=context.backup_id)
 
     return make
