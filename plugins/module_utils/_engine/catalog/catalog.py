@@ -27,10 +27,14 @@ from ..core.ids import backup_id_time, is_backup_id, is_name
 from ..storage.base import Storage
 from .layout import BackupFolder, Series
 from .manifest import Manifest, parse_manifest
+from .standing import best, copy_states
+from .verification import PREFIX as VERIFICATION_PREFIX, Verification, parse_verification, verification_id_of
 
 # Reading manifests is waiting for the network; a few at a time, so that small servers are not flooded.
 _PARALLEL_READS = 8
 _BATCH = 1000
+# Older ones than so many of one backup change nothing that matters any more.
+_MOST_VERIFICATIONS = 50
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,25 @@ class Selection:
 
 @dataclass(frozen=True)
 class Backup:
-    """One backup: its manifest, where it is (repository name to state), and where the job wanted it but it is not."""
+    """One backup: its manifest, where it is (repository name to state), and where the job wanted it but it is not.
+
+    States are *complete*, *verified* and *failed* (see :mod:`standing`); *verifications* are in order of time.
+    """
 
     manifest: Manifest
     repositories: t.Mapping[str, str]
     missing: tuple[str, ...] = ()
+    verifications: tuple[Verification, ...] = ()
 
     @property
     def state(self) -> str:
-        """The best state that it has anywhere: complete, for now (verification and deletion add theirs)."""
-        return "complete"
+        """The best state that it has anywhere."""
+        return best(self.repositories.values())
+
+    @property
+    def last_verification(self) -> Verification | None:
+        """The newest one, whatever came of it."""
+        return self.verifications[-1] if self.verifications else None
 
     @property
     def is_partial(self) -> bool:
@@ -103,6 +116,7 @@ class Backup:
             "partial": self.is_partial,
             "repositories": dict(self.repositories),
             "missing": list(self.missing),
+            "verification": _verification_summary(self.last_verification),
             "seconds": round(manifest.seconds, 3),
             "stored_bytes": manifest.stored_bytes,
             "plain_bytes": manifest.plain_bytes,
@@ -119,9 +133,19 @@ class Reading:
     problems: tuple[LifeboatError, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Copy:
+    """What one repository holds of a backup."""
+
+    manifest: Manifest
+    verifications: tuple[Verification, ...]
+    problems: tuple[LifeboatError, ...]
+
+
 @dataclass
 class _Found:
     manifests: dict[str, Manifest] = field(default_factory=dict)  # repository name -> its copy
+    verifications: dict[str, Verification] = field(default_factory=dict)  # by id; repositories hold the same ones
 
 
 def read_catalog(storages: t.Mapping[str, Storage], *, selection: Selection | None = None) -> Reading:
@@ -142,11 +166,13 @@ def read_catalog(storages: t.Mapping[str, Storage], *, selection: Selection | No
             problems.append(error)
             continue
         for folder, outcome in _read_all(storage, folders.values(), selection):
-            if isinstance(outcome, Manifest):
-                found.setdefault(folder, _Found()).manifests[name] = outcome
-            else:
-                outcome.details["repository"] = name
-                problems.append(outcome)
+            if isinstance(outcome, _Copy):
+                entry = found.setdefault(folder, _Found())
+                entry.manifests[name] = outcome.manifest
+                entry.verifications.update((one.verification_id, one) for one in outcome.verifications)
+            for problem in [outcome] if isinstance(outcome, LifeboatError) else outcome.problems:
+                problem.details["repository"] = name
+                problems.append(problem)
     backups = sorted(
         _merge(found, listed, problems), key=lambda backup: (backup.manifest.started, backup.manifest.backup_id)
     )
@@ -187,8 +213,8 @@ def _folders(storage: Storage, series: Series, selection: Selection) -> list[Bac
 
 def _read_all(
     storage: Storage, series: t.Iterable[t.Sequence[BackupFolder]], selection: Selection
-) -> t.Iterator[tuple[BackupFolder, Manifest | LifeboatError]]:
-    """What each folder's manifest says. Of each series (newest first) no more are read than the selection can want."""
+) -> t.Iterator[tuple[BackupFolder, _Copy | LifeboatError]]:
+    """What each folder's documents say. Of each series (newest first) no more are read than the selection can want."""
     # Whether a backup is partial shows when all repositories are read, so then nothing can be left out.
     enough = selection.newest if selection.state is None else None
     with concurrent.futures.ThreadPoolExecutor(max_workers=_PARALLEL_READS) as pool:
@@ -200,17 +226,26 @@ def _read_all(
                 for folder, outcome in zip(batch, pool.map(_read, itertools.repeat(storage), batch)):
                     if outcome is not None:
                         yield folder, outcome
-                    if isinstance(outcome, Manifest):
-                        matching += selection.engine in (None, outcome.engine)
+                    if isinstance(outcome, _Copy):
+                        matching += selection.engine in (None, outcome.manifest.engine)
 
 
-def _read(storage: Storage, folder: BackupFolder) -> Manifest | LifeboatError | None:
+def _read(storage: Storage, folder: BackupFolder) -> _Copy | LifeboatError | None:
     try:
-        return parse_manifest(storage.get(folder.manifest_key), folder=folder)
+        manifest = parse_manifest(storage.get(folder.manifest_key), folder=folder)
+        keys = [found.key for found in storage.list(folder.key(VERIFICATION_PREFIX)) if verification_id_of(found.key)]
     except StorageNotFound:
         return None  # being made, or left over: not a backup
     except LifeboatError as error:
         return error
+    verifications: list[Verification] = []
+    problems: list[LifeboatError] = []
+    for key in sorted(keys)[-_MOST_VERIFICATIONS:]:
+        try:
+            verifications.append(parse_verification(storage.get(key), key=key, backup_id=folder.backup_id))
+        except LifeboatError as error:
+            problems.append(error)
+    return _Copy(manifest=manifest, verifications=tuple(verifications), problems=tuple(problems))
 
 
 def _merge(
@@ -221,7 +256,9 @@ def _merge(
         manifest = copies.manifests[names[0]]
         problems.extend(_differs(folder, names[0], name) for name in names[1:] if copies.manifests[name] != manifest)
         missing = tuple(name for name in manifest.repositories if name in listed and name not in copies.manifests)
-        yield Backup(manifest=manifest, repositories=dict.fromkeys(names, "complete"), missing=missing)
+        verifications = tuple(copies.verifications[one] for one in sorted(copies.verifications))
+        states = copy_states(names, verifications, manifest_checksum=str(manifest.as_dict()["checksum"]))
+        yield Backup(manifest=manifest, repositories=states, missing=missing, verifications=verifications)
 
 
 def _differs(folder: BackupFolder, first: str, second: str) -> ManifestInvalid:
@@ -251,6 +288,14 @@ def _newest(backups: t.Sequence[Backup], count: int | None) -> t.Iterator[Backup
         {backup.manifest.folder for series in by_series.values() for backup in series[-count:]} if count > 0 else set()
     )
     yield from (backup for backup in backups if backup.manifest.folder in kept)
+
+
+def _verification_summary(verification: Verification | None) -> dict[str, t.Any] | None:
+    if verification is None:
+        return None
+    document = verification.as_dict()
+    keys = ("id", "state", "level", "reached", "finished", "host", "recovery_seconds")
+    return {key: document[key] for key in keys}
 
 
 __all__ = ("Backup", "Reading", "Selection", "find_backup", "find_series", "read_catalog")

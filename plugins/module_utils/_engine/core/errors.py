@@ -553,6 +553,12 @@ class MongoArchiveInvalid(MongoError):
     code = "mongodb.archive_invalid"
 
 
+class MongoLoadFailed(MongoError):
+    """The target refused a document, a collection or an index of the backup; what was loaded so far was taken back."""
+
+    code = "mongodb.load_failed"
+
+
 # --- postgresql -------------------------------------------------------------------------------------------------
 
 

@@ -65,6 +65,11 @@ class Ledger:
         return cls(state=state, clock=clock, document=document)
 
     @property
+    def state_directory(self) -> str:
+        """The state directory that the notes lie in."""
+        return self._state.path
+
+    @property
     def restore_id(self) -> str:
         """The restore's id; it has the form of a backup's."""
         return str(self._document["id"])

@@ -1,0 +1,214 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verification document: what came of proving one backup, written once beside its manifest.
+
+Documents are never changed; a later verification writes another. What a backup is worth follows from all of them
+(:mod:`standing`). See :mod:`verification_schema` for the published JSON Schema.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import typing as t
+from dataclasses import dataclass, field
+
+from ..core.clock import format_time
+from ..core.errors import VerificationInvalid
+from ..core.ids import is_backup_id
+from .layout import BackupFolder
+from .manifest import document_checksum
+from .manifest_fields import Fields
+
+FORMAT = "lifeboat-verification"
+FORMAT_VERSION = 1
+PREFIX = "verification-"
+SUFFIX = ".json"
+PASSED, FAILED = "passed", "failed"
+PRESENT, INTACT, READABLE, RESTORED, QUESTIONED = range(5)
+LEVELS: t.Mapping[int, str] = {
+    PRESENT: "present",
+    INTACT: "intact",
+    READABLE: "readable",
+    RESTORED: "restored",
+    QUESTIONED: "questioned",
+}
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """How far one repository's copy came: *reached* is the highest level that it passed, -1 for none."""
+
+    reached: int
+    error: t.Mapping[str, t.Any] | None = None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """As JSON values."""
+        return {"reached": self.reached, "error": dict(self.error) if self.error else None}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One verification of one backup.
+
+    *level* was asked for, *reached* was passed (-1: not even present). *repository* is the copy that levels 2 to 4
+    read; *copies* tells of every copy that was looked at. *recovery_seconds* is the measured time from the first byte
+    fetched to a server that answers, None below level 3. *manifest_checksum* ties the document to the very manifest.
+    """
+
+    verification_id: str
+    backup_id: str
+    manifest_checksum: str
+    level: int
+    reached: int
+    repository: str
+    copies: t.Mapping[str, CopyResult]
+    checks: tuple[t.Mapping[str, t.Any], ...]
+    error: t.Mapping[str, t.Any] | None
+    started: datetime.datetime
+    finished: datetime.datetime
+    host: str
+    user: str
+    lifeboat_version: str
+    versions: t.Mapping[str, t.Any] = field(default_factory=dict)
+    stages: t.Mapping[str, float] = field(default_factory=dict)
+    recovery_seconds: float | None = None
+    plain_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the level that was asked for was reached."""
+        return self.reached >= self.level and self.error is None
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.finished - self.started).total_seconds()
+
+    def answer(self, question: str) -> t.Any:
+        """What was found for the question of that name; None when it wasn't asked or answered."""
+        for check in self.checks:
+            if check.get("name") == question and check.get("level") == QUESTIONED:
+                return check.get("found")
+        return None
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """The document that is stored, checksum included."""
+        document: dict[str, t.Any] = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "id": self.verification_id,
+            "backup": self.backup_id,
+            "manifest_checksum": self.manifest_checksum,
+            "state": PASSED if self.passed else FAILED,
+            "level": self.level,
+            "reached": self.reached,
+            "repository": self.repository,
+            "copies": {name: copy.as_dict() for name, copy in self.copies.items()},
+            "checks": [dict(check) for check in self.checks],
+            "error": dict(self.error) if self.error else None,
+            "started": format_time(self.started),
+            "finished": format_time(self.finished),
+            "host": self.host,
+            "user": self.user,
+            "lifeboat_version": self.lifeboat_version,
+            "versions": dict(self.versions),
+            "stages": dict(self.stages),
+            "recovery_seconds": self.recovery_seconds,
+            "plain_bytes": self.plain_bytes,
+            "warnings": list(self.warnings),
+        }
+        document["checksum"] = document_checksum(document)
+        return document
+
+    def as_bytes(self) -> bytes:
+        """The bytes of the document: indented, for people."""
+        text = json.dumps(self.as_dict(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        return (text + "\n").encode("utf-8")
+
+
+def verification_key(folder: BackupFolder, verification_id: str) -> str:
+    """The key of the document of that id."""
+    return folder.key(f"{PREFIX}{verification_id}{SUFFIX}")
+
+
+def verification_id_of(key: str) -> str | None:
+    """The id in the key of such a document, None when it is another object."""
+    name = key.rpartition("/")[2]
+    found = name[len(PREFIX) : -len(SUFFIX)] if name.startswith(PREFIX) and name.endswith(SUFFIX) else ""
+    return found if is_backup_id(found) else None
+
+
+def parse_verification(data: bytes, *, key: str, backup_id: str) -> Verification:
+    """Read a document and check all that later code relies on; properties that are not known are passed over.
+
+    Raises VerificationInvalid, and nothing else whatever bytes come in.
+    """
+    try:
+        document = json.loads(data.decode("utf-8"))
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise ValueError(f"it does not say format: {FORMAT}")
+        if document.get("format_version") != FORMAT_VERSION:
+            raise ValueError(f"format_version is {document.get('format_version')!r}")
+        if document_checksum(document) != document.get("checksum"):
+            raise ValueError("its checksum differs: it was changed after it was written")
+        found = _verification(Fields(document, place=""), document)
+        if found.backup_id != backup_id:
+            raise ValueError(f"it is about the backup {found.backup_id}")
+    except (ValueError, RecursionError) as error:
+        raise VerificationInvalid(
+            f"The verification {key} can't be trusted: {error}.",
+            hint=f"It counts for nothing; verify the backup again: lifeboat verify {backup_id}",
+            details={"key": key},
+        ) from error
+    return found
+
+
+def _verification(fields: Fields, document: t.Mapping[str, t.Any]) -> Verification:
+    return Verification(
+        verification_id=fields.backup_id("id"),
+        backup_id=fields.backup_id("backup"),
+        manifest_checksum=fields.text("manifest_checksum"),
+        level=fields.whole("level", highest=QUESTIONED),
+        reached=fields.whole("reached", lowest=-1, highest=QUESTIONED),
+        repository=fields.text("repository"),
+        copies={
+            name: CopyResult(
+                reached=Fields(copy, place=f"copies.{name}").whole("reached", lowest=-1, highest=QUESTIONED),
+                error=_optional_object(Fields(copy, place=f"copies.{name}"), "error"),
+            )
+            for name, copy in fields.object("copies").items()
+        },
+        checks=tuple(_objects(document.get("checks"))),
+        error=_optional_object(fields, "error"),
+        started=fields.time("started"),
+        finished=fields.time("finished"),
+        host=fields.text("host"),
+        user=fields.text("user"),
+        lifeboat_version=fields.text("lifeboat_version"),
+        versions=fields.object("versions"),
+        stages=fields.seconds_by_name("stages"),
+        recovery_seconds=_seconds(document.get("recovery_seconds")),
+        plain_bytes=fields.whole("plain_bytes") if fields.given("plain_bytes") else None,
+        warnings=fields.texts("warnings"),
+    )
+
+
+def _objects(value: t.Any) -> list[dict[str, t.Any]]:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ValueError("checks is no list of objects")
+    return value
+
+
+def _optional_object(fields: Fields, key: str) -> dict[str, t.Any] | None:
+    return fields.object(key) if fields.given(key) else None
+
+
+def _seconds(value: t.Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e12:
+        raise ValueError("recovery_seconds is no duration")
+    return float(value)
