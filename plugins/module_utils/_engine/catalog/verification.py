@@ -79,8 +79,12 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether the level that was asked for was reached."""
-        return self.reached >= self.level and self.error is None
+        """Whether the level that was asked for was reached, and no copy that was looked at is damaged."""
+        return (
+            self.reached >= self.level
+            and self.error is None
+            and all(copy.error is None for copy in self.copies.values())
+        )
 
     @property
     def seconds(self) -> float:

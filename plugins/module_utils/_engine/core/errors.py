@@ -407,6 +407,18 @@ class QuestionFailed(LifeboatError):
     code = "verify.question_failed"
 
 
+class CheckFailed(LifeboatError):
+    """The backup restores, but a check or a question of its verification got the wrong answer."""
+
+    code = "verify.check_failed"
+
+
+class BackupNotProved(LifeboatError):
+    """A verification failed or could not be made: retention must not count the backup, and somebody must look."""
+
+    code = "verify.not_proved"
+
+
 class ContentMismatch(LifeboatError):
     """A payload is whole, but it does not hold what its manifest says: another database, another day, a part."""
 

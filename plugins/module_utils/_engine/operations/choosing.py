@@ -83,14 +83,12 @@ class Sources:
             identity=self.identity,
         )
 
-    def chain(self, choice: Choice) -> tuple[PayloadSource, ...]:
+    def chain_of(self, manifest: Manifest) -> tuple[PayloadSource, ...]:
         """What an increment builds on, the full backup first. Raises BackupNotFound when a part is gone."""
-        parent = choice.manifest.content.get("parent") or {}
+        parent = manifest.content.get("parent") or {}
         found = []
-        for backup_id in parent.get("chain") or ([choice.manifest.parent] if choice.manifest.parent else []):
-            selection = Selection(
-                service=choice.manifest.service, source=choice.manifest.source, backup_id=str(backup_id)
-            )
+        for backup_id in parent.get("chain") or ([manifest.parent] if manifest.parent else []):
+            selection = Selection(service=manifest.service, source=manifest.source, backup_id=str(backup_id))
             backup = find_backup(read_catalog(self.storages, selection=selection), str(backup_id))
             found.append(self.payloads(backup.manifest, copy_to_read(backup, self.storages)))
         return tuple(found)

@@ -63,7 +63,7 @@ class _Restore:
         self._show = show
         self._state = StateDirectory(path=request.state_directory)
         self._restore_id = new_backup_id(now=host.clock.now())
-        self._chain = sources.chain(choice)
+        self._chain = sources.chain_of(choice.manifest)
         self._restorer = make_restorer(
             choice,
             request.options,
@@ -161,7 +161,7 @@ def observations(choice: Choice) -> list[Observation]:
         Observation(seconds=one.recovery_seconds, plain_bytes=one.plain_bytes)
         for backup in choice.series
         for one in backup.verifications
-        if one.recovery_seconds is not None and one.passed
+        if one.recovery_seconds is not None
     ]
 
 
