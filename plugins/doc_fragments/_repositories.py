@@ -98,7 +98,7 @@ options:
             description: The beginning of the names of environment variables, V(X) for C(X_ACCESS_KEY_ID) and so on.
             type: str
       part_size_mib:
-        description: A fixed size of the parts of large objects, in MiB; left out, they begin at 16 MiB and grow.
+        description: A fixed size of the parts of large objects, in MiB; left out, they begin at 8 MiB and grow.
         type: int
       checksums:
         description: V(when_required) is for servers that refuse the checksums that AWS takes with every upload.

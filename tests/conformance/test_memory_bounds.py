@@ -25,13 +25,15 @@ pytestmark = pytest.mark.slow
 MIB = 1024 * 1024
 
 STREAM = f"""
-import json, resource, sys
+import json, pathlib, sys
 from {ENGINE}.core.clock import SystemClock
 from {ENGINE}.core.runner import SubprocessRunner
 from {ENGINE}.storage.registry import open_storage
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage(): its figure begins with that of the process that started this one.
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 storage = open_storage(json.loads(sys.argv[1]), name="it", clock=SystemClock(), runner=SubprocessRunner())
 storage.check()  # the libraries are loaded, a connection was made
@@ -83,6 +85,6 @@ def test_a_bucket_takes_a_stream_in_constant_memory() -> None:
             TESTS_ACCESS_KEY_ID=server.administrator.access_key,
             TESTS_SECRET_ACCESS_KEY=server.administrator.secret_key,
         )
-    # Four parts of 16 MiB on their way and one being filled are 80 MiB.
-    assert figures["stored"] - figures["baseline"] < 150 * MIB
-    assert figures["read"] - figures["baseline"] < 150 * MIB
+    # Four parts of 8 MiB on their way and one being filled are 40 MiB; the rest is what botocore reads of each.
+    assert figures["stored"] - figures["baseline"] < 56 * MIB
+    assert figures["read"] - figures["baseline"] < 56 * MIB

@@ -40,7 +40,7 @@ def test_parts_are_what_s3_takes(expected: int | None) -> None:
     plan = plan_parts(expected_bytes=expected)
     sizes = [plan.part_bytes(number) for number in range(1, MOST_PARTS + 1)]
     assert sizes == sorted(sizes)
-    assert sizes[0] >= 16 * MIB
+    assert sizes[0] >= 8 * MIB
     assert sizes[-1] <= LARGEST_PART == 5 * GIB
 
 
@@ -58,10 +58,12 @@ def test_twice_the_estimate_fits(expected: int) -> None:
 @pytest.mark.parametrize(
     ("expected", "size", "most"),
     [
-        (None, 4 * GIB, 80 * MIB),
-        (None, 58 * GIB, 96 * MIB),
-        (100 * GIB, 100 * GIB, 80 * MIB),
-        (375 * GIB, 375 * GIB, 96 * MIB),
+        (None, 4 * GIB, 40 * MIB),
+        (None, 23 * GIB, 48 * MIB),
+        (None, 54 * GIB, 64 * MIB),
+        (10 * GIB, 10 * GIB, 40 * MIB),
+        (125 * GIB, 125 * GIB, 48 * MIB),
+        (250 * GIB, 250 * GIB, 64 * MIB),
         (TERABYTE, TERABYTE, 240 * MIB),
     ],
 )

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import concurrent.futures
-import io
+import contextlib
 import typing as t
 
 from ..core.errors import StorageError
 from .s3_errors import translated
 from .s3_options import S3Options
+from .s3_part_buffer import PartBuffer
 
 
 class MultipartUpload:
@@ -39,8 +40,11 @@ class MultipartUpload:
         """The number of the part that comes next, from 1."""
         return self._begun_parts + 1
 
-    def add(self, body: io.BytesIO, *, parallel: int) -> None:
-        """Store the next part; waits while *parallel* are on their way. Raises what an earlier one failed at."""
+    def add(self, body: PartBuffer, *, parallel: int) -> None:
+        """Store the next part and close it; waits while *parallel* are on their way.
+
+        Raises what an earlier one failed at; then *body* is still the caller's.
+        """
         self._wait_for(at_most=parallel - 1)
         self._begun_parts += 1
         self._pending.add(self._pool.submit(self._store, self._begun_parts, body))
@@ -85,8 +89,9 @@ class MultipartUpload:
                 self._pending.discard(future)
                 future.result()
 
-    def _store(self, number: int, body: io.BytesIO) -> None:
-        with translated(self._options, doing=f"store part {number} of {self._place['Key']}"):
+    def _store(self, number: int, body: PartBuffer) -> None:
+        doing = f"store part {number} of {self._place['Key']}"
+        with contextlib.closing(body), translated(self._options, doing=doing):
             answer = self._client.upload_part(**self._place, PartNumber=number, Body=body)
         part = {"PartNumber": number, "ETag": answer["ETag"]}
         for checksum in ("ChecksumCRC32", "ChecksumCRC64NVME"):

@@ -40,7 +40,7 @@ class S3Options:
 
     *path_style* None: by path for an *endpoint_url*, as most services other than Amazon's need, else by host name.
     *part_bytes* fixes the size of the parts of large objects (at least 8 MiB; an object has at most 10,000 of them);
-    without it they begin at 16 MiB and grow. Services that insist on parts of one size need it.
+    without it they begin at 8 MiB and grow. Services that insist on parts of one size need it.
     *checksums* is ``when_supported`` (a CRC32 with every upload) or ``when_required`` for services that refuse those:
     then the SHA-256 of what is sent is signed instead, so that a damaged upload is noticed too.
     Timeouts are in seconds, *attempts* counts the tries of one request.

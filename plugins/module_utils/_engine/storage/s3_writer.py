@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 import secrets
 import typing as t
 import weakref
@@ -14,6 +13,7 @@ from ..core.errors import StorageError
 from .base import ObjectInfo
 from .s3_connection import S3Connection
 from .s3_multipart import MultipartUpload
+from .s3_part_buffer import PartBuffer
 from .s3_parts import MOST_PARTS, plan_parts
 
 
@@ -27,8 +27,7 @@ class S3Writer:
         self._token = secrets.token_hex(12)
         self._plan = plan_parts(expected_bytes=expected_bytes, fixed=connection.options.part_bytes)
         self._size = 0
-        self._part = io.BytesIO()
-        self._part_bytes = self._plan.part_bytes(1)
+        self._part = PartBuffer(self._plan.part_bytes(1))
         self._upload: MultipartUpload | None = None
         self._open = True
 
@@ -38,11 +37,11 @@ class S3Writer:
             rest = memoryview(data).cast("B")
             while rest:
                 # Only when more is to come: the last part may be smaller, and a small object is no multipart upload.
-                if self._part.tell() == self._part_bytes:
+                if self._part.is_full:
                     self._hand_over()
-                room = self._part_bytes - self._part.tell()
-                self._size += self._part.write(rest[:room])
-                rest = rest[room:]
+                count = self._part.append(rest)
+                self._size += count
+                rest = rest[count:]
         except BaseException:
             self.abort()
             raise
@@ -63,9 +62,9 @@ class S3Writer:
 
     def abort(self) -> None:
         self._open = False
-        self._part = io.BytesIO()
         if self._upload is not None:
             self._upload.abort()
+        self._part.close()
 
     def _require_open(self) -> None:
         if not self._open:
@@ -87,16 +86,13 @@ class S3Writer:
                 f"{self._key} has reached {self._size} bytes in {MOST_PARTS} parts, the most that S3 takes.",
                 hint="Set part_size_mib of the repository to a larger value, or leave it out: then parts grow.",
             )
-        self._part.seek(0)
         self._upload.add(self._part, parallel=self._plan.parallel(number))
-        self._part = io.BytesIO()
-        self._part_bytes = self._plan.part_bytes(number + 1)
+        self._part = PartBuffer(self._plan.part_bytes(number + 1))
 
     def _send_parts(self) -> t.Callable[[dict[str, str]], t.Any]:
         upload = self._upload
-        if upload is None or not self._part.tell():
+        if upload is None or not self._part:
             raise StorageError("A multipart upload has at least one part.")
-        self._part.seek(0)
         upload.add(self._part, parallel=1)
         upload.wait()
         return upload.complete
@@ -105,10 +101,10 @@ class S3Writer:
         client = self._connection.client
         place = self._connection.place(self._key)
         arguments = self._connection.write_arguments(token=self._token)
-        # Bytes and not the buffer: a retry and a second attempt without the condition send them again.
-        body = self._part.getvalue()
+        body = self._part
 
         def send(condition: dict[str, str]) -> t.Any:
+            body.seek(0)  # it may be the second attempt, without the condition
             return client.put_object(**place, **arguments, **condition, Body=body)
 
         return send
