@@ -11,6 +11,8 @@ from .errors import LibraryMissing
 
 #: Of the mongodump archive (Go's ECMA polynomial).
 CRC64_XZ = "CRC64-XZ"
+#: Of the backup manifests of PostgreSQL.
+CRC32C = "CRC32C"
 #: Of RDB files.
 CRC64_REDIS = "CRC64-REDIS"
 

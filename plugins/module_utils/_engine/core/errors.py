@@ -307,7 +307,7 @@ class BackupPartial(LifeboatError):
 
 
 class BackupNotTrusted(LifeboatError):
-    """The backup is not known to restore: it was never verified, or it failed; a restore must not find that out late."""
+    """The backup is not known to restore: never verified, or it failed; a restore must not find that out late."""
 
     code = "catalog.backup_not_trusted"
     exit_status = 2
@@ -799,6 +799,38 @@ class PostgresStateNotReached(PostgresError):
     """A server that was started is neither ready nor dead after the time that it was given."""
 
     code = "postgresql.state_not_reached"
+
+
+class PostgresBackupManifestInvalid(PostgresError):
+    """The backup_manifest in a base backup is missing, cut short or changed, so its files can't be held against it."""
+
+    code = "postgresql.backup_manifest_invalid"
+
+
+class PostgresDumpInvalid(PostgresError):
+    """A payload is not what pg_dump writes, so pg_restore could make nothing of it."""
+
+    code = "postgresql.dump_invalid"
+
+
+class PostgresLoadFailed(PostgresError):
+    """A dump could not be loaded as a whole; what was loaded was taken back."""
+
+    code = "postgresql.load_failed"
+
+
+class PostgresExtensionMissing(PostgresError):
+    """The target server does not have an extension that the dump needs; the load would break in its middle."""
+
+    code = "postgresql.extension_missing"
+    exit_status = 2
+
+
+class PostgresRoleMissing(PostgresError):
+    """The target server does not have the roles that own what is in the dump; the load would break in its middle."""
+
+    code = "postgresql.role_missing"
+    exit_status = 2
 
 
 # --- redis ------------------------------------------------------------------------------------------------------
