@@ -14,6 +14,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.
     ArchiveCollection,
     ArchiveWriter,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_comparison import index_names
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_listing import list_archive
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.content import metadata_sha256
 
 
 def collection(name: str, *, database: str = "shop", type_name: str = "collection") -> ArchiveCollection:
@@ -48,3 +51,30 @@ def small_archive() -> bytes:
             collection("weather", type_name="timeseries"): [bson.encode({"_id": 1, "control": {}})],
         }
     )
+
+
+def content_of(data: bytes, **changes: t.Any) -> dict[str, t.Any]:
+    """The content that the manifest of a native dump has when this is its archive."""
+    listed = list_archive(io.BytesIO(data))
+    databases: dict[str, dict[str, t.Any]] = {}
+    for (database, name), one in listed.collections.items():
+        end = listed.end(one)
+        databases.setdefault(database, {})[name] = {
+            "documents": end.count,
+            "bytes": end.size,
+            "uuid": None,
+            "type": one.type,
+            "crc64": f"{end.checksum:016x}",
+            "indexes": list(index_names(one.metadata)),
+            "metadata_sha256": metadata_sha256(one.metadata),
+        }
+    return {
+        "server_version": listed.prelude.server_version,
+        "feature_compatibility_version": "6.0",
+        "tool": {"name": "native", "version": "0.1.0"},
+        "database": None,
+        "users_and_roles": False,
+        "consistency": {"mode": "snapshot", "reason": "it could be had"},
+        "databases": databases,
+        **changes,
+    }
