@@ -16,7 +16,10 @@ import typing as t
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import Interrupted
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.parallel import at_the_same_time
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.parallel import (
+    at_the_same_time,
+    wait_for,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.signals import stopping_on_signals
 
 
@@ -72,3 +75,38 @@ def test_a_signal_while_threads_are_started_or_dismissed_leaves_none_behind(
     while set(threading.enumerate()) - before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert set(threading.enumerate()) == before, raised.value
+
+
+def test_a_signal_in_the_middle_of_waiting_does_not_keep_the_thread_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    acquire = concurrent.futures._base._AcquireFutures
+    enter = acquire.__enter__
+    wakes = threading.Event()
+
+    def met_by_a_signal(self: t.Any) -> None:
+        enter(self)
+        if not wakes.is_set():
+            wakes.set()
+            stop_me()
+
+    monkeypatch.setattr(acquire, "__enter__", met_by_a_signal)
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+    future = pool.submit(lambda: wakes.wait(10) and time.sleep(0.2))
+    with pytest.raises(Interrupted), stopping_on_signals():
+        wait_for([future])
+    deadline = time.monotonic() + 5
+    while any(thread.is_alive() for thread in pool._threads) and time.monotonic() < deadline:
+        pool.shutdown(wait=False)
+        time.sleep(0.01)
+    assert not any(thread.is_alive() for thread in pool._threads), "the thread waits for a lock that nobody gives back"
+
+
+def test_waiting_ends_with_the_first_or_with_its_time() -> None:
+    gate = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        quick, slow = pool.submit(lambda: 1), pool.submit(lambda: gate.wait(10))
+        assert wait_for([quick, slow], first=True) == {quick}
+        assert wait_for([quick, slow], timeout=0.25) == {quick}
+        gate.set()
+        assert wait_for([quick, slow]) == {quick, slow}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import subprocess
 import typing as t
 
@@ -14,12 +15,14 @@ import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import (
+    Interrupted,
     PipelineFailed,
     RedisUnreachable,
     StorageForbidden,
     ToolMissing,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.signals import stopping_on_signals
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.producer import PayloadInput
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.stream import stream
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.transforms import (
@@ -165,3 +168,26 @@ def test_the_stream_leaves_no_descriptor_open(lines_file: int, tmp_path: pathlib
     with pytest.raises(PipelineFailed):
         run(PayloadInput(name="x", media="text", argv=("false",)), ZSTD)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_signal_while_the_end_of_the_pipe_is_closed_ends_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, signalled = os.close, []
+
+    def close(descriptor: int) -> None:
+        plain(descriptor)
+        if consumed and not signalled:
+            signalled.append(descriptor)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    consumed: list[int] = []
+    monkeypatch.setattr(os, "close", close)
+    payload = PayloadInput(name="x", media="text", argv=("sh", "-c", "echo all; exec >&-; sleep 60"))
+    with pytest.raises(Interrupted), stopping_on_signals():
+        stream(
+            payload,
+            transforms=(),
+            consume=lambda data: consumed.append(len(data)),
+            progress=Progress(clock=SystemClock()),
+        )
+    assert signalled
+    assert not children()

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import concurrent.futures
+import time
 import typing as t
 
 from .signals import undisturbed
 
 _T = t.TypeVar("_T")
+_TURN_SECONDS = 0.1
 
 
 def at_the_same_time(steps: t.Sequence[t.Callable[[], _T]]) -> list[concurrent.futures.Future[_T]]:
@@ -24,3 +26,20 @@ def at_the_same_time(steps: t.Sequence[t.Callable[[], _T]]) -> list[concurrent.f
     # The waiting and the end, too: a thread whose pool is not told that it is over waits for more for ever.
     with undisturbed(), concurrent.futures.ThreadPoolExecutor(max_workers=len(steps)) as pool:
         return [pool.submit(step) for step in steps]
+
+
+def wait_for(
+    futures: t.Collection[concurrent.futures.Future[t.Any]], *, timeout: float | None = None, first: bool = False
+) -> set[concurrent.futures.Future[t.Any]]:
+    """Wait until all (with *first*: one) have ended, at most *timeout* seconds; those that have.
+
+    A signal is obeyed within a tenth of a second, and never in the middle of the standard library's own waiting: raised
+    there, it can leave the future locked: then its thread waits for ever to end it, and we for the thread.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    when = concurrent.futures.FIRST_COMPLETED if first else concurrent.futures.ALL_COMPLETED
+    while True:
+        with undisturbed():
+            done, running = concurrent.futures.wait(futures, timeout=_TURN_SECONDS, return_when=when)
+        if not running or (first and done) or (deadline is not None and time.monotonic() >= deadline):
+            return done

@@ -20,6 +20,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..core.errors import DecryptionFailed, IdentityMissing, PayloadDamaged, PayloadTooLarge, PipelineFailed
+from ..core.parallel import wait_for
 from ..core.progress import Progress
 from ..core.runner import find_program
 from ..core.signals import undisturbed
@@ -181,8 +182,7 @@ class _Chain:
                 raise
             except Exception as error:  # noqa: BLE001 whatever it is, it is raised again below
                 problem = error
-            os.close(self._end)
-            self._end = -1
+            self._close_end()
             if problem is not None:
                 # What the consumer stumbled over may come from further up; that is then the reason.
                 self._settle()
@@ -224,20 +224,26 @@ class _Chain:
         """End everything now."""
         self._stopping = True
         with undisturbed():
-            if self._end >= 0:
-                os.close(self._end)
-                self._end = -1
+            self._close_end()
             kill_all(self._all())
             for process in self._all():
                 process.wait()
         if self._feeder is not None:
-            concurrent.futures.wait([self._feeder], timeout=60)
+            wait_for([self._feeder], timeout=60)
 
     def close(self) -> None:
         """Give back what is still open."""
-        if self._meter >= 0:
-            os.close(self._meter)
-            self._meter = -1
+        with undisturbed():
+            if self._meter >= 0:
+                os.close(self._meter)
+                self._meter = -1
+
+    def _close_end(self) -> None:
+        # A signal between the two lines would have it closed twice, and with that the clean-up fail.
+        with undisturbed():
+            if self._end >= 0:
+                os.close(self._end)
+                self._end = -1
 
     def _open_end(self) -> int:
         """The descriptor that takes the plain bytes; whoever consumes them is started."""
@@ -288,6 +294,8 @@ class _Chain:
 
     def _settle(self) -> None:
         """Wait for the feeder and the decoders. Raises what reading the repository raised: that is the first reason."""
+        if self._feeder is not None:
+            wait_for([self._feeder])
         error = self._feeder.exception() if self._feeder is not None else None
         for process in self._decoders:
             process.wait()

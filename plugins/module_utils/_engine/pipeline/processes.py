@@ -14,6 +14,7 @@ import signal
 import subprocess
 import typing as t
 
+from ..core.parallel import wait_for
 from ..core.runner import child_environment
 
 CHUNK = 1024 * 1024
@@ -34,7 +35,7 @@ class ChainProcess:
     def wait(self) -> int:
         """The exit status (negative: killed by that signal), once all that it printed was read."""
         status = self.process.wait()
-        concurrent.futures.wait([self._reading])
+        wait_for([self._reading])
         return status
 
     def check_reading(self) -> None:

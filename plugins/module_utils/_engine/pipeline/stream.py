@@ -17,6 +17,7 @@ import signal
 import typing as t
 
 from ..core.errors import PipelineFailed
+from ..core.parallel import wait_for
 from ..core.progress import Progress
 from ..core.runner import find_program
 from ..core.signals import undisturbed
@@ -136,6 +137,8 @@ class _Chain:
 
     def finish(self) -> None:
         """Wait for everybody and judge: raises for anything that failed anywhere."""
+        if self._writer is not None:
+            wait_for([self._writer])
         writer_error = self._writer.exception() if self._writer is not None else None
         statuses = [(process, process.wait()) for process in self._processes]
         if writer_error is not None and not isinstance(writer_error, BrokenPipeError):
@@ -166,7 +169,7 @@ class _Chain:
                 process.wait()
         if self._writer is not None:
             # The writer meets a broken pipe at its next write; it may be waiting for its server until then.
-            concurrent.futures.wait([self._writer], timeout=60)
+            wait_for([self._writer], timeout=60)
 
     def _write(self) -> None:
         pipe, write = self._pipe, self._payload.write
@@ -221,7 +224,9 @@ class _Chain:
         return delta
 
     def _close_output(self) -> None:
-        for descriptor in (self._output, self._meter):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._output = self._meter = -1
+        # A signal between the two lines would have them closed twice, and with them the clean-up fail.
+        with undisturbed():
+            for descriptor in (self._output, self._meter):
+                if descriptor >= 0:
+                    os.close(descriptor)
+            self._output = self._meter = -1

@@ -10,6 +10,8 @@ import contextlib
 import typing as t
 
 from ..core.errors import StorageError
+from ..core.parallel import wait_for
+from ..core.signals import undisturbed
 from .s3_errors import translated
 from .s3_options import S3Options
 from .s3_part_buffer import PartBuffer
@@ -46,8 +48,9 @@ class MultipartUpload:
         Raises what an earlier one failed at; then *body* is still the caller's.
         """
         self._wait_for(at_most=parallel - 1)
-        self._begun_parts += 1
-        self._pending.add(self._pool.submit(self._store, self._begun_parts, body))
+        with undisturbed():
+            self._begun_parts += 1
+            self._pending.add(self._pool.submit(self._store, self._begun_parts, body))
 
     def wait(self) -> None:
         """Wait until every part is stored. Raises what one failed at."""
@@ -84,8 +87,7 @@ class MultipartUpload:
 
     def _wait_for(self, *, at_most: int) -> None:
         while len(self._pending) > at_most:
-            done, _running = concurrent.futures.wait(self._pending, return_when=concurrent.futures.FIRST_COMPLETED)
-            for future in done:
+            for future in wait_for(self._pending, first=True):
                 self._pending.discard(future)
                 future.result()
 
