@@ -127,3 +127,14 @@ def _invalid(number: int, why: str) -> AofInvalid:
         hint="Run on the server's host: redis-check-aof <appenddirname>/<appendfilename>.manifest",
         details={"line": number},
     )
+
+
+def quoted_name(name: str) -> bytes:
+    """A file name as it stands in a manifest: in quotes with escapes where it needs them."""
+    data = name.encode("utf-8", "surrogateescape")
+    if data and all(0x21 <= byte <= 0x7E and byte not in b"\"'\\#" for byte in data):
+        return data
+    escaped = b"".join(
+        bytes([byte]) if 0x20 <= byte <= 0x7E and byte not in b'"\\' else b"\\x%02x" % byte for byte in data
+    )
+    return b'"' + escaped + b'"'

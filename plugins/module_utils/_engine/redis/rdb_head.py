@@ -23,6 +23,7 @@ _RESIZE_DATABASE = 0xFB
 _MAGIC = re.compile(rb"(REDIS)(\d{4})|(VALKEY)(\d{3})")
 _INTEGER_BYTES = {0: 1, 1: 2, 2: 4}
 _COMPRESSED = 3
+_TIME = re.compile(r"[0-9]{1,11}")
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class RdbHead:
 
     @property
     def created(self) -> int | None:
-        """When the save began by the server's clock, in seconds since 1970."""
+        """When the save began by the server's clock, in seconds since 1970; None for what can't be a time."""
         text = self.auxiliary.get("ctime", "")
-        return int(text) if text.isdigit() else None
+        return int(text) if _TIME.fullmatch(text) else None
 
 
 class _Ended(Exception):
