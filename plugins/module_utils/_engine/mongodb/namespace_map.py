@@ -1,0 +1,54 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the collections of an archive go: which are taken, and under which names. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+import typing as t
+from dataclasses import dataclass, field
+
+BUCKETS = "system.buckets."
+
+
+@dataclass(frozen=True)
+class NamespaceMap:
+    """Names in the archive to names on the target; the same ones when nothing is said.
+
+    *databases* maps each database that is taken to the one that it becomes; None takes all of them. *include* and
+    *exclude* are shell patterns of ``database.collection`` in the archive. *prefix* is put before the names of
+    collections (a staging name within the same database), but for those whose ``database.collection`` is in
+    *unprefixed*.
+    """
+
+    databases: t.Mapping[str, str] | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    prefix: str = ""
+    unprefixed: frozenset[str] = field(default_factory=frozenset)
+
+    def database(self, name: str) -> str | None:
+        """What a database is called on the target, None when nothing of it is taken."""
+        return name if self.databases is None else self.databases.get(name)
+
+    def takes(self, database: str, name: str) -> bool:
+        """Whether a collection, view or time series (by its own name, not that of its buckets) is taken."""
+        if self.database(database) is None:
+            return False
+        full = f"{database}.{name}"
+        if self.include and not any(fnmatch.fnmatchcase(full, pattern) for pattern in self.include):
+            return False
+        return not any(fnmatch.fnmatchcase(full, pattern) for pattern in self.exclude)
+
+    def target(self, database: str, name: str) -> tuple[str, str] | None:
+        """Database and name on the target, None when it is not taken; buckets go where their time series goes."""
+        if name.startswith(BUCKETS):
+            found = self.target(database, name[len(BUCKETS) :])
+            return None if found is None else (found[0], BUCKETS + found[1])
+        if not self.takes(database, name):
+            return None
+        if self.prefix and f"{database}.{name}" not in self.unprefixed:
+            # ".system." within a name is the server's own.
+            name = self.prefix + (name.replace(".", "_", 1) if name.startswith("system.") else name)
+        return str(self.database(database)), name

@@ -1,0 +1,213 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the native loader makes of an archive is what was dumped: every kind of collection, by the server's own hash."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import threading
+import typing as t
+from pathlib import Path
+
+import bson
+import pytest
+
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import (
+    MongoArchiveInvalid,
+    MongoLoadFailed,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import raw_insert
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_load import load_archive
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.load_values import (
+    LoadOptions,
+    LoadReport,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.namespace_map import NamespaceMap
+from sandbox.mongodb import MongoReplicaSet
+from tests.integration.mongodb.load import TOTAL, open_accounts, total_on, transfers
+from tests.integration.mongodb.rig import Source, vendor_tools
+from tests.integration.mongodb.sample import KINDS
+
+
+@pytest.fixture(scope="module")
+def target() -> t.Iterator[MongoReplicaSet]:
+    """An empty server to load into."""
+    with MongoReplicaSet() as servers:
+        yield servers
+
+
+@pytest.fixture
+def restored(target: MongoReplicaSet) -> t.Iterator[t.Any]:
+    with target.client() as client:
+        yield client
+        for name in client.list_database_names():
+            if name not in ("admin", "config", "local"):
+                client.drop_database(name)
+
+
+def load(client: t.Any, archive: Path | bytes, **options: t.Any) -> LoadReport:
+    data = archive.read_bytes() if isinstance(archive, Path) else archive
+    progress = Progress(clock=SystemClock())
+    return load_archive(io.BytesIO(data), client=client, options=LoadOptions(**options), progress=progress)
+
+
+def hashes(client: t.Any, database: str) -> dict[str, str]:
+    """dbHash of each collection; views stand in system.views under the database's name, so it differs when renamed."""
+    found: dict[str, str] = client[database].command("dbHash")["collections"]
+    return {name: value for name, value in found.items() if name != "system.views"}
+
+
+def shape(client: t.Any, database: str) -> dict[str, t.Any]:
+    """Options and indexes of each collection and view."""
+    found = {}
+    for entry in client[database].list_collections():
+        if entry["name"].startswith("system."):
+            continue
+        indexes = [] if entry["type"] == "view" else list(client[database][entry["name"]].list_indexes())
+        found[entry["name"]] = (entry["type"], entry["options"], sorted(map(str, indexes)))
+    return found
+
+
+def test_every_kind_of_collection_comes_back(source: Source, client: t.Any, restored: t.Any) -> None:
+    dump = source.dump(database=KINDS)
+    report = load(restored, dump.archive)
+    assert hashes(restored, KINDS) == hashes(client, KINDS)
+    assert shape(restored, KINDS) == shape(client, KINDS)
+    noted = {f"{KINDS}.{name}": facts["documents"] for name, facts in dump.content["databases"][KINDS].items()}
+    assert report.counts() == noted
+    assert restored[KINDS].strict.count_documents({"_id": "older than the validator"}) == 1
+
+
+def test_another_name_for_the_database(source: Source, client: t.Any, restored: t.Any) -> None:
+    names = NamespaceMap(databases={KINDS: "kinds_recovery"})
+    load(restored, source.dump(database=KINDS).archive, names=names)
+    assert hashes(restored, "kinds_recovery") == hashes(client, KINDS)
+    assert KINDS not in restored.list_database_names()
+
+
+def test_one_collection_alone(source: Source, client: t.Any, restored: t.Any) -> None:
+    report = load(restored, source.dump(database=KINDS).archive, names=NamespaceMap(include=(f"{KINDS}.german",)))
+    assert restored[KINDS].list_collection_names() == ["german"]
+    assert hashes(restored, KINDS)["german"] == hashes(client, KINDS)["german"]
+    assert f"{KINDS}.plain" in report.left_out
+
+
+def test_staging_names_within_the_database(source: Source, client: t.Any, restored: t.Any) -> None:
+    names = NamespaceMap(prefix="staged.", unprefixed=frozenset((f"{KINDS}.series", f"{KINDS}.recent")))
+    load(restored, source.dump(database=KINDS).archive, names=names)
+    found = hashes(restored, KINDS)
+    assert found["staged.plain"] == hashes(client, KINDS)["plain"]
+    assert found["system.buckets.series"] == hashes(client, KINDS)["system.buckets.series"]
+
+
+def test_a_zero_timestamp_stays_zero(source: Source, client: t.Any, database: t.Any, restored: t.Any) -> None:
+    """A server replaces a zero timestamp in an insert by the time of day, and says nothing."""
+    database.clock.insert_many({"_id": number, "x": 1} for number in range(20))
+    database.clock.update_many({"_id": {"$lt": 3}}, [{"$set": {"at": {"$literal": bson.Timestamp(0, 0)}}}])
+    load(restored, source.dump(database=database.name).archive)
+    assert restored[database.name].clock.find_one({"_id": 1})["at"] == bson.Timestamp(0, 0)
+    assert hashes(restored, database.name) == hashes(client, database.name)
+
+
+def test_more_documents_than_a_command_takes(
+    source: Source, client: t.Any, restored: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_insert, "MOST_DOCUMENTS", 7)
+    load(restored, source.dump(database=KINDS).archive)
+    assert hashes(restored, KINDS) == hashes(client, KINDS)
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_an_oplog_brings_all_to_one_moment(
+    source: Source, client: t.Any, database: t.Any, restored: t.Any, renamed: bool
+) -> None:
+    open_accounts(database)
+    with transfers(client, database) as count:
+        while count[0] < 5:
+            pass
+        dump = source.dump(consistency="oplog")
+    target = "moved" if renamed else database.name
+    report = load(restored, dump.archive, names=NamespaceMap(databases={database.name: target}))
+    assert report.oplog is not None
+    assert report.oplog.operations > 0
+    assert total_on(restored[target]) == TOTAL
+
+
+def test_collections_that_come_and_go_during_the_dump(source: Source, database: t.Any, restored: t.Any) -> None:
+    """Made, indexed, dropped, a view, a time series, a large transaction: all by the oplog alone."""
+    database.first.insert_many({"_id": number, "pad": "x" * 2000} for number in range(2000))
+    database.create_collection("shown", viewOn="first", pipeline=[])
+
+    def meanwhile() -> None:
+        database.late.insert_many({"_id": number} for number in range(50))
+        database.late.create_index("x", name="by x")
+        database.gone.insert_one({"_id": 1})
+        database.gone.drop()
+        database.create_collection("seen", viewOn="late", pipeline=[])
+        database.command("collMod", "late", validator={"y": {"$exists": True}}, validationLevel="moderate")
+        database.create_collection("weather", timeseries={"timeField": "at"})
+        with database.client.start_session() as session, session.start_transaction():
+            for number in range(3):
+                database.first.insert_one({"_id": f"t{number}", "pad": "y" * 9_000_000}, session=session)
+
+    dump = source.dump(consistency="oplog", during=meanwhile)
+    load(restored, dump.archive, names=NamespaceMap(databases={database.name: database.name}))
+    made = restored[database.name]
+    assert made.late.count_documents({}) == 50
+    assert "by x" in made.late.index_information()
+    assert made.first.count_documents({"_id": {"$regex": "^t"}}) == 3
+    assert hashes(restored, database.name) == hashes(database.client, database.name)
+    assert shape(restored, database.name) == shape(database.client, database.name)
+
+
+def test_genuine_mongodump_archive(client: t.Any, replica_set: MongoReplicaSet, restored: t.Any) -> None:
+    program = vendor_tools() / "mongodump"
+    done = subprocess.run(
+        [program, f"--uri={replica_set.uri}", f"--db={KINDS}", "--archive", "--quiet"],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    load(restored, done.stdout)
+    assert hashes(restored, KINDS) == hashes(client, KINDS)
+    assert shape(restored, KINDS) == shape(client, KINDS)
+
+
+def test_users_go_where_they_are_told(source: Source, database: t.Any, restored: t.Any) -> None:
+    database.orders.insert_one({"_id": 1})
+    database.command("createUser", "ann", pwd="x", roles=["read"])
+    try:
+        dump = source.dump(database=database.name)
+    finally:
+        database.command("dropAllUsersFromDatabase")
+    report = load(restored, dump.archive, users_into="staged_people")
+    try:
+        assert report.users == 1
+        assert [user["user"] for user in restored.admin["staged_people.users"].find()] == ["ann"]
+        assert not restored[database.name].command("usersInfo")["users"]
+    finally:
+        restored.admin.drop_collection("staged_people.users")
+        restored.admin.drop_collection("staged_people.roles")
+
+
+def test_a_flipped_bit_and_a_cut_are_refused_and_no_thread_stays(source: Source, restored: t.Any) -> None:
+    data = bytearray(source.dump(database=KINDS).archive.read_bytes())
+    with pytest.raises(MongoArchiveInvalid):
+        load(restored, bytes(data[: len(data) // 2]))
+    restored.drop_database(KINDS)
+    place = data.find(b"x" * 40)
+    data[place] ^= 1
+    with pytest.raises(MongoArchiveInvalid, match="checksum"):
+        load(restored, bytes(data))
+    assert [one.name for one in threading.enumerate() if one.name.startswith("mongodb insert")] == []
+
+
+def test_a_document_that_is_there_already_fails_the_load(source: Source, client: t.Any, restored: t.Any) -> None:
+    dump = source.dump(database=KINDS)
+    load(restored, dump.archive)
+    with pytest.raises(MongoLoadFailed):
+        load(restored, dump.archive)
