@@ -833,6 +833,20 @@ class PostgresRoleMissing(PostgresError):
     exit_status = 2
 
 
+class PostgresChainIncomplete(PostgresError):
+    """A backup that the increment builds on is missing, so nothing can be restored from it."""
+
+    code = "postgresql.chain_incomplete"
+    exit_status = 2
+
+
+class PostgresDataDirectoryMounted(PostgresError):
+    """The data directory is a mount point, which can't be renamed: nothing could be moved aside in one step."""
+
+    code = "postgresql.data_directory_mounted"
+    exit_status = 2
+
+
 # --- redis ------------------------------------------------------------------------------------------------------
 
 

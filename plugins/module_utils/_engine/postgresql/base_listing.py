@@ -40,12 +40,12 @@ class BaseListing:
         self._seen = SeenFiles()
         self._kept: dict[str, bytes] = {}
 
-    def read(self, stream: ByteSource) -> None:
+    def read(self, stream: t.BinaryIO) -> None:
         """Read to the end. Raises HostileArchive, PostgresStreamIncomplete, PostgresBackupManifestInvalid,
         PostgresTablespaceUnsupported and LibraryMissing.
         """
         crc = crc_function(CRC32C)
-        tar = BaseTar(stream)
+        tar = BaseTar(t.cast("ByteSource", stream))
         for member in tar:
             if member.kind != FILE:
                 continue

@@ -1,0 +1,138 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Base backups and increments of PostgreSQL, proved: read through, brought to life by their own WAL, questioned."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ..core.errors import PostgresServerDied, ScratchFailed
+from ..core.progress import Progress
+from ..core.runner import find_program
+from ..pipeline.delivery import PayloadOutput
+from ..recovery.payload_source import PayloadSource
+from ..recovery.questions import Check
+from ..recovery.scratch import Scratch
+from ..recovery.verifier import VerifierContext, VerifierNeeds
+from .base_folder import control_settings, verify_folder
+from .base_instance import BaseInstance
+from .base_label import expectations
+from .base_listing import BaseListing
+from .base_unpack import needed_bytes, payload_name, require_chain, unpack_chain
+from .base_verify_options import BaseVerifyOptions
+from .instance import OwnServer, ServerFolder, make_place, start
+from .programs import ServerPrograms, find_server_programs
+
+_OLDEST_KNOWN_MAJOR = 12
+# Recovery fails when these are below what they were on the source.
+_RECOVERED = {
+    "max_prepared_xacts setting": "max_prepared_transactions",
+    "max_locks_per_xact setting": "max_locks_per_transaction",
+}
+
+
+class PgBaseVerifier:
+    """Proves one base backup, or an increment with its chain."""
+
+    engine = "postgresql"
+
+    def __init__(self, *, context: VerifierContext, options: BaseVerifyOptions) -> None:
+        self.kind = context.manifest.kind
+        self._manifest = context.manifest
+        self._host = context.host
+        self._chain = context.chain
+        self._options = options
+
+    def inspect(self, *, level: int) -> VerifierNeeds:
+        """Level 2 needs no PostgreSQL; from level 3 on its programs of exactly the backup's major version are needed.
+
+        Raises ToolMissing, RestoreVersionMismatch, PostgresAccountMissing, PostgresChainIncomplete.
+        """
+        if level <= 2:
+            return VerifierNeeds(bytes=0)
+        programs = self._programs()
+        for tool in ("tar", "nice"):
+            find_program(tool)
+        plain = self._manifest.plain_bytes or sum(payload.size * 4 for payload in self._manifest.payloads)
+        parts = sum(link.manifest.plain_bytes or 0 for link in self._chain)
+        # What recovery writes is small beside what was unpacked.
+        needed = plain + parts * 2 + 64 * 1024 * 1024
+        return VerifierNeeds(bytes=needed, facts={"postgresql": ".".join(map(str, programs.version))})
+
+    def listing(self, *, source: PayloadSource, progress: Progress) -> t.Iterator[Check]:
+        """Level 2: see :class:`BaseListing`; further payloads are read to their end."""
+        listing = BaseListing()
+        source.deliver(payload_name(source), PayloadOutput(read=listing.read), progress=progress)
+        yield from listing.checks(self._manifest, parent_start=self._parent_start())
+        for name in source.names:
+            if name != payload_name(source):
+                source.deliver(name, PayloadOutput(read=_drain), progress=progress)
+
+    @contextlib.contextmanager
+    def scratch(self, *, source: PayloadSource, scratch: Scratch, progress: Progress) -> t.Iterator[BaseInstance]:
+        """Level 3: unpacked, combined, recovered to consistency by its own WAL, accepting connections.
+
+        Raises what unpacking raises and ScratchFailed when the server does not come up.
+        """
+        programs = self._programs()
+        require_chain(source, chain=self._chain, programs=programs)
+        progress.stage("fetching and loading", bytes_expected=needed_bytes(source, chain=()))
+        place = make_place(scratch, name="postgresql", programs=programs)
+        unpack_chain(
+            source,
+            chain=self._chain,
+            folder=place.data_directory,
+            programs=programs,
+            runner=self._host.runner,
+            progress=progress,
+            durable=False,
+        )
+        if self._chain:
+            verify_folder(place.data_directory, programs=programs, runner=self._host.runner)
+        progress.stage("starting")
+        server = self._start(scratch, place=place, programs=programs)
+        instance = BaseInstance(
+            server=server,
+            restart=lambda: self._start(scratch, place=place, programs=programs),
+            manifest=self._manifest,
+            options=self._options,
+            host=self._host,
+        )
+        try:
+            yield instance
+        finally:
+            instance.stop()
+
+    def _programs(self) -> ServerPrograms:
+        major, _identifier, _start = expectations(self._manifest.content)
+        return find_server_programs(
+            major=major or _OLDEST_KNOWN_MAJOR, runner=self._host.runner, bin_directory=self._options.bin_directory
+        )
+
+    def _parent_start(self) -> str | None:
+        return expectations(self._chain[-1].manifest.content)[2] if self._chain else None
+
+    def _start(self, scratch: Scratch, *, place: ServerFolder, programs: ServerPrograms) -> OwnServer:
+        known = control_settings(place.data_directory, programs=programs, runner=self._host.runner)
+        settings = {name: known[label] for label, name in _RECOVERED.items() if known.get(label, "").isdigit()}
+        if self._options.preload_libraries:
+            settings["shared_preload_libraries"] = ",".join(self._options.preload_libraries)
+        server = start(scratch, place=place, programs=programs, settings=settings)
+        try:
+            server.wait_until(timeout=self._options.start_timeout, clock=self._host.clock, runner=self._host.runner)
+        except PostgresServerDied as error:
+            said = " ".join(error.details.get("said", ()))
+            hint = "Look at another backup; keep the scratch copy (keep_scratch) to see its log."
+            if "resource manager with ID" in said:
+                hint = "Set preload_libraries to the library whose WAL this is, such as the storage engine's."
+            raise ScratchFailed(
+                f"The restored cluster did not start: {said or error.message}", hint=hint, details=error.details
+            ) from error
+        return server
+
+
+def _drain(stream: t.BinaryIO) -> None:
+    while stream.read(1024 * 1024):
+        pass
