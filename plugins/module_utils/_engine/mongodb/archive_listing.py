@@ -12,6 +12,7 @@ from ..core.errors import MongoArchiveInvalid
 from . import bson_bytes
 from .archive import ArchiveCollection
 from .archive_reader import ArchiveDocuments, ArchiveEnd, ArchivePrelude, ArchiveReader
+from .collection_metadata import read_metadata
 from .oplog_lint import entry_time
 from .reply import each_document
 from .timestamps import Position
@@ -65,6 +66,8 @@ def list_archive(source: t.BinaryIO) -> ListedArchive:
     """Read an archive to its end in constant memory; documents are counted, not decoded. Raises MongoArchiveInvalid."""
     reader = ArchiveReader(source)
     prelude = reader.prelude()
+    for collection in prelude.collections:
+        read_metadata(collection)  # no checksum covers it, but it must at least be what it claims to be
     ends: dict[tuple[str, str], ArchiveEnd] = {}
     first: Position | None = None
     last: Position | None = None
