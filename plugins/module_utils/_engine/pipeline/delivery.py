@@ -109,6 +109,7 @@ class _Reader(io.RawIOBase):
         super().__init__()
         self.count = 0
         self.ended = False
+        self.is_too_long = False
         self._descriptor = descriptor
         self._limit = limit
         self._name = name
@@ -123,6 +124,7 @@ class _Reader(io.RawIOBase):
         self.ended = self.ended or count == 0
         self._progress.add(done=count)
         if self._limit is not None and self.count > self._limit:
+            self.is_too_long = True
             raise _too_large(self._name, self._limit)
         return count
 
@@ -144,6 +146,7 @@ class _Chain:
         self._digest = hashlib.sha256()
         self._size = 0
         self._is_cut = False
+        self._file_start: int | None = None
 
     def start(self, *, identity_file: str) -> None:
         """Start every process, the consumer first."""
@@ -153,17 +156,16 @@ class _Chain:
         if self._payload.compression:
             decoders.append((Compression.name, [find_program("zstd"), "-dc", "--no-progress", "-q"]))
         output = self._output
-        last = self._open_end()
+        self._feed_to = self._open_end()
         for name, argv in reversed(decoders):
-            reading, writing = open_pipe()
+            last = self._feed_to
+            reading, self._feed_to = open_pipe()
             descriptors = (_descriptor_of(identity_file),) if name == Encryption.name else ()
             passed = [descriptor for descriptor in descriptors if descriptor is not None]
             process = spawn(name, argv, stdin=reading, stdout=last, pass_descriptors=passed)
             self._decoders.insert(0, process)
-            last = writing
         if self._decoders and output.read is None:
             self._meter = open_account(self._decoders[-1].process.pid)
-        self._feed_to = last
         self._feeder = in_thread(self._feed, name=f"reader of {self._payload.name}")
 
     def consume(self) -> None:
@@ -178,11 +180,12 @@ class _Chain:
                     self._output.read(t.cast("t.BinaryIO", buffered))
                     if not self._output.may_end_early:
                         _drain(reader)
-            except PayloadTooLarge:
-                raise
             except Exception as error:  # noqa: BLE001 whatever it is, it is raised again below
                 problem = error
             self._close_end()
+            if reader.is_too_long:
+                # Whatever the consumer made of being told so.
+                raise _too_large(self._payload.name, self._payload.plain_size or 0) from problem
             if problem is not None:
                 # What the consumer stumbled over may come from further up; that is then the reason.
                 self._settle()
@@ -190,7 +193,7 @@ class _Chain:
                 self._judge_stored()
                 raise problem
             return
-        while any(process.process.poll() is None for process in self._all()):
+        while not all(_has_ended(process) for process in self._all()):
             self._require_within_limit()
             time.sleep(_POLL_SECONDS)
 
@@ -206,11 +209,15 @@ class _Chain:
                 self._judge_stored()
                 raise self._blame(consumer, status)
             consumer.check_reading()
+            if self._is_cut_short and not self._output.may_end_early:
+                self._judge_decoders(is_cut_off=True)
+                self._judge_stored()
+                raise self._ended_early(consumer)
         self._judge_decoders(is_cut_off=self._output.may_end_early)
         if self._is_cut and self._output.may_end_early:
             return None
         _compare(self._payload, size=self._size, sha256=self._digest.hexdigest())
-        count = self._reader.count if self._reader is not None and self._reader.ended else None
+        count = self._counted()
         expected = self._payload.plain_size
         if count is not None and expected is not None and count != expected:
             raise PayloadDamaged(
@@ -219,6 +226,19 @@ class _Chain:
                 details={"payload": self._payload.name, "expected": expected, "found": count},
             )
         return count
+
+    def _counted(self) -> int | None:
+        """How many plain bytes came out, where that is known exactly."""
+        if self._reader is not None:
+            return self._reader.count if self._reader.ended else None
+        if self._file_start is None or self._output.file is None:
+            return None
+        return os.lseek(self._output.file, 0, os.SEEK_CUR) - self._file_start
+
+    @property
+    def _is_cut_short(self) -> bool:
+        """Whether somebody upstream of the consumer still had something for him."""
+        return self._is_cut or any(_met_broken_pipe(process) for process in self._decoders)
 
     def kill(self) -> None:
         """End everything now."""
@@ -237,6 +257,9 @@ class _Chain:
             if self._meter >= 0:
                 os.close(self._meter)
                 self._meter = -1
+            if self._feeder is None and self._feed_to >= 0:
+                os.close(self._feed_to)
+                self._feed_to = -1
 
     def _close_end(self) -> None:
         # A signal between the two lines would have it closed twice, and with that the clean-up fail.
@@ -249,12 +272,15 @@ class _Chain:
         """The descriptor that takes the plain bytes; whoever consumes them is started."""
         output = self._output
         if output.file is not None:
+            self._file_start = _position_of(output.file)
             return os.dup(output.file)
+        program = find_program(output.argv[0]) if output.argv else ""
         reading, writing = open_pipe()
         if output.read is not None:
             self._end = reading
         elif output.argv:
-            program = find_program(output.argv[0])
+            # In its place already when starting the program fails.
+            self._feed_to = writing
             self._consumer = spawn(
                 os.path.basename(program),
                 [program, *output.argv[1:]],
@@ -282,7 +308,9 @@ class _Chain:
                         break
                     self._digest.update(piece)
                     self._size += len(piece)
-                    _write_all(pipe, piece)
+                    if self._size > self._payload.size:
+                        raise _too_long(self._payload, self._size)
+                    self._write(pipe, piece)
                     self._progress.add(stored=len(piece), done=len(piece) if counts_plain else 0)
                 is_whole = True
         except BrokenPipeError:
@@ -292,25 +320,41 @@ class _Chain:
                 # The rest must not look like a whole stream: whoever reads it is stopped before it can.
                 kill_all(self._all())
 
+    def _write(self, pipe: io.FileIO, piece: bytes) -> None:
+        try:
+            _write_all(pipe, piece)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._unwritable(str(error.strerror)) from error
+
+    def _unwritable(self, reason: str) -> PipelineFailed:
+        return PipelineFailed(
+            f"The plain bytes of {self._payload.name} can't be written: {reason}",
+            hint="Look at the space that is left there: df -h",
+            details={"payload": self._payload.name},
+        )
+
     def _settle(self) -> None:
         """Wait for the feeder and the decoders. Raises what reading the repository raised: that is the first reason."""
         if self._feeder is not None:
             wait_for([self._feeder])
+        # What the kernel knows of a process is gone with its status.
+        while not all(_has_ended(process) for process in self._decoders):
+            time.sleep(_POLL_SECONDS)
         error = self._feeder.exception() if self._feeder is not None else None
-        for process in self._decoders:
-            process.wait()
         if error is not None:
             raise error
+        self._require_within_limit()
 
     def _judge_decoders(self, *, is_cut_off: bool) -> None:
-        for process in self._decoders:
-            status = process.wait()
-            if status == 0 or (is_cut_off and status == -signal.SIGPIPE):
+        # Who failed by himself is to blame, not who was cut off by his neighbour's end.
+        for process in sorted(self._decoders, key=_met_broken_pipe):
+            if process.wait() == 0 or (is_cut_off and _met_broken_pipe(process)):
                 continue
             said = "\n".join(list(process.lines)[-4:]) or "(it printed nothing)"
-            # zstd says "Broken pipe" and 1 rather than dying by the signal, where the signal is ignored.
-            if is_cut_off and "roken pipe" in said:
-                continue
+            if "no space left" in said.lower() or "file too large" in said.lower():
+                raise self._unwritable(said)
             if process.name == Encryption.name:
                 if "no identity matched" in said or "identity" in said or "AGE-SECRET-KEY" in said:
                     raise DecryptionFailed(
@@ -351,6 +395,14 @@ class _Chain:
         if written > limit + _ACCOUNT_SLACK:
             raise _too_large(self._payload.name, limit)
 
+    def _ended_early(self, process: ChainProcess) -> PipelineFailed:
+        said = "\n".join(list(process.lines)[-8:]) or "(it printed nothing)"
+        return PipelineFailed(
+            f"{process.name} ended with status 0 before it had read all of {self._payload.name}: {said}",
+            hint=f"Look at what {process.name} says above.",
+            details={"process": process.name, "status": 0, "payload": self._payload.name},
+        )
+
     def _blame(self, process: ChainProcess, status: int) -> PipelineFailed:
         ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         said = "\n".join(list(process.lines)[-8:]) or "(it printed nothing)"
@@ -367,11 +419,17 @@ class _Chain:
 
 
 def _compare(payload: StoredPayload, *, size: int, sha256: str) -> None:
-    if size != payload.size:
-        problem = f"{size} bytes are stored, or more," if size > payload.size else f"only {size} bytes are stored"
-        raise _damaged(payload, f"{problem} but the manifest says {payload.size}", found=size)
+    if size > payload.size:
+        raise _too_long(payload, size)
+    if size < payload.size:
+        raise _damaged(payload, f"only {size} bytes are stored but the manifest says {payload.size}", found=size)
     if sha256 != payload.sha256:
         raise _damaged(payload, f"the SHA-256 of the stored bytes is {sha256}, not {payload.sha256}", found=sha256)
+
+
+def _too_long(payload: StoredPayload, size: int) -> PayloadDamaged:
+    problem = f"{size} bytes are stored, or more, but the manifest says {payload.size}"
+    return _damaged(payload, problem, found=size)
 
 
 def _damaged(payload: StoredPayload, problem: str, *, found: int | str) -> PayloadDamaged:
@@ -388,6 +446,29 @@ def _too_large(name: str, limit: int) -> PayloadTooLarge:
         hint="Don't restore it; look at who could write to the repository.",
         details={"payload": name, "limit": limit},
     )
+
+
+def _has_ended(process: ChainProcess) -> bool:
+    """Whether it has, without taking its status: the kernel's account of it can still be read."""
+    if process.process.returncode is not None:
+        return True
+    try:
+        return os.waitid(os.P_PID, process.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _met_broken_pipe(process: ChainProcess) -> bool:
+    status = process.wait()
+    # zstd says so and ends with 1 rather than dying by the signal, where the signal is ignored.
+    return status == -signal.SIGPIPE or (status != 0 and "broken pipe" in "\n".join(process.lines).lower())
+
+
+def _position_of(descriptor: int) -> int | None:
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_CUR)
+    except OSError:
+        return None  # a pipe or the like
 
 
 def _drain(reader: _Reader) -> None:
