@@ -42,9 +42,11 @@ LEVELS: t.Final[dict[str, int]] = {
     "verify": 5,
     "operations": 6,
     "report": 7,
-    "cli_commands": 8,
-    "cli": 9,
-    "__main__": 10,
+    "cli_verify": 8,
+    "cli_restore": 8,
+    "cli_commands": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 
 # Libraries that a host has when it runs the engine they are for. botocore brings urllib3.

@@ -14,6 +14,7 @@ import os
 import sys
 import typing as t
 
+from . import cli_verify
 from .cli_commands import COMMANDS
 from .core.errors import LifeboatError
 from .core.signals import stopping_on_signals
@@ -67,12 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     _filters(listing)
     listing.add_argument("--newest", type=int, metavar="N", help="only the newest N of each service, source and kind")
     listing.add_argument("--before", metavar="TIME", help="only those started before, such as 2026-11-21T02:00:00Z")
-    listing.add_argument("--state", choices=["complete", "partial"], help="only those in this state")
+    listing.add_argument(
+        "--state", choices=["complete", "verified", "failed", "partial"], help="only those in this state"
+    )
 
     show = _command(commands, "show", "show one backup: its manifest, where it is, how to restore it")
     show.add_argument("id", help="the backup's id, as lifeboat list shows it")
     show.add_argument("--repository", metavar="NAME", help="read the copy in this repository only")
     show.add_argument("--restore", action="store_true", help="print RESTORE.md, the commands to restore it")
+
+    cli_verify.add_arguments(_command(commands, "verify", "prove that backups restore, from a look to questions"))
 
     status = _command(commands, "status", "how every job is doing, and what runs now")
     status.add_argument("jobs", nargs="*", metavar="JOB", help="service/source/kind, or the beginning of it")

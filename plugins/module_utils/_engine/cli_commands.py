@@ -9,6 +9,7 @@ import argparse
 import json
 import typing as t
 
+from . import cli_verify
 from .catalog.catalog import Backup, Reading, find_backup, read_catalog
 from .catalog.layout import RESTORE_NOTES
 from .core.description.description import Description, read_description
@@ -126,10 +127,16 @@ def status(options: argparse.Namespace, printer: Printer) -> int:
     return 3 if "partial" in states else 0
 
 
+def verify(options: argparse.Namespace, printer: Printer) -> int:
+    """Prove backups."""
+    return cli_verify.verify(options, printer, _description(options, printer))
+
+
 COMMANDS: t.Mapping[str, t.Callable[[argparse.Namespace, Printer], int]] = {
     "backup": backup,
     "list": list_backups,
     "show": show,
+    "verify": verify,
     "status": status,
 }
 

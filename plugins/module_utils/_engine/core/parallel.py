@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import concurrent.futures
-import time
 import typing as t
 
+from .clock import SystemClock
 from .signals import undisturbed
 
 _T = t.TypeVar("_T")
 _TURN_SECONDS = 0.1
+_CLOCK = SystemClock()
 
 
 def at_the_same_time(steps: t.Sequence[t.Callable[[], _T]]) -> list[concurrent.futures.Future[_T]]:
@@ -36,10 +37,10 @@ def wait_for(
     A signal is obeyed within a tenth of a second, and never in the middle of the standard library's own waiting: raised
     there, it can leave the future locked: then its thread waits for ever to end it, and we for the thread.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = None if timeout is None else _CLOCK.monotonic() + timeout
     when = concurrent.futures.FIRST_COMPLETED if first else concurrent.futures.ALL_COMPLETED
     while True:
         with undisturbed():
             done, running = concurrent.futures.wait(futures, timeout=_TURN_SECONDS, return_when=when)
-        if not running or (first and done) or (deadline is not None and time.monotonic() >= deadline):
+        if not running or (first and done) or (deadline is not None and _CLOCK.monotonic() >= deadline):
             return done

@@ -13,6 +13,7 @@ from ..catalog.manifest import Manifest
 from ..catalog.standing import FAILED, VERIFIED
 from ..core.errors import BackupNotFound, BackupNotTrusted, RequestInvalid
 from ..core.host import Host
+from ..core.ids import is_backup_id
 from ..core.secrets import Secret
 from ..recovery.payload_source import PayloadSource
 from ..storage.base import Storage
@@ -82,6 +83,15 @@ class Sources:
             runner=self.host.runner,
             identity=self.identity,
         )
+
+    def find(self, backup_id: str) -> Backup:
+        """The backup of that id, wherever it is. Raises RequestInvalid for what is no id, and BackupNotFound."""
+        if not is_backup_id(backup_id):
+            raise RequestInvalid(
+                f"{backup_id!r} is neither SERVICE/SOURCE/KIND nor a backup id.",
+                hint="Ids look like 20261121T020000Z-4f2c91; lifeboat list shows them.",
+            )
+        return find_backup(read_catalog(self.storages, selection=Selection(backup_id=backup_id)), backup_id)
 
     def chain_of(self, manifest: Manifest) -> tuple[PayloadSource, ...]:
         """What an increment builds on, the full backup first. Raises BackupNotFound when a part is gone."""

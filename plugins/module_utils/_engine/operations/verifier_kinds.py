@@ -9,8 +9,15 @@ import typing as t
 
 from ..core.errors import KindNotRunnable
 from ..recovery.verifier import VerifierFactory
+from .verifiers import mongodb, postgresql_base, redis
 
-VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], VerifierFactory]] = {}
+VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], VerifierFactory]] = {
+    ("mongodb", "full"): mongodb.full,
+    ("postgresql", "base"): postgresql_base.base,
+    ("postgresql", "incremental"): postgresql_base.incremental,
+    ("redis", "rdb"): redis.rdb,
+    ("redis", "aof"): redis.aof,
+}
 
 
 def verifier_factory(engine: str, kind: str) -> t.Callable[[t.Mapping[str, t.Any]], VerifierFactory]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import time
 import typing as t
 
 from ..catalog.catalog import Backup
@@ -199,9 +198,9 @@ class VerificationRun:
             journal=self._host.journal,
             keep=self._request.keep_scratch,
         ) as scratch:
-            began = time.monotonic()
+            began = self._host.clock.monotonic()
             with verifier.scratch(source=source, scratch=scratch, progress=self._progress) as instance:
-                self._recovery_seconds = time.monotonic() - began
+                self._recovery_seconds = self._host.clock.monotonic() - began
                 self._versions = dict(instance.facts)
                 self._reached = RESTORED
                 if level >= QUESTIONED:
@@ -239,7 +238,7 @@ class VerificationRun:
             raise CheckFailed(
                 f"{len(failed)} of the checks of level {level} failed: "
                 + "; ".join(check.message for check in failed[:5]),
-                hint=f"All of them: lifeboat show {self._manifest.backup_id} --json. Keep older backups, make a new one.",
+                hint=f"All of them: lifeboat show {self._manifest.backup_id} --json. Keep older backups.",
                 details={"failed": [check.as_dict() for check in failed]},
             )
 

@@ -49,6 +49,9 @@ def build_settings(data: Json) -> Settings:
         timezone=data.get("timezone", defaults.timezone),
         compression={**defaults.compression, **data.get("compression", {})},
         encryption=_encryption(data.get("encryption", {})),
+        decryption=data.get("decryption", {}),
+        scratch_directory=data.get("scratch_directory", defaults.scratch_directory),
+        scratch_memory_mib=int(data.get("scratch_memory_mib", defaults.scratch_memory_mib)),
         parallel=int(data.get("parallel", defaults.parallel)),
     )
 

@@ -73,6 +73,9 @@ class Settings:
     timezone: str = "UTC"
     compression: Json = field(default_factory=lambda: {"method": "zstd", "level": 1, "threads": 0})
     encryption: Json = field(default_factory=dict)
+    decryption: Json = field(default_factory=dict)
+    scratch_directory: str = "/var/tmp/lifeboat"  # noqa: S108 its folders are made anew, with random names
+    scratch_memory_mib: int = 1024
     parallel: int = 1
 
 

@@ -111,6 +111,13 @@ class Schedule:
 
         Raises LibraryMissing without the library ``cronsim``.
         """
+        return self._nearest(after, reverse=False)
+
+    def previous_run(self, before: datetime.datetime) -> datetime.datetime:
+        """The last time to run earlier than *before* (aware), in UTC. Raises LibraryMissing as next_run() does."""
+        return self._nearest(before, reverse=True)
+
+    def _nearest(self, moment: datetime.datetime, *, reverse: bool) -> datetime.datetime:
         try:
             import cronsim
         except ImportError as error:
@@ -118,9 +125,9 @@ class Schedule:
                 "The Python library cronsim is needed to tell when a schedule comes next.",
                 hint="Install it for the interpreter that runs Lifeboat: pip install cronsim",
             ) from error
-        local = after.astimezone(timezone_named(self.timezone))
-        upcoming = next(cronsim.CronSim(self.expression, local))
-        return upcoming.astimezone(datetime.timezone.utc)
+        local = moment.astimezone(timezone_named(self.timezone))
+        found = next(cronsim.CronSim(self.expression, local, reverse=reverse))
+        return found.astimezone(datetime.timezone.utc)
 
     def longest_gap(self) -> datetime.timedelta:
         """The longest time between two runs, clock changes left aside."""

@@ -169,6 +169,20 @@ SETTINGS: Schema = record(
         "timezone": {**timezone("The time zone of all schedules that don't name their own."), "default": "UTC"},
         "compression": {"$ref": "#/$defs/compression"},
         "encryption": {"$ref": "#/$defs/encryption"},
+        "decryption": record(
+            {
+                "identity_file": text("A file with the private key (AGE-SECRET-KEY-...), mode 0600."),
+                "identity_env": text("The name of an environment variable that holds it."),
+                "identity_command": text("A command that prints it."),
+            },
+            "Where verification and restore find the private key. Never on a host that only makes backups.",
+            one_of=("identity_file", "identity_env", "identity_command"),
+        ),
+        "scratch_directory": text(
+            "Where verification restores to, for as long as it runs.",
+            default="/var/tmp/lifeboat",  # noqa: S108
+        ),
+        "scratch_memory_mib": number("The memory that scratch servers keep within.", lowest=128, default=1024),
         "parallel": number("How many jobs run at a time on one host.", lowest=1, highest=64, default=1),
     },
     "What holds for all services unless they say otherwise.",

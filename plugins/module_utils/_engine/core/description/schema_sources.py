@@ -76,6 +76,7 @@ VERIFY: Schema = record(
         "level": number("0 present .. 4 questioned; see docs/description.md.", highest=4),
         "schedule": cron("When the newest backups are verified."),
         "timezone": {"$ref": "#/$defs/settings/properties/timezone"},
+        "options": free("Options of the verification, such as where to find the server's program."),
         "newest": number("How many of the newest backups of each kind.", lowest=1, default=1),
         "require_collections": texts("Collections that a restored MongoDB must have."),
         "require_tables": texts("Tables that a restored PostgreSQL must have."),

@@ -1,0 +1,124 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restores and verifications as people read them in a terminal."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..catalog.catalog import Backup
+from ..catalog.verification import LEVELS
+from ..operations.forecast import Forecast
+from ..operations.restore_values import RestorePlan, RestoreResult
+from ..operations.verify_values import Outcome
+from .text import format_bytes, format_seconds
+
+
+def restore_plan_text(plan: RestorePlan) -> str:
+    """What a restore would do, with its reasons, and what to type next."""
+    choice, inspection = plan.choice, plan.inspection
+    manifest = choice.manifest
+    lines = [
+        f"{manifest.folder.series.folder.rstrip('/')} would be restored into {plan.target}",
+        f"  from {manifest.backup_id} in {choice.repository}: {choice.reason}",
+    ]
+    lines += [f"  {number}. {step}" for number, step in enumerate(inspection.steps, start=1)]
+    lines += [f"  stops: {name}" for name in inspection.stops]
+    lines += [f"  moves: {move}" for move in inspection.moves]
+    free = "" if inspection.free_bytes is None else f", {format_bytes(inspection.free_bytes)} free"
+    lines.append(f"  needs about {format_bytes(inspection.needed_bytes)}{free}")
+    lines.append(f"  takes {forecast_text(plan.forecast)}")
+    lines += [f"  first rolls back the restore {restore_id}, which died" for restore_id in plan.unfinished]
+    lines += [f"  warning: {warning}" for warning in inspection.warnings]
+    if inspection.replaces is not None:
+        lines.append(f"  replaces {inspection.replaces}: to go ahead add --confirm '{inspection.replaces}'")
+    else:
+        lines.append("  replaces nothing that exists")
+    return "\n".join(lines)
+
+
+def restore_text(result: RestoreResult) -> str:
+    """One finished, undone or tidied-up restore."""
+    if result.restoration is None:
+        lines = [f"restore {result.restore_id} into {result.target}: {result.state}"]
+        return "\n".join([*lines, *(f"  removed: {name}" for name in result.removed)])
+    restoration = result.restoration
+    lines = [
+        f"{result.target}: restored from {result.backup['id']} in {format_seconds(result.seconds)}",
+        f"  restore: {result.restore_id}",
+        f"  where:   {restoration.where}",
+    ]
+    if restoration.connect:
+        lines.append(f"  connect: {restoration.connect}")
+    lines += [f"  aside:   {name}" for name in restoration.aside]
+    if restoration.aside:
+        confirm = f"--confirm '{result.target}'"
+        lines.append(
+            f"  to go back to what was there before: lifeboat restore --roll-back {result.restore_id} {confirm}"
+        )
+        lines.append(f"  to remove it for ever:               lifeboat restore --discard {result.restore_id} {confirm}")
+    lines += [f"  warning: {warning}" for warning in (*result.warnings, *restoration.warnings)]
+    return "\n".join(lines)
+
+
+def unfinished_text(documents: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """Restores that died in their middle, or run just now."""
+    if not documents:
+        return "No restore is unfinished."
+    lines = []
+    for document in documents:
+        last = document["steps"][-1]["name"] if document.get("steps") else "nothing yet"
+        lines.append(f"{document['id']} into {document['target']}, begun {document['started']}, last step: {last}")
+        lines.append(f"  to finish it: lifeboat restore --resume {document['id']}")
+        lines.append(f"  to undo it:   lifeboat restore --roll-back {document['id']}")
+    return "\n".join(lines)
+
+
+def verify_plan_text(backups: t.Sequence[Backup], *, level: int) -> str:
+    """Which backups would be verified."""
+    lines = [
+        f"{backup.manifest.folder.series.folder}{backup.manifest.backup_id} would be verified to level {level} "
+        f"({LEVELS[level]}); it is {backup.state}"
+        for backup in backups
+    ]
+    return "\n".join(lines) or "Nothing is due."
+
+
+def verify_text(outcome: Outcome) -> str:
+    """One verification."""
+    manifest = outcome.backup.manifest
+    head = f"{manifest.folder.series.folder}{manifest.backup_id}"
+    verification = outcome.verification
+    if verification is None:
+        return f"{head}: not verified: {outcome.error}"
+    reached = LEVELS.get(verification.reached, "not even present")
+    word = outcome.state.upper() if outcome.state == "failed" else outcome.state
+    far = f"level {verification.reached} ({reached}) of {verification.level}"
+    lines = [f"{head}: {word}, {far} in {format_seconds(verification.seconds)}"]
+    if verification.recovery_seconds is not None:
+        lines.append(f"  time to recover: {format_seconds(verification.recovery_seconds)}")
+    passed = sum(1 for check in verification.checks if check["state"] == "passed")
+    if verification.checks:
+        lines.append(f"  checks: {passed} of {len(verification.checks)} passed")
+    lines += [f"  {check['state']}: {check['message']}" for check in verification.checks if check["state"] != "passed"]
+    for name, copy in verification.copies.items():
+        problem = f": {copy.error['message']}" if copy.error else ""
+        if copy.error or len(verification.copies) > 1:
+            lines.append(f"  copy in {name}: level {copy.reached}{problem}")
+    if verification.error:
+        lines.append(f"  {verification.error.get('message')} [{verification.error.get('code')}]")
+    lines += [f"  warning: {warning}" for warning in verification.warnings]
+    return "\n".join(lines)
+
+
+def forecast_text(forecast: Forecast | None) -> str:
+    """How long, from what was seen."""
+    if forecast is None:
+        return "an unknown time: no recovery of it was measured yet (lifeboat verify measures one)"
+    seen = f"{format_seconds(forecast.fastest)} to {format_seconds(forecast.slowest)}"
+    sizes = ""
+    if forecast.largest_bytes is not None and forecast.smallest_bytes is not None:
+        low, high = format_bytes(forecast.smallest_bytes), format_bytes(forecast.largest_bytes)
+        sizes = f" on {low}" if low == high else f" on {low} to {high}"
+    return f"about {format_seconds(forecast.seconds)} ({forecast.count} measured: {seen}{sizes})"
