@@ -30,6 +30,9 @@ _HIGHEST: t.Mapping[str, tuple[tuple[tuple[int, ...], int], ...]] = {
     "valkey": (((9, 0), 80), ((7, 2), 11)),
 }
 _HIGHEST_OF_REDIS_IN_VALKEY = 11
+# Redis 8 names what is a part of it among its modules.
+_BUILT_IN = ("vectorset",)
+_BUILT_IN_SINCE = (8, 0)
 #: Since then a base, increments and a manifest lie in a folder of their own.
 MULTI_PART = (7, 0)
 #: Since then an append-only file may begin with an RDB.
@@ -77,6 +80,12 @@ def refuse_missing_modules(noted: Noted, *, loaded: t.Sequence[str], who: str) -
             hint="Load them there first (loadmodule /path/to/module.so in its configuration, then restart).",
             details={"missing": missing, "loaded": list(loaded)},
         )
+
+
+def extra_modules(noted: Noted, server: ServerVersion) -> list[str]:
+    """The modules of the source that this server program does not have built in."""
+    built_in = _BUILT_IN if server.flavour == "redis" and server.version >= _BUILT_IN_SINCE else ()
+    return [module for module in noted.modules if _module_name(module) not in built_in]
 
 
 def older_modules(noted: Noted, *, loaded: t.Sequence[str]) -> list[str]:

@@ -29,8 +29,11 @@ from .verifier_options import RedisVerifierOptions
 _LOG = "redis.log"
 _DATA = "redis"
 _PATIENCE = 60.0
+_STOP_SECONDS = 20.0
 # What an allocator reserves beyond what it gives out; a limit of address space must leave room for it.
 _SLACK = 1024 * 1024 * 1024
+# Since then titles can be switched off; before, a server writes one over the first 255 bytes and no further.
+_TITLES = (6, 2)
 _ACCOUNTS = ("redis", "valkey", "nobody")
 
 
@@ -119,6 +122,9 @@ def running(
     path = os.path.join(folder, "redis.conf")
     settings = own_settings(folder, persistence, databases=noted.databases)
     settings.update({"maxmemory": str(scratch.memory_limit), "maxmemory-policy": "noeviction"})
+    if program.version.version >= _TITLES or program.version.flavour == "valkey":
+        # A title of its own would be written over the environment by which the next run finds what we leave behind.
+        settings["set-proc-title"] = "no"
     write_configuration(path, settings, comment="A scratch server of Lifeboat.", modules=options.modules)
     if account is not None:
         user = pwd.getpwnam(account)
@@ -134,6 +140,7 @@ def running(
             figures, info = _wait(connection, process, scratch, options=options, host=host)
             yield ScratchServer(noted=noted, kind=kind, connection=connection, host=host, figures=figures, info=info)
     finally:
+        _end(process)
         scratch.stop()
 
 
@@ -171,6 +178,16 @@ def _wait(
             f"The scratch server did not become ready: {error.message} {_last_words(scratch.path(_LOG))}",
             hint="Raise the verification's timeout for a large data set.",
         ) from error
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for stop in (process.terminate, process.kill):
+        stop()
+        try:
+            process.wait(timeout=_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        return
 
 
 def _last_words(path: str, *, lines: int = 4) -> str:

@@ -20,7 +20,7 @@ from ..recovery.questions import Check
 from ..recovery.scratch import Scratch
 from ..recovery.verifier import Instance, VerifierContext, VerifierNeeds
 from .listing import list_aof, list_rdb
-from .loadable import refuse_unloadable
+from .loadable import extra_modules, refuse_unloadable
 from .noted import noted_in
 from .own_server import own_persistence
 from .scratch_server import account_for, data_folder_of, running
@@ -94,12 +94,13 @@ class RedisVerifier:
     def _program(self) -> ServerProgram:
         program = find_server(self._noted, named=self._options.server_program, runner=self._host.runner)
         refuse_unloadable(self._noted, program.version, kind=self.kind)
-        if len(self._noted.modules) > len(self._options.modules):
+        needed = extra_modules(self._noted, program.version)
+        if len(needed) > len(self._options.modules):
             raise RestoreTargetInvalid(
-                f"The backup needs the modules {', '.join(self._noted.modules)}, and the scratch server was given "
+                f"The backup needs the modules {', '.join(needed)}, and the scratch server was given "
                 f"{len(self._options.modules)}.",
                 hint="Name their files: modules: [/usr/lib/redis/modules/rejson.so]",
-                details={"modules": list(self._noted.modules)},
+                details={"modules": needed},
             )
         return program
 
