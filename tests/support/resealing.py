@@ -21,8 +21,8 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.producer import StoredPayload
 from tests.support.manifests import signed
 
-Place = BackupFolder | str
-Repository = Path | str
+Place: t.TypeAlias = BackupFolder | str
+Repository: t.TypeAlias = Path | str
 
 
 def mutate_payload(

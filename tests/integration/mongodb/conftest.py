@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import typing as t
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations import verifier_kinds
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verifiers import (
+    mongodb as verifiers,
+)
 from sandbox.mongodb import MongoReplicaSet, MongoServer
 from tests.integration.mongodb import sample
 from tests.integration.mongodb.rig import SECRET, Source
@@ -60,3 +66,18 @@ def database(client: t.Any, request: pytest.FixtureRequest) -> t.Iterator[t.Any]
     client.drop_database(name)
     yield client[name]
     client.drop_database(name)
+
+
+@pytest.fixture
+def short_folder() -> t.Iterator[Path]:
+    """An empty folder whose path leaves room for a socket's; it must be empty again at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="lb-", dir="/tmp"))
+    yield folder
+    left = [path.name for path in folder.iterdir()]
+    shutil.rmtree(folder)
+    assert left == []
+
+
+@pytest.fixture(autouse=True)
+def known_verifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifier_kinds, "VERIFIERS", {**verifier_kinds.VERIFIERS, ("mongodb", "full"): verifiers.full})

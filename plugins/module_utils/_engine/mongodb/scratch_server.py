@@ -132,6 +132,7 @@ def scratch_server(
         program=program, version=version_numbers(version), data=data, socket=socket, cache_megabytes=cache_megabytes
     )
     client: Client | None = None
+    process: subprocess.Popen[bytes] | None = None
     try:
         process = scratch.spawn(argv, log=_LOG)
         client = pymongo.MongoClient(
@@ -145,6 +146,8 @@ def scratch_server(
         if client is not None:
             client.close()
         scratch.stop()
+        if process is not None:
+            process.wait()  # it has ended; its status is fetched, so that nothing of it stays
 
 
 def require_alive(client: Client, *, scratch: Scratch) -> None:

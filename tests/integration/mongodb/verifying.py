@@ -1,0 +1,149 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backups in a real repository, to be altered and verified by the real operation."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.catalog import Selection
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.layout import BackupFolder, Series
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.verification import Verification
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.host import Host
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.journal import MemoryJournal
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.secrets import Secret
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_comparison import index_names
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_listing import list_archive
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.content import metadata_sha256
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.restored_dump import RestoredDump
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.backup import run_backup
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.backup_values import (
+    BackupRequest,
+    RepositoryRequest,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers import (
+    mongodb as producers,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verifiers import (
+    mongodb as verifiers,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verify import run_verifications
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verify_values import (
+    Proof,
+    VerifyRequest,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.payload_source import PayloadSource
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.scratch import scratch_instance
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.verifier import VerifierContext
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local import LocalStorage
+from sandbox.parts import MONGOD, find_mongod, require
+from tests.support import resealing
+
+ARCHIVE = "dump.archive"
+SERIES = Series(service="shop", source="main", kind="full")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository on disk, and a folder for scratch instances, whose path is short enough for a socket."""
+
+    repository: Path
+    scratch: Path
+    state: Path
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+
+    @property
+    def host(self) -> Host:
+        return Host(journal=self.journal)
+
+    def back_up(self, uri: str, *, series: Series = SERIES, **options: t.Any) -> BackupFolder:
+        """Make a real backup."""
+        description = {"connection": {"uri": uri, "server_selection_timeout": 5}, **options}
+        request = BackupRequest(
+            series=series,
+            engine="mongodb",
+            repositories=(RepositoryRequest(name="local", description=self._description),),
+            make_producer=producers.full(description),
+            state_directory=str(self.state),
+        )
+        return run_backup(request, host=self.host).manifest.folder
+
+    def verify(
+        self, folder: BackupFolder, *, level: int = 4, options: t.Mapping[str, t.Any] | None = None, **proof: t.Any
+    ) -> Verification:
+        """Verify one backup by the operation; raises the error when nobody could tell."""
+        request = VerifyRequest(
+            repositories=(RepositoryRequest(name="local", description=self._description),),
+            selection=Selection(backup_id=folder.backup_id),
+            proof=Proof(level=level, options={"mongodb": {"mongod": mongod(), **(options or {})}}, **proof),
+            scratch_directory=str(self.scratch),
+            state_directory=str(self.state),
+        )
+        (outcome,) = run_verifications(request, host=self.host).outcomes
+        if outcome.verification is None:
+            assert outcome.error is not None
+            raise outcome.error
+        return outcome.verification
+
+    def alter(self, folder: BackupFolder, change: t.Callable[[bytes], bytes]) -> None:
+        """Alter the archive of a backup; sizes and hashes are right again."""
+        resealing.mutate_payload(self.repository, folder, ARCHIVE, change)
+
+    def note_what_is_there(self, folder: BackupFolder) -> None:
+        """Make the manifest's content that of the archive: as if the dump itself had been made like this."""
+        listed = list_archive(io.BytesIO(resealing.plain_bytes(self.repository, folder, ARCHIVE)))
+
+        def note(document: dict[str, t.Any]) -> None:
+            databases: dict[str, dict[str, t.Any]] = {}
+            for (database, name), one in listed.collections.items():
+                end = listed.end(one)
+                databases.setdefault(database, {})[name] = {
+                    "documents": end.count,
+                    "bytes": end.size,
+                    "uuid": None,
+                    "type": one.type,
+                    "crc64": f"{end.checksum:016x}",
+                    "indexes": list(index_names(one.metadata)),
+                    "metadata_sha256": metadata_sha256(one.metadata),
+                }
+            document["content"]["databases"] = databases
+
+        resealing.mutate_manifest(self.repository, folder, note)
+
+    @contextlib.contextmanager
+    def restored(self, folder: BackupFolder, **options: t.Any) -> t.Iterator[RestoredDump]:
+        """Level 3 of the verifier alone: the instance, to be looked at or damaged."""
+        manifest = resealing.read_manifest(self.repository, folder)
+        host = self.host
+        source = PayloadSource(
+            manifest=manifest,
+            storage=LocalStorage(path=str(self.repository)),
+            repository="local",
+            runner=host.runner,
+            identity=Secret(name="identity"),
+        )
+        verifier = verifiers.full({"mongod": mongod(), **options})(VerifierContext(manifest=manifest, host=host))
+        verifier.inspect(level=4)
+        progress = Progress(clock=SystemClock())
+        limit = 1024 * 1024 * 1024
+        with (
+            scratch_instance(str(self.scratch), memory_limit=limit, journal=self.journal) as scratch,
+            verifier.scratch(source=source, scratch=scratch, progress=progress) as instance,
+        ):
+            yield t.cast("RestoredDump", instance)
+
+    @property
+    def _description(self) -> dict[str, t.Any]:
+        return {"type": "file", "path": str(self.repository), "create": True}
+
+
+def mongod() -> str:
+    """The program that the tests' own servers run."""
+    return str(require(find_mongod(), MONGOD))
