@@ -119,19 +119,11 @@ def unpack(source: PayloadSource, *, folder: str, programs: ServerPrograms, prog
     refuse_hostile(folder)
 
 
-def remove_unpacked(folder: str, *, keep_folder: bool = False) -> None:
-    """Remove what unpacking left in *folder* and beside it; no error when there is nothing."""
-    shutil.rmtree(folder + _PARTS, ignore_errors=True)
-    if not os.path.isdir(folder):
-        return
-    if keep_folder:
-        for entry in os.scandir(folder):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-            else:
-                os.unlink(entry.path)
-    else:
-        shutil.rmtree(folder)
+def remove_unpacked(folder: str) -> None:
+    """Remove *folder* and what unpacking left beside it; no error when there is nothing."""
+    for path in (folder + _PARTS, folder):
+        if os.path.lexists(path):
+            shutil.rmtree(path)
 
 
 def refuse_hostile(folder: str) -> None:

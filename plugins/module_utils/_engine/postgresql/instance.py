@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
 SIGNAL_FILES = ("standby.signal", "recovery.signal")
 AUTO_CONF = "postgresql.auto.conf"
 _POLL_SECONDS = 0.05
-_SOCKET_LIMIT = 107 - len("/.s.PGSQL.65535.lock")  # the kernel's sun_path, without its final zero
+SOCKET_LIMIT = 107 - len("/.s.PGSQL.65535.lock")  # the kernel's sun_path, without its final zero
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class OwnServer:
 def make_place(scratch: Scratch, *, name: str, programs: ServerPrograms) -> ServerFolder:
     """A folder for a server in *scratch*, with everything but the data. Raises ScratchUnusable."""
     place = ServerFolder(folder=scratch.path(name))
-    if len(os.fsencode(place.socket_directory)) > _SOCKET_LIMIT:
+    if len(os.fsencode(place.socket_directory)) > SOCKET_LIMIT:
         raise ScratchUnusable(
-            f"The path {place.socket_directory} is too long for a Unix socket (at most {_SOCKET_LIMIT} bytes).",
+            f"The path {place.socket_directory} is too long for a Unix socket (at most {SOCKET_LIMIT} bytes).",
             hint="Name a shorter folder with scratch_directory.",
         )
     for path in (place.folder, place.socket_directory, place.configuration):

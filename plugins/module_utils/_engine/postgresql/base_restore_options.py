@@ -1,0 +1,115 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restore of a base backup may choose, checked before anything is touched."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass
+
+from ..core.errors import RequestInvalid
+from ..core.options import flag, number, optional_text, refuse_unknown
+from ..recovery.service_control import ServiceControl, service_control_from
+from .connection import PostgresConnection
+
+OF = "restore"
+KEYS = (
+    "connection",
+    "data_directory",
+    "in_place",
+    "service_control",
+    "start",
+    "port",
+    "listen_addresses",
+    "bin_directory",
+    "config_directory",
+    "verify",
+    "new_timeline",
+    "start_timeout",
+)
+
+
+@dataclass(frozen=True)
+class BaseRestoreOptions:
+    """A restore into *data_directory*.
+
+    Without *in_place* the folder must be empty or absent, and the cluster becomes a copy beside its source: own *port*,
+    no archiving, no subscriptions; *start* starts it. With *in_place* the cluster that is there is stopped by
+    *service_control*, moved aside, and the restored one started. *config_directory* is copied into the data folder
+    (Debian keeps it in ``/etc/postgresql/15/main``). *verify* checks every file before anything is replaced.
+    *new_timeline* keeps what is archived from now on apart from what was. *start_timeout* is in seconds.
+    """
+
+    data_directory: str
+    in_place: bool = False
+    service_control: ServiceControl | None = None
+    start: bool = False
+    port: int | None = None
+    listen_addresses: str = ""
+    bin_directory: str = ""
+    config_directory: str = ""
+    verify: bool = True
+    new_timeline: bool = True
+    start_timeout: float = 3600.0
+
+
+def base_restore_options(description: t.Mapping[str, t.Any]) -> BaseRestoreOptions:
+    """From a description. Raises RequestInvalid for unknown keys and for what contradicts itself."""
+    refuse_unknown(description, known=KEYS, of=OF)
+    connection = PostgresConnection.from_description(description.get("connection") or {})
+    data_directory = optional_text(description, "data_directory", of=OF)
+    if data_directory is None or not os.path.isabs(data_directory) or os.path.normpath(data_directory) == "/":
+        raise RequestInvalid(
+            "A base backup is restored into a folder, and data_directory does not name one by its whole path.",
+            hint="Set data_directory, such as /var/lib/postgresql/15/restored.",
+        )
+    in_place = flag(description, "in_place", of=OF)
+    port = description.get("port")
+    if port is not None:
+        port = int(number(description, "port", of=OF, default=1, at_most=65535))
+    options = BaseRestoreOptions(
+        data_directory=os.path.normpath(data_directory),
+        in_place=in_place,
+        service_control=service_control_from(description.get("service_control")),
+        start=_flag(description, "start", default=in_place),
+        port=port,
+        listen_addresses=optional_text(description, "listen_addresses", of=OF) or "",
+        bin_directory=optional_text(description, "bin_directory", of=OF) or connection.bin_directory,
+        config_directory=optional_text(description, "config_directory", of=OF) or "",
+        verify=_flag(description, "verify", default=True),
+        new_timeline=_flag(description, "new_timeline", default=True),
+        start_timeout=number(description, "start_timeout", of=OF, default=3600.0, at_most=7 * 86400),
+    )
+    _check(options)
+    return options
+
+
+def _check(options: BaseRestoreOptions) -> None:
+    if options.in_place and (options.port is not None or options.listen_addresses):
+        raise RequestInvalid(
+            "port and listen_addresses are for a copy beside its source; in place the cluster keeps its own.",
+            hint="Leave them out, or leave in_place out.",
+        )
+    if options.in_place and options.start and options.service_control is None:
+        raise RequestInvalid(
+            "in_place stops and starts the server, and service_control does not say how.",
+            hint="Set service_control: {unit: postgresql@15-main}, or start: false when it is stopped already.",
+        )
+    if not options.in_place and options.service_control is not None:
+        raise RequestInvalid(
+            "service_control is for in_place; a copy beside its source is started by itself.",
+            hint="Leave it out, or set in_place: true.",
+        )
+    if not options.in_place and options.start and options.port is None:
+        raise RequestInvalid("start needs a port of its own for the copy.", hint="Set port, such as 5433.")
+    if options.config_directory and not os.path.isfile(os.path.join(options.config_directory, "postgresql.conf")):
+        raise RequestInvalid(
+            f"config_directory {options.config_directory} holds no postgresql.conf.",
+            hint=f"Run: ls -l {options.config_directory}",
+        )
+
+
+def _flag(description: t.Mapping[str, t.Any], key: str, *, default: bool) -> bool:
+    return default if description.get(key) is None else flag(description, key, of=OF)
