@@ -58,11 +58,11 @@ def test_twice_the_estimate_fits(expected: int) -> None:
 @pytest.mark.parametrize(
     ("expected", "size", "most"),
     [
-        (None, 4 * GIB, 40 * MIB),
-        (None, 23 * GIB, 48 * MIB),
+        (None, 4 * GIB, 24 * MIB),
+        (None, 23 * GIB, 32 * MIB),
         (None, 54 * GIB, 64 * MIB),
-        (10 * GIB, 10 * GIB, 40 * MIB),
-        (125 * GIB, 125 * GIB, 48 * MIB),
+        (10 * GIB, 10 * GIB, 24 * MIB),
+        (125 * GIB, 125 * GIB, 32 * MIB),
         (250 * GIB, 250 * GIB, 64 * MIB),
         (TERABYTE, TERABYTE, 240 * MIB),
     ],

@@ -19,8 +19,8 @@ SMALLEST_PART = 8 * MIB
 LARGEST_PART = 5 * 1024 * MIB
 _FIRST_PART = 8 * MIB
 # Bytes of parts on their way at one time, beside the one that is being filled.
-_IN_FLIGHT = 32 * MIB
-_MOST_PARALLEL = 4
+_IN_FLIGHT = 16 * MIB
+_MOST_PARALLEL = 2
 # Without an idea of the object's size, parts double after so many: the sum of 10,000 is 7.8 TiB.
 _DOUBLE_EVERY = 1000
 # With an estimate, parts of one size hold it in so many; behind those they double fast.
@@ -32,10 +32,9 @@ _DOUBLE_EVERY_BEHIND_ESTIMATE = 250
 class PartPlan:
     """The sizes of the parts of one object, by number from 1.
 
-    Memory: while parts are at most 8 MiB, four are on their way and one is being filled, 40 MiB in all; with parts of
-    16 MiB two and one, 48 MiB; from 17 MiB on one and one, whatever their size. So 48 MiB are enough for objects up to
-    23 GiB without an estimate of their size and up to 187 GiB with one; 64 MiB for 54 GiB and 250 GiB; a terabyte takes
-    240 MiB with an estimate.
+    Memory: while parts are at most 8 MiB, two are on their way and one is being filled, 24 MiB in all; above that one
+    and one, whatever their size. So 32 MiB are enough for objects up to 23 GiB without an estimate of their size and up
+    to 125 GiB with one; 64 MiB for 54 GiB and 250 GiB; a terabyte takes 240 MiB with an estimate.
     """
 
     first_bytes: int
