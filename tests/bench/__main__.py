@@ -26,13 +26,14 @@ from .mongodb import mongodb_contest, replica_set
 from .place import Place
 from .postgresql import cluster
 from .redis import redis_contest, redis_server
+from .restore_postgresql import restore_postgresql_contest
 
 _Server = t.Callable[[Place], contextlib.AbstractContextManager[t.Any]]
 _Opening = t.Callable[[t.Any, Place], contextlib.AbstractContextManager[Contest]]
 
 # Contests of one server stand together, so that no other server runs meanwhile.
 SERVERS: tuple[tuple[_Server, dict[str, _Opening]], ...] = (
-    (cluster, {"base": base_contest, "logical": logical_contest}),
+    (cluster, {"base": base_contest, "logical": logical_contest, "restore-postgresql": restore_postgresql_contest}),
     (
         replica_set,
         {"mongodb": mongodb_contest, "memory": small_memory_contest, "memory-large": large_memory_contest},

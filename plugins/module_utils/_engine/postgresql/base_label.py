@@ -11,6 +11,8 @@ import struct
 import typing as t
 from dataclasses import dataclass
 
+from ..core.clock import parse_time
+
 _LINE = re.compile(r"(?P<key>[A-Z][A-Z ]+): (?P<value>.*)")
 _LSN = re.compile(r"[0-9A-F]+/[0-9A-F]+")
 _TIME = re.compile(r"(?P<moment>\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}) (?P<zone>\S+)")
@@ -59,7 +61,7 @@ class BackupLabel:
         if match is None:
             return None
         try:
-            moment = datetime.datetime.fromisoformat(match["moment"]).replace(tzinfo=datetime.timezone.utc)
+            moment = parse_time(match["moment"] + "Z")
         except ValueError:
             return None
         slack = _CLOCKS if match["zone"] in ("UTC", "GMT") else _ZONES
