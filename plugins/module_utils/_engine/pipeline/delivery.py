@@ -15,10 +15,10 @@ import hashlib
 import io
 import os
 import signal
-import time
 import typing as t
 from dataclasses import dataclass, field
 
+from ..core.clock import SystemClock
 from ..core.errors import DecryptionFailed, IdentityMissing, PayloadDamaged, PayloadTooLarge, PipelineFailed
 from ..core.parallel import wait_for
 from ..core.progress import Progress
@@ -33,6 +33,8 @@ ReadStored = t.Callable[[], t.Iterator[bytes]]
 # What the kernel says about a decompressor includes a few bytes that are not of the stream.
 _ACCOUNT_SLACK = 64 * 1024
 _POLL_SECONDS = 0.02
+# When a process ends is a matter of the machine's own time, whatever a test says the time is.
+_CLOCK = SystemClock()
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ class _Chain:
             return
         while not all(_has_ended(process) for process in self._all()):
             self._require_within_limit()
-            time.sleep(_POLL_SECONDS)
+            _CLOCK.sleep(_POLL_SECONDS)
 
     def finish(self) -> int | None:
         """Wait for everybody and judge. Returns the plain bytes where they were counted."""
@@ -341,7 +343,7 @@ class _Chain:
             wait_for([self._feeder])
         # What the kernel knows of a process is gone with its status.
         while not all(_has_ended(process) for process in self._decoders):
-            time.sleep(_POLL_SECONDS)
+            _CLOCK.sleep(_POLL_SECONDS)
         error = self._feeder.exception() if self._feeder is not None else None
         if error is not None:
             raise error
