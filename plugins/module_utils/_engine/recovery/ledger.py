@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -56,7 +57,7 @@ class Ledger:
     def load(cls, *, state: StateDirectory, clock: Clock, restore_id: str) -> Ledger:
         """The notes of an earlier restore. Raises RestoreLedgerInvalid when there are none or they can't be read."""
         document = state.read(FOLDER, f"{restore_id}.json")
-        if document is None or document.get("id") != restore_id or not isinstance(document.get("steps"), list):
+        if document is None or document.get("id") != restore_id or not _is_whole(document):
             raise RestoreLedgerInvalid(
                 f"There are no notes of a restore {restore_id} in {state.path}.",
                 hint="See which there are: lifeboat restore --unfinished",
@@ -152,7 +153,8 @@ class Ledger:
                     os.fsync(file.fileno())
                 os.replace(temporary, path)
             except BaseException:
-                os.unlink(temporary)
+                with contextlib.suppress(FileNotFoundError):  # a signal came when it had its name already
+                    os.unlink(temporary)
                 raise
             folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -161,6 +163,23 @@ class Ledger:
                 os.close(folder_descriptor)
         except OSError as error:
             raise self._state.unusable(path, error) from error
+
+
+def _is_whole(document: t.Mapping[str, t.Any]) -> bool:
+    steps = document.get("steps")
+    return (
+        isinstance(document.get("target"), str)
+        and isinstance(document.get("request"), dict)
+        and document.get("state") in (RUNNING, FINISHED, ROLLED_BACK)
+        and isinstance(steps, list)
+        and all(
+            isinstance(entry, dict)
+            and isinstance(entry.get("name"), str)
+            and entry.get("state") in (INTENDED, DONE, UNDONE)
+            and isinstance(entry.get("facts"), dict)
+            for entry in steps
+        )
+    )
 
 
 def unfinished_restores(state: StateDirectory, *, target: str | None = None) -> list[dict[str, t.Any]]:

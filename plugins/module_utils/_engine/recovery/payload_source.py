@@ -12,13 +12,16 @@ from dataclasses import dataclass
 
 from ..catalog.manifest import Manifest
 from ..catalog.restore_notes import plain_name
-from ..core.errors import ManifestInvalid
+from ..core.errors import ManifestInvalid, SecretUnavailable
 from ..core.progress import Progress
 from ..core.runner import Runner
 from ..core.secrets import Secret
 from ..pipeline.delivery import PayloadOutput, ReadStored, check_stored, deliver
 from ..pipeline.producer import StoredPayload
 from ..storage.base import Storage
+
+# A pipe takes at least a page without a reader (pipe(7)); more than that would wait for one for ever.
+_LARGEST_KEY = 4096
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,16 @@ class PayloadSource:
             self.identity.fetch(runner=self.runner)  # says what is wrong with the file, before age does
             yield self.identity.file
             return
-        key = self.identity.fetch(runner=self.runner) or ""
+        key = (self.identity.fetch(runner=self.runner) or "").encode("utf-8") + b"\n"
+        if len(key) > _LARGEST_KEY:
+            raise SecretUnavailable(
+                f"{self.identity.name}: {len(key)} bytes are no private key of age.",
+                hint="It is one line, AGE-SECRET-KEY-..., beside comments. A file may hold more: use identity_file.",
+            )
         reading, writing = os.pipe()
         try:
             try:
-                # A key is some hundred bytes, far below what a pipe takes without a reader.
-                os.write(writing, key.encode("utf-8") + b"\n")
+                os.write(writing, key)
             finally:
                 os.close(writing)
             yield f"/dev/fd/{reading}"

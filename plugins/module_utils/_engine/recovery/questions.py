@@ -13,18 +13,9 @@ from ..core.errors import RequestInvalid
 Answer = t.Union[int, float, str, bool, None]
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 _WAYS = ("sql", "count", "find", "aggregate", "redis")
-_KEYS = (
-    "name",
-    "description",
-    "ask",
-    "database",
-    *_WAYS,
-    "min",
-    "max",
-    "equals",
-    "within_percent_of",
-    "within_count_of",
-)
+_EXPECTATIONS = ("min", "max", "equals", "within_percent_of", "within_count_of")
+_OCCASIONS = ("verification", "recovery")
+_KEYS = ("name", "description", "ask", "database", *_WAYS, *_EXPECTATIONS)
 
 
 @dataclass(frozen=True)
@@ -73,8 +64,9 @@ class Question:
             problem = _out_of_range(answer, self.minimum, self.maximum)
             if problem:
                 return self._check(FAILED, f"{self.name}: {answer!r} is {problem}", answer)
-        if self.equals is not None and answer != self.equals:
+        if self.equals is not None and not _is_same(answer, self.equals):
             return self._check(FAILED, f"{self.name}: {answer!r} is not {self.equals!r}", answer)
+        compared = self.equals is not None or self.minimum is not None or self.maximum is not None
         skipped = []
         for rule, unit in ((self.within_percent_of, "percent"), (self.within_count_of, "count")):
             if not rule:
@@ -87,17 +79,15 @@ class Question:
                 return self._check(FAILED, f"{self.name}: {answer!r} is no number", answer)
             difference = abs(float(answer or 0) - float(reference or 0))
             allowed = float(rule[unit]) * (abs(float(reference or 0)) / 100 if unit == "percent" else 1)
-            if difference > allowed:
+            if not difference <= allowed:  # also where both are infinite
                 message = (
                     f"{self.name}: {answer!r} differs from {rule['reference']} ({reference!r}) by {difference:g}, "
                     f"more than {allowed:g}"
                 )
                 return self._check(FAILED, message, answer)
-        if skipped and self.minimum is self.maximum is None and self.equals is None:
-            return self._check(
-                SKIPPED, f"{self.name}: {answer!r}; nothing known to compare: {', '.join(skipped)}", answer
-            )
-        return self._check(PASSED, f"{self.name}: {answer!r}", answer)
+            compared = True
+        unknown = f"; nothing known to compare: {', '.join(skipped)}" if skipped else ""
+        return self._check(PASSED if compared else SKIPPED, f"{self.name}: {answer!r}{unknown}", answer)
 
     def _check(self, state: str, message: str, answer: Answer) -> Check:
         expected = {
@@ -129,26 +119,51 @@ def question_from(description: t.Mapping[str, t.Any]) -> Question:
         raise RequestInvalid(
             f"The question {name} must ask in one way, not {len(ways)}.", hint=f"Give one of {', '.join(_WAYS)}."
         )
+    for limit in ("min", "max"):
+        if description.get(limit) is not None and not _is_number(description[limit]):
+            raise RequestInvalid(f"The question {name}: {limit} is {description[limit]!r}, no number.")
+    equals = description.get("equals")
+    if equals is not None and not isinstance(equals, (bool, str)) and not _is_number(equals):
+        raise RequestInvalid(f"The question {name}: equals is {equals!r}, no number, text or truth value.")
     for rule, unit in (("within_percent_of", "percent"), ("within_count_of", "count")):
-        given = description.get(rule)
-        if given and (
-            given.get("reference") not in ("noted", "previous", "primary") or not _is_number(given.get(unit))
-        ):
-            raise RequestInvalid(
-                f"The question {name}: {rule} needs a reference (noted, previous or primary) and {unit}."
-            )
+        _check_rule(description.get(rule), f"The question {name}: {rule}", unit=unit)
+    if not any(description.get(key) not in (None, {}) for key in _EXPECTATIONS):
+        raise RequestInvalid(
+            f"The question {name} says of no answer that it would be wrong.",
+            hint=f"Give at least one of {', '.join(_EXPECTATIONS)}.",
+        )
+    ask = description.get("ask") or _OCCASIONS
+    if not isinstance(ask, (list, tuple)) or not all(one in _OCCASIONS for one in ask):
+        raise RequestInvalid(f"The question {name}: ask is {ask!r}, no list of {' and '.join(_OCCASIONS)}.")
     return Question(
         name=name,
         way=ways[0],
         what=description[ways[0]],
         database=description.get("database"),
-        ask=tuple(description.get("ask") or ("verification", "recovery")),
+        ask=tuple(ask),
         minimum=description.get("min"),
         maximum=description.get("max"),
         equals=description.get("equals"),
         within_percent_of=description.get("within_percent_of") or {},
         within_count_of=description.get("within_count_of") or {},
     )
+
+
+def _check_rule(given: t.Any, rule: str, *, unit: str) -> None:
+    if given in (None, {}):
+        return
+    if (
+        not isinstance(given, t.Mapping)
+        or given.get("reference") not in ("noted", "previous", "primary")
+        or not _is_number(given.get(unit))
+        or not 0 <= given[unit] < float("inf")
+    ):
+        raise RequestInvalid(f"{rule} needs a reference (noted, previous or primary) and {unit}, 0 or more.")
+
+
+def _is_same(answer: Answer, wanted: Answer) -> bool:
+    """Whether they are equal; Python takes True for 1, a database does not."""
+    return isinstance(answer, bool) is isinstance(wanted, bool) and answer == wanted
 
 
 def _out_of_range(answer: Answer, minimum: float | None, maximum: float | None) -> str | None:

@@ -26,7 +26,10 @@ from ..core.runner import child_environment, find_program
 from ..core.signals import undisturbed
 
 PREFIX = "lifeboat-scratch-"
+_KEPT_PREFIX = "lifeboat-kept-"
 _LOCK = "in-use"
+# A folder without a lock may be one that is just being made.
+_NAMELESS_SECONDS = 3600
 _VARIABLE = "LIFEBOAT_SCRATCH"
 _NICENESS = 10
 _STOP_SECONDS = 30.0
@@ -82,19 +85,26 @@ class Scratch:
 
     def stop(self) -> None:
         """End everything that runs in here: politely, then not."""
+        known: dict[int, int] = {}
         for number in (signal.SIGTERM, signal.SIGKILL):
             deadline = _CLOCK.monotonic() + _STOP_SECONDS
-            pids = _processes_in(self.folder)
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-            while pids and _CLOCK.monotonic() < deadline:
+            told: set[int] = set()
+            while True:
                 for process in self._processes:
                     process.poll()
+                # Remembered: a grandchild whose parent has ended is nobody's, and not all keep their environment
+                # (PostgreSQL and Redis write their titles over it).
+                known.update(_processes_in(self.folder))
+                alive = {pid for pid, start in known.items() if _start_of(pid) == start}
+                if not alive:
+                    return
+                for pid in alive - told:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
+                told |= alive
+                if _CLOCK.monotonic() >= deadline:
+                    break
                 _CLOCK.sleep(0.05)
-                pids = _processes_in(self.folder)
-            if not pids:
-                return
 
 
 @contextlib.contextmanager
@@ -109,14 +119,13 @@ def scratch_instance(directory: str, *, memory_limit: int, journal: Journal, kee
         os.makedirs(directory, mode=0o711, exist_ok=True)
         folder = tempfile.mkdtemp(prefix=PREFIX, dir=directory)
         os.chmod(folder, 0o711)  # noqa: S103 servers of other users must reach their own folders in it
-        lock = open(os.path.join(folder, _LOCK), "wb")  # noqa: SIM115 it is held until the end
+        lock = _locked(folder)
     except OSError as error:
         raise ScratchUnusable(
             f"The folder for scratch instances can't be used: {directory}: {error.strerror}.",
             hint="Name another with scratch_directory.",
             details={"path": directory},
         ) from error
-    fcntl.flock(lock, fcntl.LOCK_EX)
     scratch = Scratch(folder=folder, memory_limit=memory_limit)
     try:
         yield scratch
@@ -124,11 +133,11 @@ def scratch_instance(directory: str, *, memory_limit: int, journal: Journal, kee
         with undisturbed(), lock:
             scratch.stop()
             if keep:
-                journal.warning(f"The scratch copy was kept on request; remove it when done: rm -r {folder}")
-                with contextlib.suppress(OSError):
-                    os.rename(folder, folder.replace(PREFIX, "lifeboat-kept-"))
+                kept = os.path.join(directory, _KEPT_PREFIX + os.path.basename(folder)[len(PREFIX) :])
+                os.rename(folder, kept)
+                journal.warning(f"The scratch copy was kept on request; remove it when done: rm -r {kept}")
             else:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder, journal=journal)
 
 
 def sweep_scratch(directory: str, *, journal: Journal) -> list[str]:
@@ -145,12 +154,15 @@ def sweep_scratch(directory: str, *, journal: Journal) -> list[str]:
         try:
             with open(os.path.join(folder, _LOCK), "rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                Scratch(folder=folder, memory_limit=0).stop()
-                shutil.rmtree(folder, ignore_errors=True)
-        except (FileNotFoundError, BlockingIOError):
-            continue  # just being made, just being removed, or in use
-        journal.info(f"Removed the scratch instance of a run that died: {folder}")
-        removed.append(folder)
+                is_gone = _clear(folder, journal=journal)
+        except FileNotFoundError:
+            # Just being made, just being removed, or of a run that died before there was anything in it.
+            is_gone = _is_old(folder) and _clear(folder, journal=journal)
+        except OSError:
+            continue  # in use, or another user's
+        if is_gone:
+            journal.info(f"Removed the scratch instance of a run that died: {folder}")
+            removed.append(folder)
     return removed
 
 
@@ -162,17 +174,72 @@ def free_bytes(directory: str) -> int:
     return shutil.disk_usage(path).free
 
 
-def _processes_in(folder: str) -> list[int]:
-    """Every process whose environment names the folder, zombies left out."""
+def _locked(folder: str) -> t.BinaryIO:
+    """The lock of a new scratch folder, held: it has its name only then, so that nobody takes it for a dead run's."""
+    path = os.path.join(folder, f".{_LOCK}")
+    lock = open(path, "wb")  # noqa: SIM115 it is held until the end
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.rename(path, os.path.join(folder, _LOCK))
+    except BaseException:
+        lock.close()
+        raise
+    return lock
+
+
+def _is_old(folder: str) -> bool:
+    try:
+        return os.stat(folder).st_mtime < _CLOCK.now().timestamp() - _NAMELESS_SECONDS
+    except OSError:
+        return False
+
+
+def _clear(folder: str, *, journal: Journal) -> bool:
+    Scratch(folder=folder, memory_limit=0).stop()
+    return _remove(folder, journal=journal)
+
+
+def _remove(folder: str, *, journal: Journal) -> bool:
+    shutil.rmtree(folder, ignore_errors=True)
+    if not os.path.lexists(folder):
+        return True
+    journal.warning(f"A scratch instance could not be removed whole and takes space: rm -r {folder}")
+    return False
+
+
+def _processes_in(folder: str) -> dict[int, int]:
+    """Every process whose environment names the folder, with all that these started: id and time of start."""
     wanted = f"{_VARIABLE}={folder}".encode()
-    found = []
+    facts: dict[int, tuple[int, int]] = {}
+    found: set[int] = set()
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
             continue
-        try:
-            with open(f"/proc/{name}/environ", "rb") as file:
-                if wanted in file.read().split(b"\0"):
-                    found.append(int(name))
-        except OSError:
-            continue  # it has just ended, or is somebody else's
-    return found
+        stat = _stat(int(name))
+        if stat is None:
+            continue
+        facts[int(name)] = stat
+        with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
+            if wanted in file.read().split(b"\0"):
+                found.add(int(name))
+    while True:
+        children = {pid for pid, (parent, _start) in facts.items() if parent in found} - found
+        if not children:
+            return {pid: facts[pid][1] for pid in found}
+        found |= children
+
+
+def _start_of(pid: int) -> int | None:
+    """When the process was started (in ticks since the machine was); None when it has ended."""
+    stat = _stat(pid)
+    return None if stat is None else stat[1]
+
+
+def _stat(pid: int) -> tuple[int, int] | None:
+    """The parent and the time of start of a process (proc(5)), zombies left out."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else (int(fields[1]), int(fields[19]))

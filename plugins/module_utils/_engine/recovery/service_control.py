@@ -9,7 +9,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 
-from ..core.errors import CommandFailed, RequestInvalid, ServiceControlFailed
+from ..core.errors import CommandFailed, CommandTimedOut, RequestInvalid, ServiceControlFailed, ToolMissing
 from ..core.options import optional_text, refuse_unknown
 from ..core.runner import Runner
 
@@ -35,7 +35,7 @@ class ServiceControl:
     def _run(self, argv: t.Sequence[str], verb: str, *, runner: Runner) -> None:
         try:
             runner.run(argv, timeout=_TIMEOUT)
-        except CommandFailed as error:
+        except (CommandFailed, CommandTimedOut, ToolMissing) as error:
             raise ServiceControlFailed(
                 f"{self.name} could not be {verb}: {error.message}",
                 hint=f"Run by hand: {shlex.join(argv)}",

@@ -49,9 +49,11 @@ def run_steps(steps: t.Sequence[Step], *, ledger: Ledger, journal: Journal, prog
     except BaseException as error:
         try:
             roll_back(steps, ledger=ledger, journal=journal, progress=progress)
-        except LifeboatError as second:
+        except BaseException as second:  # noqa: BLE001 it is raised again, as what it means
+            # Whatever it is, also the next signal: nobody may believe that the old data is back in its place.
+            reason = second.message if isinstance(second, LifeboatError) else str(second) or type(second).__name__
             raise RestoreRollBackFailed(
-                f"The restore failed ({error}), and undoing it failed too: {second.message}",
+                f"The restore failed ({error}), and undoing it failed too: {reason}",
                 hint=f"Mend the reason, then: lifeboat restore --roll-back {ledger.restore_id}",
                 details={"restore": ledger.restore_id, "error": str(error)},
             ) from error
