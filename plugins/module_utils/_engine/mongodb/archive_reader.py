@@ -19,8 +19,12 @@ from .archive import FORMAT_VERSION, MAGIC, ArchiveCollection, crc64_function
 
 # A stored document may have 16 MiB; the server's own (oplog entries) have 16 KiB more for what it adds.
 LARGEST_DOCUMENT = 16 * 1024 * 1024 + 16 * 1024
-# Metadata (validators, indexes) of all collections together: some kilobytes each, so this is far away.
-_LARGEST_PRELUDE = 256 * 1024 * 1024
+# Metadata (validators, indexes) of all collections together, which is kept in memory: one or two kilobytes each, so
+# this is far away. So is the number of collections: each takes some hundred bytes here, and a server two files.
+_LARGEST_PRELUDE = 64 * 1024 * 1024
+_MOST_COLLECTIONS = 200_000
+# The document before a segment has two names (at most 63 and 255 bytes), a truth value and a checksum.
+_LARGEST_HEADER = 4096
 _TERMINATOR = 0xFFFFFFFF
 _BUFFER = 1024 * 1024
 
@@ -100,7 +104,7 @@ class ArchiveReader:
             if document is None:
                 break
             room -= len(document)
-            if room < 0:
+            if room < 0 or len(collections) == _MOST_COLLECTIONS:
                 raise self._invalid("its metadata has no end")
             collections.append(self._collection(document, server_version=str(fields.get("server_version", ""))))
         names = {(collection.database, collection.data_name) for collection in collections}
@@ -124,7 +128,7 @@ class ArchiveReader:
         crc64 = crc64_function()
         waiting = {(collection.database, collection.data_name): _Progress() for collection in prelude.collections}
         while not self._at_end():
-            header = self._document()
+            header = self._document(largest=_LARGEST_HEADER)
             if header is None:
                 raise self._invalid("a segment has no header")
             fields = self._fields(header)
@@ -159,23 +163,24 @@ class ArchiveReader:
         """Whole documents up to the terminator, as many at a time as lie in the buffer."""
         while True:
             self._fill(4)
-            first = self._position
+            buffer, size = self._buffer, len(self._buffer)
+            first = position = self._position
             count = 0
-            position = first
             ended = False
-            while len(self._buffer) - position >= 4:
-                length: int = _read_uint32(self._buffer, position)[0]
+            while size - position >= 4:
+                length: int = _read_uint32(buffer, position)[0]
                 if length == _TERMINATOR:
                     ended = True
                     break
-                if length > len(self._buffer) - position:
-                    self._check_length(length)
-                    break
-                self._check_document(position, length)
+                if length > size - position:
+                    break  # it is looked at again as the first one, when the others are out
+                if length < 5 or length > LARGEST_DOCUMENT or buffer[position + length - 1]:
+                    self._position = position
+                    self._check_document(position, length)
                 position += length
                 count += 1
             if count:
-                yield self._buffer[first:position], count
+                yield buffer[first:position], count
             self._position = position
             if ended:
                 self._position += 4
@@ -187,20 +192,20 @@ class ArchiveReader:
                     self._check_length(length)
                     self._fill(length)
 
-    def _document(self) -> bytes | None:
+    def _document(self, *, largest: int = LARGEST_DOCUMENT) -> bytes | None:
         """The next document, None for a terminator."""
         self._fill(4)
         length: int = _read_uint32(self._buffer, self._position)[0]
         if length == _TERMINATOR:
             self._position += 4
             return None
-        self._check_length(length)
+        self._check_length(length, largest=largest)
         self._fill(length)
         self._check_document(self._position, length)
         return self._take(length)
 
-    def _check_length(self, length: int) -> None:
-        if not 5 <= length <= LARGEST_DOCUMENT:
+    def _check_length(self, length: int, *, largest: int = LARGEST_DOCUMENT) -> None:
+        if not 5 <= length <= largest:
             raise self._invalid(f"{length} is neither the length of a document nor the end of a segment")
 
     def _check_document(self, position: int, length: int) -> None:
