@@ -161,7 +161,10 @@ class ManifestReader:
     def _head(self, entry: t.Mapping[str, t.Any]) -> None:
         if "System-Identifier" in entry:
             self.system_identifier = str(entry["System-Identifier"])
-        self.version = int(entry.get("PostgreSQL-Backup-Manifest-Version", self.version))
+        version = entry.get("PostgreSQL-Backup-Manifest-Version", self.version)
+        if not isinstance(version, int):
+            raise _invalid(f"its version is {version!r}")
+        self.version = version
 
     def _range(self, entry: t.Mapping[str, t.Any]) -> None:
         try:
@@ -172,7 +175,7 @@ class ManifestReader:
                     end_lsn=str(entry["End-LSN"]),
                 )
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise _invalid(f"a range of WAL lacks {error}") from None
 
     def _file(self, entry: t.Mapping[str, t.Any]) -> None:
@@ -180,7 +183,7 @@ class ManifestReader:
         try:
             path = str(entry["Path"]) if "Path" in entry else _decoded(entry["Encoded-Path"])
             size = int(entry["Size"])
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise _invalid(f"a file lacks {error}") from None
         found = self._seen.find(path)
         if found is None:

@@ -25,6 +25,8 @@ _LONG = struct.Struct("=QII")
 _LONG_AT = 24
 _IS_LONG = 0x0002
 _LARGEST_RANGE = 1 << 20
+# What initdb --wal-segsize allows, in bytes.
+_SEGMENT_SIZES = frozenset(1 << exponent for exponent in range(20, 31))
 
 
 class WalWitness:
@@ -42,7 +44,7 @@ class WalWitness:
         if match is None:
             return False
         name = match["name"]
-        offset, good, whole = 0, 0, True
+        offset, good, whole = 0, 0, size in _SEGMENT_SIZES
         carried = b""
         for piece in content:
             data = carried + bytes(piece[: _PAGE - len(carried)]) if carried else piece
@@ -71,7 +73,7 @@ class WalWitness:
     def missing(self, ranges: t.Sequence[WalRange]) -> list[str]:
         """What of the WAL that the backup needs is not in it, in sentences; empty when all is there."""
         problems = []
-        size = max(self._sizes.values(), default=16 * 1024 * 1024)
+        size = max((one for one in self._sizes.values() if one in _SEGMENT_SIZES), default=16 * 1024 * 1024)
         for wal in ranges:
             try:
                 start, end = parse_lsn(wal.start_lsn), parse_lsn(wal.end_lsn)
@@ -80,8 +82,8 @@ class WalWitness:
                     f"The backup_manifest names the WAL range {wal.start_lsn} to {wal.end_lsn}, which is none.",
                     hint="Restore another backup: lifeboat list shows them.",
                 ) from None
-            if (end - start) // size > _LARGEST_RANGE:
-                problems.append(f"the range {wal.start_lsn} to {wal.end_lsn} is longer than any backup's")
+            if not 0 < end - start <= _LARGEST_RANGE * size:
+                problems.append(f"the range {wal.start_lsn} to {wal.end_lsn} is none of a backup")
                 continue
             for position in range(start - start % size, end, size):
                 name = wal_segment(timeline=wal.timeline, position=position, segment_size=size)
