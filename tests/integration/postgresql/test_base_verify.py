@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import subprocess
+import sys
 import tarfile
 import typing as t
 from pathlib import Path
@@ -13,12 +16,15 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core import errors
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.server_state import postmaster_pid
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.questions import question_from
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.scratch import sweep_scratch
 from sandbox.postgresql import PostgreSQLServer
 from tests.integration.postgresql.load import SCRIPT, TOTAL, load
 from tests.integration.postgresql.physical import Physical, failed, make_key, physical
 from tests.integration.postgresql.rig import database, psql
 from tests.support import resealing
+from tests.support.children import environment
 
 NAME = "loaded"
 PAYLOAD = "base.tar"
@@ -91,7 +97,7 @@ def test_a_good_backup_passes_every_level(made: tuple[Physical, str]) -> None:
         assert compared["position"].state == "passed"
         assert {check.state for check in instance.require(["accounts", f"{NAME}.public.events"])} == {"passed"}
         assert [check.state for check in instance.require(["nowhere"])] == ["failed"]
-        total = question_from({"name": "money", "database": NAME, "sql": "select sum(balance) from accounts"})
+        total = question_from({"name": "money", "database": NAME, "sql": "select sum(balance) from accounts", "min": 1})
         assert instance.ask(total) == TOTAL
 
 
@@ -102,7 +108,7 @@ def test_the_scratch_server_touches_nothing_outside(made: tuple[Physical, str]) 
 
         def setting(name: str) -> t.Any:
             sql = f"select current_setting('{name}')"
-            return instance.ask(question_from({"name": name, "database": NAME, "sql": sql}))
+            return instance.ask(question_from({"name": name, "database": NAME, "sql": sql, "min": 0}))
 
         assert rig.server.query("SHOW archive_mode") == [("on",)]
         assert setting("archive_mode") == "off"
@@ -139,7 +145,7 @@ def test_an_increment_with_its_chain(server_18: PostgreSQLServer) -> None:
         with rig.alive(second) as instance:
             assert failed({check.name: check for check in instance.compare()}) == {}
             sql = "select sum(balance) from accounts"
-            assert instance.ask(question_from({"name": "money", "database": NAME, "sql": sql})) == TOTAL
+            assert instance.ask(question_from({"name": "money", "database": NAME, "sql": sql, "min": 0})) == TOTAL
             assert [check.state for check in instance.require(["later"])] == ["passed"]
         # The increment of one parent under the name of another's: whole in itself, and of no use.
         stolen = resealing.plain_bytes(rig.repository, rig.place(first, "incremental"), PAYLOAD)
@@ -262,6 +268,83 @@ def test_wal_that_can_not_be_replayed_is_found_by_starting(small: tuple[Physical
     assert failed(rig.listing(backup_id)) == {}
     with pytest.raises(errors.ScratchFailed), rig.alive(backup_id):
         pass
+
+
+def sealed_inside(data: bytes, path: str, change: t.Callable[[bytes], bytes]) -> bytes:
+    """One file changed, and its line in backup_manifest and that one's own checksum made to agree."""
+    import anycrc
+
+    sums: dict[str, str] = {}
+
+    def apply(name: str, content: bytes) -> bytes:
+        if name == path:
+            before = anycrc.Model("CRC32C").calc(content).to_bytes(4, sys.byteorder).hex()
+            content = change(content)
+            sums[before] = anycrc.Model("CRC32C").calc(content).to_bytes(4, sys.byteorder).hex()
+        if name == "backup_manifest":
+            lines = content.split(b"\n")
+            for number, line in enumerate(lines):
+                if f'"Path": "{path}"'.encode() in line:
+                    for before, after in sums.items():
+                        lines[number] = line.replace(before.encode(), after.encode())
+            body = b"\n".join(lines[:-2]) + b"\n"
+            content = body + f'"Manifest-Checksum": "{hashlib.sha256(body).hexdigest()}"}}\n'.encode()
+        return content
+
+    return changed(data, apply)
+
+
+def test_a_page_that_only_its_own_checksum_betrays(small: tuple[Physical, str]) -> None:
+    """Whoever changed it changed every list as well; levels 2 and 3 let it pass, level 4 looks into the pages."""
+    rig, backup_id = small
+    path = rig.server.query("SELECT pg_relation_filepath('pg_description')")[0][0]
+
+    def flipped(content: bytes) -> bytes:
+        return content[:8000] + bytes([content[8000] ^ 1]) + content[8001:]
+
+    resealing.mutate_payload(
+        rig.repository, rig.place(backup_id), PAYLOAD, lambda data: sealed_inside(data, path, flipped)
+    )
+    assert failed(rig.listing(backup_id)) == {}
+    with rig.alive(backup_id) as instance:
+        found = failed({check.name: check for check in instance.compare()})
+        assert "page checksums" in found
+        assert "checksum" in found["page checksums"]
+        # The server was stopped for the look, and answers again.
+        assert [check.state for check in instance.require(["nowhere"])] == ["failed"]
+
+
+_CHILD = """
+import json, os, pathlib, signal, sys
+from tests.integration.postgresql.physical import Physical
+folder, bin_directory, backup_id = sys.argv[1:]
+
+class Server:
+    bin_directory = sys.argv[2]
+
+with Physical(server=Server(), folder=pathlib.Path(folder)).alive(backup_id) as instance:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_verification_that_was_killed_is_cleared_up_by_the_next(small: tuple[Physical, str]) -> None:
+    rig, backup_id = small
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(rig.folder), str(rig.server.bin_directory), backup_id],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == -9, done.stderr
+    scratch = rig.folder / "scratch"
+    (left,) = scratch.iterdir()
+    pid = postmaster_pid(str(left / "postgresql" / "data"))
+    assert pid is not None, "the server outlives who started it"
+    assert sweep_scratch(str(scratch), journal=rig.journal) == [str(left)]
+    assert list(scratch.iterdir()) == []
+    assert not Path(f"/proc/{pid}/cwd").exists()
 
 
 def test_the_wrong_programs(small: tuple[Physical, str], server_18: PostgreSQLServer) -> None:
