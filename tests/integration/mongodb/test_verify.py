@@ -15,9 +15,11 @@ import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.layout import BackupFolder, Series
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.verification import Verification
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import oplog
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_identity import tool_version
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.questions import question_from
 from sandbox.mongodb import MongoReplicaSet
+from tests.integration.mongodb.rig import vendor_tools
 from tests.integration.mongodb.sample import KINDS
 from tests.integration.mongodb.verifying import ARCHIVE, Place
 from tests.support import mutations_mongodb as mutations, resealing
@@ -110,6 +112,35 @@ def test_the_commands_own_questions(place: Place, backups: Backups) -> None:
     wrong = question_from({"name": "many", "count": {"collection": "plain"}, "min": 5000})
     verification = place.verify(backups.new, questions=(wrong,))
     assert (verification.reached, code(verification)) == (3, "verify.check_failed")
+
+
+def test_what_was_written_during_the_dump_is_told_and_no_failure(
+    place: Place, replica_set: MongoReplicaSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = oplog.OplogCapture.read
+    with replica_set.client() as client:
+        late = client.written_late
+        late.orders.insert_many({"_id": number} for number in range(10))
+
+        def write_then_read(self: oplog.OplogCapture, emit: t.Any) -> oplog.Captured:
+            late.orders.insert_one({"_id": 10, "item": 1})
+            late.orders.create_index("item")
+            return read(self, emit)
+
+        monkeypatch.setattr(oplog.OplogCapture, "read", write_then_read)
+        try:
+            folder = place.back_up(replica_set.uri, series=Series(service="shop", source="late", kind="full"))
+        finally:
+            client.drop_database("written_late")
+    count = question_from({"name": "all", "count": {"database": "written_late", "collection": "orders"}, "equals": 11})
+    verification = place.verify(folder, questions=(count,))
+    assert verification.passed, verification.error
+    found = {check["name"]: check["message"] for check in verification.checks if check["state"] == "skipped"}
+    assert found == {
+        "restored documents": "The oplog changed what the archive says: written_late.orders has 11 documents, not 10.",
+        "restored indexes": "The oplog changed what the archive says: "
+        "written_late.orders has the index item_1, which the archive lacks.",
+    }
 
 
 # --- level 2 ----------------------------------------------------------------------------------------------------------
@@ -253,3 +284,47 @@ def test_a_backup_of_the_first_version_is_still_proved(place: Place, backups: Ba
     assert verification.passed, verification.error
     found = states(verification)
     assert {name for name, state in found.items() if state == "skipped"} == {"identity", "options and indexes"}
+
+
+# --- mongodump's own --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vendor_backup(place: Place, replica_set: MongoReplicaSet) -> BackupFolder:
+    tools = vendor_tools()
+    return place.back_up(
+        replica_set.uri, database=KINDS, tool="mongodump", tool_directory=str(tools), consistency="none"
+    )
+
+
+@pytest.mark.interop
+def test_a_backup_by_mongodump_is_proved(place: Place, vendor_backup: BackupFolder) -> None:
+    verification = place.verify(vendor_backup, require=("plain", "series"))
+    assert verification.passed, verification.error
+    found = states(verification)
+    assert {name for name, state in found.items() if state == "skipped"} == {
+        "identity",
+        "checksums",
+        "options and indexes",
+    }
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (mutations.bit_flipped, "mongodb.archive_invalid"),
+        (mutations.half_the_rows, "verify.check_failed"),
+        (mutations.empty, "verify.check_failed"),
+        (mutations.without_collection, "verify.check_failed"),
+        (mutations.of_another_database, "verify.content_mismatch"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else name_of(value),
+)
+def test_what_level_2_catches_of_mongodumps(
+    place: Place, vendor_backup: BackupFolder, change: t.Callable[[bytes], bytes], expected: str
+) -> None:
+    place.alter(vendor_backup, change)
+    assert place.verify(vendor_backup, level=1).passed
+    verification = place.verify(vendor_backup, level=2)
+    assert (verification.reached, code(verification)) == (1, expected), verification.error
