@@ -67,5 +67,8 @@ def roll_back(steps: t.Sequence[Step], *, ledger: Ledger, journal: Journal, prog
             continue
         progress.stage(f"undoing: {step.title}")
         journal.info(f"undoing: {step.title}")
+        if ledger.step_state(step.name) == DONE:
+            # From here on it is done in part at most: who goes on after a death must do it again.
+            ledger.intend(step.name)
         step.undo(ledger.facts(step.name))
         ledger.undone(step.name)
