@@ -11,9 +11,11 @@ import typing as t
 import pytest
 
 from sandbox.redis import RedisServer
+from tests.integration.redis.daemons import Daemon
 from tests.integration.redis.servers import server
 
 Starter = t.Callable[..., RedisServer]
+DaemonStarter = t.Callable[..., Daemon]
 
 
 @pytest.fixture
@@ -29,3 +31,18 @@ def start(tmp_path: pathlib.Path) -> t.Iterator[Starter]:
     yield begin
     for one in started:
         one.discard()
+
+
+@pytest.fixture
+def daemon(tmp_path: pathlib.Path) -> t.Iterator[DaemonStarter]:
+    """Start servers that are stopped and started by commands; all are killed afterwards."""
+    started: list[Daemon] = []
+
+    def begin(**options: t.Any) -> Daemon:
+        one = Daemon(folder=tmp_path / f"daemon{len(started)}", **options)
+        started.append(one)
+        return one.start()
+
+    yield begin
+    for one in started:
+        one.kill()

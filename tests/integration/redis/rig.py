@@ -17,32 +17,45 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.host import Host
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.secrets import Secret
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.state import StateDirectory
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.backup import run_backup
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.backup_values import (
     BackupRequest,
     RepositoryRequest,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers import redis as producers
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.restorers import redis as restorers
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verifiers import redis as verifiers
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.transforms import (
     Compression,
     Encryption,
     Transforms,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.ledger import (
+    FINISHED,
+    ROLLED_BACK,
+    Ledger,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.payload_source import PayloadSource
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.questions import Check
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.restorer import (
+    Restoration,
+    RestoreInspection,
+    Restorer,
+    RestorerContext,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.scratch import (
     Scratch,
     scratch_instance,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.steps import roll_back, run_steps
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.verifier import (
     Instance,
     Verifier,
     VerifierContext,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.registry import open_storage
-from sandbox.redis import RedisServer
-from tests.integration.redis.servers import describe
+from tests.integration.redis.servers import Served, describe
 from tests.support import resealing
 
 MEMORY = 512 * 1024 * 1024
@@ -65,7 +78,7 @@ class Rig:
     def scratch_directory(self) -> pathlib.Path:
         return self.folder / "scratch"
 
-    def back_up(self, of: RedisServer, *, kind: str = "rdb", source: str = "main", **options: t.Any) -> BackupFolder:
+    def back_up(self, of: Served, *, kind: str = "rdb", source: str = "main", **options: t.Any) -> BackupFolder:
         """Back *of* up by the real operation; the place of the new backup."""
         factory = {"rdb": producers.rdb, "aof": producers.aof}[kind]
         encryption = Encryption(recipients=(self.recipient,)) if self.recipient else None
@@ -174,6 +187,65 @@ class Rig:
                     del document["content"][name]
 
         resealing.mutate_manifest(self.repository, place, change)
+
+
+@dataclass
+class Restore:
+    """One restore of a backup of *rig*, as the operation runs it: inspect, ledger, steps, outcome."""
+
+    rig: Rig
+    place: BackupFolder
+    options: t.Mapping[str, t.Any]
+    restore_id: str = "20261121T120000Z-abcdef"
+
+    @property
+    def state(self) -> StateDirectory:
+        return StateDirectory(path=str(self.rig.folder / "state"))
+
+    def restorer(self) -> Restorer:
+        factory = {"rdb": restorers.rdb, "aof": restorers.aof}[self.rig.manifest(self.place).kind](self.options)
+        return factory(RestorerContext(restore_id=self.restore_id, host=self.rig.host, state=self.state))
+
+    def inspect(self) -> RestoreInspection:
+        return self.restorer().inspect(source=self.rig.source(self.place))
+
+    def run(self) -> Restoration:
+        """From the look to the outcome; what fails is rolled back."""
+        self.inspect()
+        Ledger.begin(
+            state=self.state,
+            clock=self.rig.host.clock,
+            restore_id=self.restore_id,
+            target=self.restorer().target,
+            request={},
+        )
+        return self.resume()
+
+    def ledger(self) -> Ledger:
+        return Ledger.load(state=self.state, clock=self.rig.host.clock, restore_id=self.restore_id)
+
+    def resume(self) -> Restoration:
+        """What a later process does with what a dead one left."""
+        restorer, ledger = self.restorer(), self.ledger()
+        now = progress()
+        steps = restorer.steps(source=self.rig.source(self.place), progress=now)
+        run_steps(steps, ledger=ledger, journal=self.rig.host.journal, progress=now)
+        outcome = restorer.outcome(facts=self.facts())
+        ledger.close(FINISHED)
+        return outcome
+
+    def roll_back(self) -> None:
+        restorer, ledger = self.restorer(), self.ledger()
+        now = progress()
+        steps = restorer.steps(source=self.rig.source(self.place), progress=now)
+        roll_back(steps, ledger=ledger, journal=self.rig.host.journal, progress=now)
+        ledger.close(ROLLED_BACK)
+
+    def discard(self) -> tuple[str, ...]:
+        return self.restorer().discard(facts=self.facts())
+
+    def facts(self) -> dict[str, dict[str, t.Any]]:
+        return {entry["name"]: entry["facts"] for entry in self.ledger().as_dict()["steps"]}
 
 
 class CheckFailed(Exception):

@@ -64,14 +64,23 @@ def server(directory: pathlib.Path, *, flavour: str = "redis", **options: t.Any)
     return RedisServer(directory=directory, program=program(flavour), settings=settings, **options)
 
 
+class Served(t.Protocol):
+    """Any running server of the tests."""
+
+    @property
+    def port(self) -> int: ...
+
+    def client(self, database: int = 0) -> redis.Redis: ...
+
+
 @contextlib.contextmanager
-def admin(of: RedisServer, database: int = 0) -> t.Iterator[redis.Redis]:
+def admin(of: Served, database: int = 0) -> t.Iterator[redis.Redis]:
     """A client of the default user, with words in and words out."""
     with of.client(database) as client:
         yield client
 
 
-def fill(of: RedisServer, *, keys: int = 2000) -> None:
+def fill(of: Served, *, keys: int = 2000) -> None:
     """Keys of every type in two databases; some expire, far in the future."""
     with admin(of) as client:
         pipeline = client.pipeline(transaction=False)
@@ -88,13 +97,13 @@ def fill(of: RedisServer, *, keys: int = 2000) -> None:
         pipeline.execute()
 
 
-def digest(of: RedisServer) -> str:
+def digest(of: Served) -> str:
     """One number over everything that a server holds in all databases."""
     with admin(of) as client:
         return str(client.execute_command("DEBUG", "DIGEST"))
 
 
-def keyspace(of: RedisServer) -> dict[str, dict[str, int]]:
+def keyspace(of: Served) -> dict[str, dict[str, int]]:
     """Keys and expires of each database, as the manifest has them."""
     with admin(of) as client:
         found = client.info("keyspace")
@@ -136,7 +145,7 @@ class Taken:
         return self.folder / "appendonly.tar"
 
 
-def describe(of: RedisServer, **connection: t.Any) -> dict[str, t.Any]:
+def describe(of: Served, **connection: t.Any) -> dict[str, t.Any]:
     """The connection of a description."""
     return {"host": "127.0.0.1", "port": of.port, **connection}
 
@@ -171,7 +180,7 @@ def take(
     return Taken(production=made, folder=folder, journal=journal, progress=progress)
 
 
-def connect(of: RedisServer) -> RespClient:
+def connect(of: Served) -> RespClient:
     """A connection of the engine."""
     return RedisConnection(port=of.port).open(runner=SubprocessRunner())
 
@@ -227,12 +236,12 @@ def wait_for(condition: t.Callable[[], t.Any], *, seconds: float = 20) -> t.Any:
         time.sleep(0.005)
 
 
-def persistence(of: RedisServer) -> dict[str, t.Any]:
+def persistence(of: Served) -> dict[str, t.Any]:
     with admin(of) as client:
         return dict(client.info("persistence"))
 
 
-def configure(of: RedisServer, **settings: str) -> None:
+def configure(of: Served, **settings: str) -> None:
     """CONFIG SET; underscores stand for dashes."""
     with admin(of) as client:
         for name, value in settings.items():
