@@ -52,10 +52,21 @@ def test_a_run_that_is_told_to_stop_in_mid_stream_leaves_nothing(rig: Rig, numbe
     assert (last["state"], last["error"]["code"]) == ("failed", "run.interrupted")
 
 
+def test_a_run_that_is_told_to_stop_at_some_moments_leaves_whole_backups_and_nothing_else(
+    nursery: Nursery, tmp_path: pathlib.Path
+) -> None:
+    stop_at_any_moment(nursery, tmp_path, turns=12, at_least=2)
+
+
 @pytest.mark.soak
 def test_a_run_that_is_told_to_stop_at_any_moment_leaves_whole_backups_and_nothing_else(
     nursery: Nursery, tmp_path: pathlib.Path
 ) -> None:
+    stop_at_any_moment(nursery, tmp_path, turns=25, at_least=6)
+
+
+def stop_at_any_moment(nursery: Nursery, tmp_path: pathlib.Path, *, turns: int, at_least: int) -> None:
+    """Stop so many runs, each at a moment drawn by lot; at least so many must have been met by the signal."""
     make_source(tmp_path / "source", size=200_000)
     (tmp_path / "repository").mkdir()
     rig = make_rig(nursery, tmp_path, {"type": "file", "path": str(tmp_path / "repository")}, {})
@@ -63,7 +74,7 @@ def test_a_run_that_is_told_to_stop_at_any_moment_leaves_whole_backups_and_nothi
     chance = random.Random(seed)
     length = duration(rig.nursery, rig.plain)
     interrupted = 0
-    for _turn in range(25):
+    for _turn in range(turns):
         rig.forget({backup.manifest.backup_id for backup in listed(rig.storage)} - {rig.first})
         pid = rig.nursery.begin(rig.plain)
         moment = chance.uniform(0, length)
@@ -81,10 +92,11 @@ def test_a_run_that_is_told_to_stop_at_any_moment_leaves_whole_backups_and_nothi
         # Once the manifest is on its way nothing is removed: it may be there, and only its answer not. A few hundred
         # bytes may be left where the signal met the very line that begins to write them.
         expected = left == [] or any(name.endswith("/RESTORE.md") for name in left)
-        expected |= len(left) == 1 and left[0].startswith("unfinished ") and left[0].endswith("/started.json")
+        small = ("/started.json", "/manifest.json")
+        expected |= len(left) == 1 and left[0].startswith("unfinished ") and left[0].endswith(small)
         assert expected, f"{at} left {left}"
         rig.run_again(at, before=whole)
-    assert interrupted > 5, f"seed {seed}: only {interrupted} of 25 runs were met by the signal"
+    assert interrupted >= at_least, f"seed {seed}: only {interrupted} of {turns} runs were met by the signal"
 
 
 def duration(nursery: Nursery, run: Run) -> float:

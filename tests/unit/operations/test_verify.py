@@ -198,7 +198,7 @@ def test_bad_requests_are_refused(place: Place) -> None:
     with pytest.raises(RequestInvalid, match="no choice"):
         place.request(which="all")
     with pytest.raises(RequestInvalid, match="same name"):
-        proof_from({"level": 4, "questions": [{"name": "a", "sql": "SELECT 1"}, {"name": "a", "sql": "SELECT 2"}]})
+        proof_from({"level": 4, "questions": [{"name": "a", "sql": f"SELECT {number}", "min": 1} for number in (1, 2)]})
 
 
 def test_one_verification_of_a_source_at_a_time(place: Place) -> None:

@@ -202,7 +202,7 @@ def test_after_a_death_while_it_is_taken_back_it_can_be_taken_back_or_gone_on_wi
     places: t.Iterator[Restore],
 ) -> None:
     deaths = 0
-    for first in itertools.count(1, 3):
+    for first in itertools.count(7, 9):
         if not dies(next(places).go_on, at=first):
             break
         for second in itertools.count(1):
@@ -218,7 +218,7 @@ def test_after_a_death_while_it_is_taken_back_it_can_be_taken_back_or_gone_on_wi
             dies(forth.take_back, at=second)
             forth.go_on()
             forth.assert_restored()
-    assert deaths >= 50
+    assert deaths >= 20
 
 
 class Notes:

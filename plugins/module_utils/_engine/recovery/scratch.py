@@ -94,7 +94,7 @@ class Scratch:
                     process.poll()
                 # Remembered: a grandchild whose parent has ended is nobody's, and not all keep their environment
                 # (PostgreSQL and Redis write their titles over it).
-                known.update(_processes_in(self.folder))
+                known.update(_processes_in(self.folder, known))
                 alive = {pid for pid, start in known.items() if _start_of(pid) == start}
                 if not alive:
                     return
@@ -207,10 +207,12 @@ def _remove(folder: str, *, journal: Journal) -> bool:
     return False
 
 
-def _processes_in(folder: str) -> dict[int, int]:
-    """Every process whose environment names the folder, with all that these started: id and time of start."""
+def _processes_in(folder: str, known: t.Collection[int] = ()) -> dict[int, int]:
+    """Every process whose environment names the folder, with all that these, or those *known* already, have started:
+    id and time of start. Servers begin a session of their own, so what one leaves behind is known by that.
+    """
     wanted = f"{_VARIABLE}={folder}".encode()
-    facts: dict[int, tuple[int, int]] = {}
+    facts: dict[int, _Stat] = {}
     found: set[int] = set()
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
@@ -223,23 +225,32 @@ def _processes_in(folder: str) -> dict[int, int]:
             if wanted in file.read().split(b"\0"):
                 found.add(int(name))
     while True:
-        children = {pid for pid, (parent, _start) in facts.items() if parent in found} - found
-        if not children:
-            return {pid: facts[pid][1] for pid in found}
-        found |= children
+        leaders = found.union(known)
+        started = {pid for pid, stat in facts.items() if stat.parent in found or stat.session in leaders} - found
+        if not started:
+            return {pid: facts[pid].start for pid in found}
+        found |= started
 
 
 def _start_of(pid: int) -> int | None:
     """When the process was started (in ticks since the machine was); None when it has ended."""
     stat = _stat(pid)
-    return None if stat is None else stat[1]
+    return None if stat is None else stat.start
 
 
-def _stat(pid: int) -> tuple[int, int] | None:
-    """The parent and the time of start of a process (proc(5)), zombies left out."""
+class _Stat(t.NamedTuple):
+    parent: int
+    session: int
+    start: int
+
+
+def _stat(pid: int) -> _Stat | None:
+    """What proc(5) says of a process, zombies left out."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in (b"Z", b"X") else (int(fields[1]), int(fields[19]))
+    if fields[0] in (b"Z", b"X"):
+        return None
+    return _Stat(parent=int(fields[1]), session=int(fields[3]), start=int(fields[19]))
