@@ -14,7 +14,7 @@ import os
 import sys
 import typing as t
 
-from . import cli_verify
+from . import cli_restore, cli_verify
 from .cli_commands import COMMANDS
 from .core.errors import LifeboatError
 from .core.signals import stopping_on_signals
@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--restore", action="store_true", help="print RESTORE.md, the commands to restore it")
 
     cli_verify.add_arguments(_command(commands, "verify", "prove that backups restore, from a look to questions"))
+
+    cli_restore.add_arguments(_command(commands, "restore", "bring a backup back, beside what is there or instead"))
 
     status = _command(commands, "status", "how every job is doing, and what runs now")
     status.add_argument("jobs", nargs="*", metavar="JOB", help="service/source/kind, or the beginning of it")

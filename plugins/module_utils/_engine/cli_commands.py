@@ -9,7 +9,7 @@ import argparse
 import json
 import typing as t
 
-from . import cli_verify
+from . import cli_restore, cli_verify
 from .catalog.catalog import Backup, Reading, find_backup, read_catalog
 from .catalog.layout import RESTORE_NOTES
 from .core.description.description import Description, read_description
@@ -132,11 +132,17 @@ def verify(options: argparse.Namespace, printer: Printer) -> int:
     return cli_verify.verify(options, printer, _description(options, printer))
 
 
+def restore(options: argparse.Namespace, printer: Printer) -> int:
+    """Bring a backup back."""
+    return cli_restore.restore(options, printer, _description(options, printer))
+
+
 COMMANDS: t.Mapping[str, t.Callable[[argparse.Namespace, Printer], int]] = {
     "backup": backup,
     "list": list_backups,
     "show": show,
     "verify": verify,
+    "restore": restore,
     "status": status,
 }
 

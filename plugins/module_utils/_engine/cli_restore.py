@@ -40,7 +40,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an option of the restore, see docs/restore.md: -o database=copy, -o connection.port=5433",
+        help="an option of the restore: -o data_directory=/srv/copy, -o connection.port=5433",
     )
     command.add_argument("--in-place", action="store_true", help="replace what is there (the same as -o in_place=true)")
     command.add_argument("--confirm", metavar="NAME", help="repeats the name of what is replaced (see --dry-run)")

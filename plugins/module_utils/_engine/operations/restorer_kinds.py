@@ -9,8 +9,14 @@ import typing as t
 
 from ..core.errors import KindNotRunnable
 from ..recovery.restorer import RestorerFactory
+from .restorers import postgresql_base, redis
 
-RESTORERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], RestorerFactory]] = {}
+RESTORERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], RestorerFactory]] = {
+    ("postgresql", "base"): postgresql_base.base,
+    ("postgresql", "incremental"): postgresql_base.incremental,
+    ("redis", "rdb"): redis.rdb,
+    ("redis", "aof"): redis.aof,
+}
 
 
 def restorer_factory(engine: str, kind: str) -> t.Callable[[t.Mapping[str, t.Any]], RestorerFactory]:

@@ -45,7 +45,7 @@ class BaseListing:
         PostgresTablespaceUnsupported and LibraryMissing.
         """
         crc = crc_function(CRC32C)
-        tar = BaseTar(t.cast("ByteSource", stream))
+        tar = BaseTar(t.cast(ByteSource, stream))
         for member in tar:
             if member.kind != FILE:
                 continue
