@@ -68,10 +68,15 @@ class Child:
         if self.process.stdout is not None:
             self.process.stdout.close()
 
-    def finish(self, *, address: Address) -> None:
-        """Wait for the end. Raises the named error of what it said when the status is not zero."""
+    def wait(self) -> int:
+        """Wait for the end and for the last line of what it says; the exit status."""
         status = self.process.wait()
         self._reader.join()
+        return status
+
+    def finish(self, *, address: Address) -> None:
+        """Wait for the end. Raises the named error of what it said when the status is not zero."""
+        status = self.wait()
         if status != 0:
             raise program_failed(self._name, status=status, text=self._said.text, address=address)
 

@@ -18,11 +18,15 @@ from .clients import ClientProgram
 from .connection import PostgresConnection
 from .facts import ClusterFacts, Database, index_bytes, read_extensions
 from .names import file_name
+from .object_counts import count_objects
 from .options import LogicalOptions
 from .patterns import pg_dump_selection
 from .scratch import scratch_folder
 from .snapshot import ExportedSnapshot, RowCounter, session_settings
 from .store_errors import named_failures
+
+# A dump's head has the time without a zone; it tells a stale dump from the one that the manifest means.
+_ZONE = "UTC"
 
 
 def payload_name(database: str, *, options: LogicalOptions) -> str:
@@ -46,6 +50,7 @@ class DatabaseDumper:
         with self.connection.connect(runner=self.runner, database=database.name, options=settings) as session:
             snapshot = ExportedSnapshot(session)
             extensions = read_extensions(session)
+            objects = count_objects(session) if self.options.is_whole else None
             counter = self._counter(database, snapshot=snapshot, settings=settings)
             try:
                 if counter is not None:
@@ -70,6 +75,8 @@ class DatabaseDumper:
             "character_type": database.character_type,
             "size": database.size,
             "extensions": extensions,
+            "objects": objects,
+            "created_in": _ZONE,
             "tables": None if rows is None else {name: {"rows": count} for name, count in rows.items()},
             "rows": None if rows is None else sum(rows.values()),
         }
@@ -93,7 +100,7 @@ class DatabaseDumper:
     ) -> StoredPayload:
         # The database's name goes through the environment: as an argument a name with an equals sign would be taken
         # for a connection string.
-        environment = self.connection.environment(runner=self.runner, database=database.name)
+        environment = {**self.connection.environment(runner=self.runner, database=database.name), "TZ": _ZONE}
         argv = [
             self.pg_dump.path,
             "--compress=0",

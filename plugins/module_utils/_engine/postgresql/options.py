@@ -43,6 +43,12 @@ class LogicalOptions:
         """Whether all databases of the cluster are meant."""
         return self.databases == (ALL_DATABASES,)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether databases are dumped with all that is in them."""
+        chosen = (self.include_schemas, self.exclude_schemas, self.include_tables, self.exclude_tables)
+        return not any(chosen)
+
 
 @dataclass(frozen=True)
 class BaseBackupOptions:

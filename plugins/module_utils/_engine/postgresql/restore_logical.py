@@ -70,7 +70,7 @@ def _database(database: t.Mapping[str, t.Any], *, form: str) -> str:
         folder = shlex.quote(payload[: -len(".tar")])
         dump = f"{folder}/dump"
         fetch = f"mkdir -m 0700 {folder} && {{fetch:{payload}}} | tar -x -C {folder}"
-    name = shlex.quote(_connection_text(str(database["name"])))
+    name = shlex.quote(connection_text(str(database["name"])))
     whole = _INTO if database["name"] in _ALWAYS_THERE else _CREATE
     return _DATABASE.format(
         title=database["name"],
@@ -82,7 +82,7 @@ def _database(database: t.Mapping[str, t.Any], *, form: str) -> str:
     )
 
 
-def _connection_text(database: str) -> str:
+def connection_text(database: str) -> str:
     """What ``pg_restore -d`` takes for that database: a name with an equals sign is taken for a connection string."""
     if "=" not in database and "://" not in database:
         return database
