@@ -12,10 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations import verifier_kinds
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verifiers import (
-    mongodb as verifiers,
-)
 from sandbox.mongodb import MongoReplicaSet, MongoServer
 from tests.integration.mongodb import sample
 from tests.integration.mongodb.rig import SECRET, Source
@@ -76,8 +72,3 @@ def short_folder() -> t.Iterator[Path]:
     left = [path.name for path in folder.iterdir()]
     shutil.rmtree(folder)
     assert left == []
-
-
-@pytest.fixture(autouse=True)
-def known_verifiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verifier_kinds, "VERIFIERS", {**verifier_kinds.VERIFIERS, ("mongodb", "full"): verifiers.full})

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import signal
 import subprocess
@@ -18,7 +17,6 @@ import pytest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.layout import BackupFolder
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import (
     MongoUnreachable,
-    QuestionFailed,
     ScratchFailed,
     ScratchUnusable,
     ToolMissing,
@@ -27,41 +25,19 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.journal import MemoryJournal
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import verifier
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.restored_dump import RestoredDump
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.questions import (
-    Answer,
-    question_from,
-)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.scratch import sweep_scratch
 from sandbox.mongodb import MongoReplicaSet
 from tests.integration.mongodb.sample import KINDS
-from tests.integration.mongodb.verifying import Place, mongod
+from tests.integration.mongodb.verifying import SHOP, Place, mongod, small_backup
 from tests.support import children, resealing
 
 pytestmark = pytest.mark.slow
-SHOP = "verified"
 
 
 @pytest.fixture(scope="module")
 def source(replica_set: MongoReplicaSet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BackupFolder]:
     """A repository with one backup of a small database."""
-    folder = tmp_path_factory.mktemp("made")
-    with replica_set.client() as client:
-        shop = client[SHOP]
-        shop.orders.insert_many({"_id": number, "price": number / 2, "item": f"i{number % 7}"} for number in range(200))
-        shop.orders.create_index([("item", 1), ("price", -1)], name="by item")
-        shop.orders.create_index("price", unique=True)
-        shop.create_collection("german", collation={"locale": "de"}, validator={"name": {"$exists": True}})
-        long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-        # Expired long ago: the source's monitor must not remove them before the dump, nor that of the scratch server.
-        shop.create_collection("sessions")
-        shop.sessions.insert_many({"_id": number, "at": long_ago} for number in range(20))
-        client.admin.command({"setParameter": 1, "ttlMonitorEnabled": False})
-        shop.sessions.create_index("at", expireAfterSeconds=60)
-        place = Place(repository=folder / "repository", scratch=folder, state=folder / "state")
-        made = place.back_up(replica_set.uri, database=SHOP)
-        client.drop_database(SHOP)
-        client.admin.command({"setParameter": 1, "ttlMonitorEnabled": True})
-    return place.repository, made
+    return small_backup(replica_set, tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
@@ -322,77 +298,6 @@ def test_required_collections(restored: RestoredDump) -> None:
     ]
     assert "verified.orders (200 documents)" in checks[0].message
     assert checks[2].message == "The required collection payments is not there."
-
-
-# --- level 4: questions -----------------------------------------------------------------------------------------------
-
-AGGREGATE = {"collection": "orders", "pipeline": [{"$group": {"_id": None, "value": {"$sum": "$price"}}}]}
-
-
-FIRST_TIME = [{"$limit": 1}, {"$set": {"value": "$at"}}]
-A_LIST = [{"$limit": 1}, {"$set": {"value": [1]}}]
-
-
-@pytest.mark.parametrize(
-    ("question", "expected"),
-    [
-        ({"count": {"collection": "orders"}}, 200),
-        ({"count": {"collection": "orders", "filter": {"item": "i0"}}}, 29),
-        ({"count": {"collection": "orders", "filter": {"item": {"$regex": "^i[01]$"}}}}, 58),
-        ({"count": {"database": SHOP, "collection": "sessions"}}, 20),
-        ({"count": {"collection": "sessions", "filter": {"at": {"$lt": {"$date": "2021-01-01T00:00:00Z"}}}}}, 20),
-        ({"count": {"collection": "sessions", "filter": {"at": {"$gt": datetime.datetime(2021, 1, 1)}}}}, 0),  # noqa: DTZ001 as YAML has it
-        ({"count": {"collection": "orders"}, "database": SHOP}, 200),
-        ({"find": {"collection": "orders", "filter": {"_id": 7}}}, 1),
-        ({"find": {"collection": "orders", "filter": {"_id": "x"}}}, 0),
-        ({"aggregate": AGGREGATE}, 9950.0),
-        ({"aggregate": {"collection": "orders", "pipeline": [{"$match": {"_id": -1}}, {"$count": "value"}]}}, None),
-        ({"aggregate": {"collection": "sessions", "pipeline": FIRST_TIME}}, "2020-01-01T00:00:00Z"),
-    ],
-)  # fmt: skip
-def test_questions_are_answered(restored_once: RestoredDump, question: dict[str, t.Any], expected: Answer) -> None:
-    assert restored_once.ask(question_from({"name": "it", **question})) == expected
-
-
-@pytest.mark.parametrize(
-    ("question", "message"),
-    [
-        ({"count": {"collection": "nothing"}}, "there is no collection verified.nothing"),
-        ({"count": "orders"}, "count is no mapping"),
-        ({"count": {"collection": "orders", "filtr": {}}}, "count has no option filtr"),
-        ({"count": {"filter": {}}}, "its collection is None"),
-        ({"count": {"collection": "orders", "filter": [1]}}, "its filter is no mapping"),
-        ({"count": {"collection": "orders", "filter": {"a": {"$nonsense": 1}}}}, "says: unknown operator"),
-        ({"count": {"collection": "orders", "filter": {"_id": {"$oid": "short"}}}}, "MongoDB says"),
-        ({"count": {"collection": "orders", "filter": {"at": {"$date": "noon"}}}}, "MongoDB says"),
-        ({"count": {"collection": "orders", "filter": {"at": datetime.date(2026, 1, 1)}}}, "MongoDB says"),
-        ({"count": {"database": "else/where", "collection": "orders"}}, "MongoDB says"),
-        ({"sql": "SELECT 1"}, "can't be asked by sql"),
-        ({"aggregate": {"collection": "orders", "pipeline": "x"}}, "no list of stages"),
-        ({"aggregate": {"collection": "orders", "pipeline": [{"$nonsense": 1}]}}, "says: Unrecognized pipeline"),
-        ({"aggregate": {"collection": "orders", "pipeline": []}}, "more than one document"),
-        ({"aggregate": {"collection": "orders", "pipeline": [{"$limit": 1}]}}, "has no field value"),
-        ({"aggregate": {"collection": "orders", "pipeline": A_LIST}}, "its value is a list"),
-        ({"aggregate": {"collection": "orders", "pipeline": [{"$out": "copy"}]}}, r"its pipeline writes \(\$out\)"),
-        ({"aggregate": {"collection": "orders", "pipeline": [{"$merge": {"into": "copy"}}]}}, "its pipeline writes"),
-    ],
-)  # fmt: skip
-def test_wrong_questions_are_named(restored_once: RestoredDump, question: dict[str, t.Any], message: str) -> None:
-    with pytest.raises(QuestionFailed, match=f"The question it can't be asked: .*{message}") as raised:
-        restored_once.ask(question_from({"name": "it", **question}))
-    assert raised.value.hint
-    assert raised.value.details == {"question": "it"}
-
-
-@pytest.fixture(scope="module")
-def restored_once(
-    source: tuple[Path, BackupFolder], tmp_path_factory: pytest.TempPathFactory
-) -> t.Iterator[RestoredDump]:
-    """One instance for all that only read."""
-    folder = tmp_path_factory.mktemp("q")
-    place = Place(repository=source[0], scratch=folder, state=folder / "state")
-    with place.restored(source[1]) as instance:
-        yield instance
 
 
 def test_kinds_is_another_database(restored: RestoredDump) -> None:

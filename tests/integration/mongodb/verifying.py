@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
 import typing as t
 from dataclasses import dataclass, field
@@ -43,10 +44,12 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.scratch import scratch_instance
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.verifier import VerifierContext
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local import LocalStorage
+from sandbox.mongodb import MongoReplicaSet
 from sandbox.parts import MONGOD, find_mongod, require
 from tests.support import resealing
 
 ARCHIVE = "dump.archive"
+SHOP = "verified"
 SERIES = Series(service="shop", source="main", kind="full")
 
 
@@ -147,3 +150,27 @@ class Place:
 def mongod() -> str:
     """The program that the tests' own servers run."""
     return str(require(find_mongod(), MONGOD))
+
+
+def small_backup(servers: MongoReplicaSet, folder: Path) -> tuple[Path, BackupFolder]:
+    """A new repository below *folder* with a backup of the small database SHOP, which is gone from the servers."""
+    place = Place(repository=folder / "repository", scratch=folder, state=folder / "state")
+    with servers.client() as client:
+        shop = client[SHOP]
+        # What expired long ago must still be there for the dump: the source's monitor looks once a minute.
+        client.admin.command({"setParameter": 1, "ttlMonitorEnabled": False})
+        try:
+            shop.orders.insert_many(
+                {"_id": number, "price": number / 2, "item": f"i{number % 7}"} for number in range(200)
+            )
+            shop.orders.create_index([("item", 1), ("price", -1)], name="by item")
+            shop.orders.create_index("price", unique=True)
+            shop.create_collection("german", collation={"locale": "de"}, validator={"name": {"$exists": True}})
+            long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+            shop.sessions.insert_many({"_id": number, "at": long_ago} for number in range(20))
+            shop.sessions.create_index("at", expireAfterSeconds=60)
+            made = place.back_up(servers.uri, database=SHOP)
+        finally:
+            client.drop_database(SHOP)
+            client.admin.command({"setParameter": 1, "ttlMonitorEnabled": True})
+    return place.repository, made
