@@ -9,10 +9,11 @@ import typing as t
 
 from ..core.errors import KindNotRunnable
 from ..recovery.verifier import VerifierFactory
-from .verifiers import mongodb, postgresql_base, redis
+from .verifiers import mongodb, postgresql_base, postgresql_logical, redis
 
 VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], VerifierFactory]] = {
     ("mongodb", "full"): mongodb.full,
+    ("postgresql", "logical"): postgresql_logical.logical,
     ("postgresql", "base"): postgresql_base.base,
     ("postgresql", "incremental"): postgresql_base.incremental,
     ("redis", "rdb"): redis.rdb,
