@@ -43,6 +43,21 @@ def test_the_sample_has_no_problem() -> None:
 
 CASES: list[tuple[str, t.Any, str, str, str]] = [
     # path, value, where the problem is, what it is, hint
+    # applications
+    (
+        f"{SERVICE}.applications.0.stop_command",
+        "/usr/local/bin/api stop",
+        f"{IN_SERVICE} > applications[0] (api) > stop_command",
+        "is of no use without start_command.",
+        "Add start_command.",
+    ),
+    (
+        f"{SERVICE}.applications.0",
+        {"name": "api", "unit": "api", "stop_command": "api stop", "start_command": "api start"},
+        f"{IN_SERVICE} > applications[0] (api) > stop_command",
+        "contradicts unit.",
+        "Give a unit or commands, not both.",
+    ),
     # unknown keys
     (
         "lifeboat_service",

@@ -35,6 +35,7 @@ def meaning_problems(data: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     yield from unique_name_problems(services)
     for service in services:
         yield from reference_problems(service)
+        yield from _applications(service)
         yield from _notifications(service)
         sources = entries(service.data, service.path, "sources")
         yield from unique_name_problems(sources)
@@ -163,6 +164,16 @@ def _wrong_engine(holder: t.Mapping[str, t.Any], path: Path, engine: str | None)
     for key, fitting in _QUESTION_ENGINES.items():
         if key in holder and engine in KINDS and engine != fitting:
             yield Problem((*path, key), f"is for {fitting}, and the source is {engine}.")
+
+
+def _applications(service: Entry) -> t.Iterator[Problem]:
+    for application in entries(service.data, service.path, "applications"):
+        given = [key for key in ("stop_command", "start_command") if key in application.data]
+        if len(given) == 1:
+            other = "start_command" if given == ["stop_command"] else "stop_command"
+            yield Problem((*application.path, given[0]), f"is of no use without {other}.", f"Add {other}.")
+        if given and "unit" in application.data:
+            yield Problem((*application.path, given[0]), "contradicts unit.", "Give a unit or commands, not both.")
 
 
 def _notifications(service: Entry) -> t.Iterator[Problem]:

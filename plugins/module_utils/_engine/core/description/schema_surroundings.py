@@ -29,16 +29,19 @@ APPLICATION: Schema = record(
         "description": text("What it is, for people."),
         "region": name("The region (from regions) that it runs in."),
         "unit": text("The systemd unit on hosts."),
+        "stop_command": text("A command that stops it on hosts, where there is no unit; without a shell."),
+        "start_command": text("The command that starts it again."),
         "port": number("The port that it listens on.", lowest=1, highest=65535),
         "health": record(
             {
                 "url": text("The whole address."),
                 "path": text("The path on the application's port of each host."),
+                "command": text("A command on each host that ends with status 0 when it works; without a shell."),
                 "status": number("The status that means well.", lowest=100, highest=599, default=200),
                 "timeout": duration("How long to wait for the answer."),
             },
             "How to ask whether it works.",
-            one_of=("url", "path"),
+            one_of=("url", "path", "command"),
         ),
         "code": record(
             {
