@@ -33,12 +33,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.signals import stopping_on_signals
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.delivery import (
-    PayloadOutput,
-    check_stored,
-    deliver,
-)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.delivery import PayloadOutput, deliver
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.producer import StoredPayload
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.stored_check import check_stored
 
 MIB = 1024 * 1024
 # More than all pipes hold, and it does not compress, so that the stored bytes are more than they hold, too.
@@ -292,6 +289,27 @@ def test_a_process_that_ends_well_before_the_end_is_blamed_unless_it_may(chain: 
 
 
 @pytest.mark.parametrize("chain", CHAINS)
+def test_what_a_process_left_can_be_checked_all_the_same(chain: str, keys: Keys) -> None:
+    data = stored(chain, keys)
+    output = PayloadOutput(argv=("head", "-c", "1000"), may_end_early=True, check_rest=True)
+    reads = []
+
+    def counted(given: bytes) -> t.Callable[[], t.Iterator[bytes]]:
+        def read() -> t.Iterator[bytes]:
+            for piece in pieces(given):
+                reads.append(len(piece))
+                yield piece
+
+        return read
+
+    run(described(chain, data), output, counted(data), identity=keys.identity)
+    assert sum(reads) == len(data), "it is read once, to its end"
+    for damaged in (data[:-1] + bytes([data[-1] ^ 1]), data[:-1], data + b"x"):
+        with pytest.raises(PayloadDamaged):
+            run(described(chain, data), output, damaged, identity=keys.identity)
+
+
+@pytest.mark.parametrize("chain", CHAINS)
 def test_a_reader_in_python_may_end_early_and_else_the_rest_is_read_for_it(chain: str, keys: Keys) -> None:
     data = stored(chain, keys)
     seen = []
@@ -354,6 +372,30 @@ def test_a_failing_repository_outranks_what_its_consumer_says_about_the_end(keys
         run(described("zstd", data), PayloadOutput(read=read), failing)
     with pytest.raises(StorageUnreachable):
         run(described("zstd", data), PayloadOutput(argv=("sh", "-c", "cat >/dev/null; exit 3")), failing)
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("fault", ["unreachable", *DAMAGES])
+def test_a_consumer_never_sees_the_end_of_what_is_not_whole(
+    chain: str, fault: str, keys: Keys, tmp_path: pathlib.Path
+) -> None:
+    """As a server that commits what it has loaded when its input ends."""
+    data = stored(chain, keys)
+
+    def failing() -> t.Iterator[bytes]:
+        if fault != "unreachable":
+            yield from pieces(DAMAGES[fault](data))
+            return
+        yield data[: len(data) // 2]
+        raise StorageUnreachable("gone")
+
+    committed = tmp_path / "committed"
+    output = PayloadOutput(argv=("sh", "-c", 'cat >/dev/null; touch "$1"', "sh", str(committed)))
+    with pytest.raises((StorageUnreachable, PayloadDamaged)):
+        run(described(chain, data), output, failing, identity=keys.identity)
+    # A decoder that ends by itself over bad bytes can't be kept from closing its end.
+    if chain == "plain" or fault == "unreachable":
+        assert not committed.exists()
 
 
 @pytest.mark.parametrize("size", [8 * MIB, 3000 * MIB])

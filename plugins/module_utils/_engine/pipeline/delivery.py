@@ -11,6 +11,7 @@ the end, so whoever restores puts the data where nobody takes it for restored ye
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import hashlib
 import io
 import os
@@ -19,16 +20,16 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..core.clock import SystemClock
-from ..core.errors import DecryptionFailed, IdentityMissing, PayloadDamaged, PayloadTooLarge, PipelineFailed
+from ..core.errors import DecryptionFailed, IdentityMissing, PayloadDamaged, PipelineFailed
 from ..core.parallel import wait_for
 from ..core.progress import Progress
 from ..core.runner import find_program
 from ..core.signals import undisturbed
+from .plain_reader import PlainReader, drain, too_large
 from .processes import CHUNK, ChainProcess, in_thread, kill_all, open_account, open_pipe, spawn
 from .producer import StoredPayload
+from .stored_check import ReadStored, check_stored, compare, too_long
 from .transforms import Compression, Encryption
-
-ReadStored = t.Callable[[], t.Iterator[bytes]]
 
 # What the kernel says about a decompressor includes a few bytes that are not of the stream.
 _ACCOUNT_SLACK = 64 * 1024
@@ -44,7 +45,8 @@ class PayloadOutput:
 
     *on_stderr* takes the lines that the process prints on standard error, while it runs. *pass_descriptors* stay open
     in the process. *may_end_early* is set for consumers that need not read to the end (a listing): then what is left is
-    neither decoded nor compared.
+    neither decoded nor compared; with *check_rest* it is read, not decoded, and the whole compared all the same (a part
+    that is taken for restored).
     """
 
     argv: tuple[str, ...] = ()
@@ -54,18 +56,7 @@ class PayloadOutput:
     read: t.Callable[[t.BinaryIO], None] | None = None
     file: int | None = None
     may_end_early: bool = False
-
-
-def check_stored(payload: StoredPayload, *, read: ReadStored, progress: Progress) -> None:
-    """Read the stored bytes to their end and compare size and SHA-256. Raises PayloadDamaged and what *read* raises."""
-    digest, size = hashlib.sha256(), 0
-    for piece in read():
-        digest.update(piece)
-        size += len(piece)
-        progress.add(stored=len(piece))
-        if size > payload.size:
-            break
-    _compare(payload, size=size, sha256=digest.hexdigest())
+    check_rest: bool = False
 
 
 def deliver(
@@ -104,33 +95,6 @@ def deliver(
         chain.close()
 
 
-class _Reader(io.RawIOBase):
-    """The reading end of the last pipe, for consumers in Python: counts, and stops what never ends."""
-
-    def __init__(self, descriptor: int, *, limit: int | None, name: str, progress: Progress) -> None:
-        super().__init__()
-        self.count = 0
-        self.ended = False
-        self.is_too_long = False
-        self._descriptor = descriptor
-        self._limit = limit
-        self._name = name
-        self._progress = progress
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: t.Any) -> int:
-        count = os.readv(self._descriptor, [buffer])
-        self.count += count
-        self.ended = self.ended or count == 0
-        self._progress.add(done=count)
-        if self._limit is not None and self.count > self._limit:
-            self.is_too_long = True
-            raise _too_large(self._name, self._limit)
-        return count
-
-
 class _Chain:
     def __init__(self, *, payload: StoredPayload, output: PayloadOutput, read: ReadStored, progress: Progress) -> None:
         self._payload = payload
@@ -144,7 +108,8 @@ class _Chain:
         self._feed_to = -1
         self._end = -1  # the reading end for a consumer in Python
         self._meter = -1  # the kernel's account of the last decoder
-        self._reader: _Reader | None = None
+        self._reader: PlainReader | None = None
+        self._pieces: t.Iterator[bytes] = iter(())
         self._digest = hashlib.sha256()
         self._size = 0
         self._is_cut = False
@@ -173,7 +138,7 @@ class _Chain:
     def consume(self) -> None:
         """Let a consumer in Python do its work, or watch the processes do theirs."""
         if self._output.read is not None:
-            reader = self._reader = _Reader(
+            reader = self._reader = PlainReader(
                 self._end, limit=self._payload.plain_size, name=self._payload.name, progress=self._progress
             )
             problem: Exception | None = None
@@ -181,13 +146,13 @@ class _Chain:
                 with io.BufferedReader(reader, CHUNK) as buffered:
                     self._output.read(t.cast("t.BinaryIO", buffered))
                     if not self._output.may_end_early:
-                        _drain(reader)
+                        drain(reader)
             except Exception as error:  # noqa: BLE001 whatever it is, it is raised again below
                 problem = error
             self._close_end()
             if reader.is_too_long:
                 # Whatever the consumer made of being told so.
-                raise _too_large(self._payload.name, self._payload.plain_size or 0) from problem
+                raise too_large(self._payload.name, self._payload.plain_size or 0) from problem
             if problem is not None:
                 # What the consumer stumbled over may come from further up; that is then the reason.
                 self._settle()
@@ -217,8 +182,10 @@ class _Chain:
                 raise self._ended_early(consumer)
         self._judge_decoders(is_cut_off=self._output.may_end_early)
         if self._is_cut and self._output.may_end_early:
-            return None
-        _compare(self._payload, size=self._size, sha256=self._digest.hexdigest())
+            if not self._output.check_rest:
+                return None
+            self._read_rest()
+        compare(self._payload, size=self._size, sha256=self._digest.hexdigest())
         count = self._counted()
         expected = self._payload.plain_size
         if count is not None and expected is not None and count != expected:
@@ -297,30 +264,43 @@ class _Chain:
         return writing
 
     def _all(self) -> list[ChainProcess]:
-        return [*self._decoders, *([self._consumer] if self._consumer else [])]
+        # The last one first: who is killed must not learn of a neighbour's death by the end of his input.
+        return [*([self._consumer] if self._consumer else []), *reversed(self._decoders)]
 
     def _feed(self) -> None:
         """In a thread of its own: the stored bytes into the first process."""
         counts_plain = not self._decoders and self._output.read is None
         is_whole = False
-        try:
-            with io.FileIO(self._feed_to, "wb") as pipe:
-                for piece in self._read():
+        with contextlib.suppress(BrokenPipeError), io.FileIO(self._feed_to, "wb") as pipe:
+            try:
+                self._pieces = self._read()
+                for piece in self._pieces:
                     if self._stopping:
                         break
-                    self._digest.update(piece)
-                    self._size += len(piece)
-                    if self._size > self._payload.size:
-                        raise _too_long(self._payload, self._size)
+                    self._account(piece)
                     self._write(pipe, piece)
                     self._progress.add(stored=len(piece), done=len(piece) if counts_plain else 0)
-                is_whole = True
-        except BrokenPipeError:
-            self._is_cut = True  # somebody downstream has ended; his status says why
-        finally:
-            if not is_whole and not self._is_cut:
-                # The rest must not look like a whole stream: whoever reads it is stopped before it can.
-                kill_all(self._all())
+                # The last look before the consumer is told that this was all.
+                is_whole = self._size == self._payload.size and self._digest.hexdigest() == self._payload.sha256
+            except BrokenPipeError:
+                self._is_cut = True  # somebody downstream has ended; his status says why
+                raise
+            finally:
+                if not is_whole and not self._is_cut:
+                    # The rest must not look like a whole stream: whoever reads it is stopped before he sees its end.
+                    kill_all(self._all())
+
+    def _account(self, piece: bytes) -> None:
+        self._digest.update(piece)
+        self._size += len(piece)
+        if self._size > self._payload.size:
+            raise too_long(self._payload, self._size)
+
+    def _read_rest(self) -> None:
+        """What was still to come when the consumer had all that it wanted: each piece is accounted once."""
+        for piece in self._pieces:
+            self._account(piece)
+            self._progress.add(stored=len(piece))
 
     def _write(self, pipe: io.FileIO, piece: bytes) -> None:
         try:
@@ -383,7 +363,7 @@ class _Chain:
         if self._is_cut:
             check_stored(self._payload, read=self._read, progress=self._progress)
         else:
-            _compare(self._payload, size=self._size, sha256=self._digest.hexdigest())
+            compare(self._payload, size=self._size, sha256=self._digest.hexdigest())
 
     def _require_within_limit(self) -> None:
         limit = self._payload.plain_size
@@ -395,7 +375,7 @@ class _Chain:
         except (OSError, ValueError, IndexError):
             return  # it has just ended
         if written > limit + _ACCOUNT_SLACK:
-            raise _too_large(self._payload.name, limit)
+            raise too_large(self._payload.name, limit)
 
     def _ended_early(self, process: ChainProcess) -> PipelineFailed:
         said = "\n".join(list(process.lines)[-8:]) or "(it printed nothing)"
@@ -420,36 +400,6 @@ class _Chain:
         )
 
 
-def _compare(payload: StoredPayload, *, size: int, sha256: str) -> None:
-    if size > payload.size:
-        raise _too_long(payload, size)
-    if size < payload.size:
-        raise _damaged(payload, f"only {size} bytes are stored but the manifest says {payload.size}", found=size)
-    if sha256 != payload.sha256:
-        raise _damaged(payload, f"the SHA-256 of the stored bytes is {sha256}, not {payload.sha256}", found=sha256)
-
-
-def _too_long(payload: StoredPayload, size: int) -> PayloadDamaged:
-    problem = f"{size} bytes are stored, or more, but the manifest says {payload.size}"
-    return _damaged(payload, problem, found=size)
-
-
-def _damaged(payload: StoredPayload, problem: str, *, found: int | str) -> PayloadDamaged:
-    return PayloadDamaged(
-        f"{payload.name} is damaged: {problem}.",
-        hint="Restore the copy in another repository (--repository NAME), or another backup: lifeboat list shows them.",
-        details={"payload": payload.name, "found": found},
-    )
-
-
-def _too_large(name: str, limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(
-        f"{name} gives more than the {limit} plain bytes that its manifest says; it was stopped there.",
-        hint="Don't restore it; look at who could write to the repository.",
-        details={"payload": name, "limit": limit},
-    )
-
-
 def _has_ended(process: ChainProcess) -> bool:
     """Whether it has, without taking its status: the kernel's account of it can still be read."""
     if process.process.returncode is not None:
@@ -471,12 +421,6 @@ def _position_of(descriptor: int) -> int | None:
         return os.lseek(descriptor, 0, os.SEEK_CUR)
     except OSError:
         return None  # a pipe or the like
-
-
-def _drain(reader: _Reader) -> None:
-    buffer = bytearray(CHUNK)
-    while reader.readinto(buffer):
-        pass
 
 
 def _write_all(pipe: io.FileIO, data: bytes) -> None:

@@ -111,7 +111,13 @@ class Loader:
 
     def _stream(self, dump: Dump, argv: list[str], descriptor: int, words: LoadWords, *, progress: Progress) -> None:
         output = PayloadOutput(
-            argv=tuple(argv), environment=self.environment, pass_descriptors=(descriptor,), on_stderr=words
+            argv=tuple(argv),
+            environment=self.environment,
+            pass_descriptors=(descriptor,),
+            on_stderr=words,
+            # It stops behind the last entry that it was asked for.
+            may_end_early=True,
+            check_rest=True,
         )
         try:
             dump.source.deliver(dump.payload, output, progress=progress)

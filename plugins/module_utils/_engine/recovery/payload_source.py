@@ -16,8 +16,9 @@ from ..core.errors import ManifestInvalid, SecretUnavailable
 from ..core.progress import Progress
 from ..core.runner import Runner
 from ..core.secrets import Secret
-from ..pipeline.delivery import PayloadOutput, ReadStored, check_stored, deliver
+from ..pipeline.delivery import PayloadOutput, deliver
 from ..pipeline.producer import StoredPayload
+from ..pipeline.stored_check import ReadStored, check_stored
 from ..storage.base import Storage
 
 # A pipe takes at least a page without a reader (pipe(7)); more than that would wait for one for ever.
