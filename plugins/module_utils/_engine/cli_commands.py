@@ -90,8 +90,14 @@ def show(options: argparse.Namespace, printer: Printer) -> int:
     if notes is not None:
         printer.result(notes)
     else:
-        printer.result(json.dumps({**found.manifest.as_dict(), "in": dict(found.repositories)}, indent=2))
-    document = {**found.as_dict(), "manifest": found.manifest.as_dict()}
+        last = found.last_verification
+        facts = {"in": dict(found.repositories), "last_verification": last.as_dict() if last else None}
+        printer.result(json.dumps({**found.manifest.as_dict(), **facts}, indent=2))
+    document = {
+        **found.as_dict(),
+        "manifest": found.manifest.as_dict(),
+        "verifications": [verification.as_dict() for verification in found.verifications],
+    }
     printer.document(document if notes is None else {**document, "restore": notes})
     return 0
 

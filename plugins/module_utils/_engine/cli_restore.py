@@ -7,21 +7,30 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import re
 import typing as t
 
 from .core.clock import parse_time
 from .core.description.description import Description
-from .core.errors import LibraryMissing, RequestInvalid
+from .core.errors import LibraryMissing, LifeboatError, RequestInvalid
 from .core.host import Host
-from .core.state import StateDirectory
+from .core.ids import is_backup_id
+from .core.state import StateDirectory, running_jobs
 from .operations.choosing import NEWEST, NEWEST_VERIFIED, Sources
 from .operations.description_requests import identity_from, repositories_of, selection_of, source_of
 from .operations.earlier_restores import discard_restore, resume_restore, roll_back_restore
 from .operations.restore import plan_restore, run_restore
 from .operations.restore_values import EarlierRestore, RestoreRequest
-from .recovery.ledger import unfinished_restores
+from .recovery.ledger import all_restores, unfinished_restores
 from .report.printer import Printer
-from .report.recovery import restore_plan_text, restore_text, unfinished_text
+from .report.recovery import restore_plan_text, restore_text, restores_text, unfinished_text
+
+VERIFIED_POINT = "verified"
+_OF_NEW_RESTORES = ("before", "in_place", "allow_failed", "repository", "dry_run")
+_IS_OPTION = re.compile(r"\b[a-z_]+: (?=[\w/{\[])")
+_OPTIONS_HERE = (
+    "here: such options are -o NAME=VALUE, as -o data_directory=/srv/copy or -o service_control.unit=redis-server"
+)
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -30,8 +39,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--before", metavar="TIME", help="a backup started before, such as 2026-11-21T02:00:00Z")
     command.add_argument(
         "--point",
-        choices=["verified", "newest"],
-        default="verified",
+        choices=[VERIFIED_POINT, "newest"],
+        default=VERIFIED_POINT,
         help="the newest verified backup (default), or the newest whether verified or not",
     )
     command.add_argument(
@@ -51,6 +60,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="wait for another restore")
     command.add_argument("--quiet", action="store_true", help="no progress on standard error")
     earlier = command.add_mutually_exclusive_group()
+    earlier.add_argument("--list", action="store_true", help="list the restores that this host made")
     earlier.add_argument("--unfinished", action="store_true", help="list the restores that died in their middle")
     earlier.add_argument("--resume", metavar="RESTORE", help="go on with a restore that died")
     earlier.add_argument("--roll-back", metavar="RESTORE", help="put everything back as it was before that restore")
@@ -60,17 +70,51 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def restore(options: argparse.Namespace, printer: Printer, description: Description) -> int:
     """Plan or make the restore that was asked for."""
     host = Host(journal=printer)
-    earlier = options.resume or options.roll_back or options.discard
+    _refuse_what_says_nothing(options)
+    state = StateDirectory(path=description.settings.state_directory)
+    if options.list:
+        documents = all_restores(state)
+        printer.result(restores_text(documents))
+        printer.document({"restores": documents})
+        return 0
     if options.unfinished:
-        state = StateDirectory(path=description.settings.state_directory)
         documents = unfinished_restores(state)
-        printer.result(unfinished_text(documents))
-        printer.document({"unfinished": documents})
-        return 1 if documents else 0
-    if earlier:
-        return _earlier(options, printer, description, host, restore_id=earlier)
-    if not options.what:
-        raise RequestInvalid("Nothing was named.", hint="lifeboat restore SERVICE/SOURCE/KIND --dry-run")
+        running = {str(document.get("id")) for document in running_jobs(state)}
+        printer.result(unfinished_text(documents, running=running))
+        printer.document({"unfinished": [{**one, "runs_now": one["id"] in running} for one in documents]})
+        return 1 if any(document["id"] not in running for document in documents) else 0
+    try:
+        if options.resume or options.roll_back or options.discard:
+            return _earlier(options, printer, description, host)
+        return _new(options, printer, description, host)
+    except LifeboatError as error:
+        if error.exit_status == RequestInvalid.exit_status and _IS_OPTION.search(error.hint):
+            # The hint has the words of modules and descriptions.
+            error.hint += f"\n  {_OPTIONS_HERE}"
+        raise
+
+
+def _refuse_what_says_nothing(options: argparse.Namespace) -> None:
+    """Options that would be passed over: whoever says --roll-back ID --dry-run must not see it done."""
+    names = ("list", "unfinished", "resume", "roll_back", "discard")
+    asked = next((name for name in names if getattr(options, name)), None)
+    if asked is None:
+        if not options.what:
+            raise RequestInvalid(
+                "It is not said what to restore.", hint="lifeboat restore SERVICE/SOURCE/KIND --dry-run"
+            )
+        return
+    given = [f"--{name.replace('_', '-')}" for name in _OF_NEW_RESTORES if getattr(options, name)]
+    given += ["JOB or ID"] if options.what else []
+    given += ["--point"] if options.point != VERIFIED_POINT else []
+    if given:
+        raise RequestInvalid(
+            f"--{asked.replace('_', '-')} is about an earlier restore and takes no {', no '.join(given)}.",
+            hint="See the earlier restores: lifeboat restore --list",
+        )
+
+
+def _new(options: argparse.Namespace, printer: Printer, description: Description, host: Host) -> int:
     request = _request(options, description, host)
     if options.dry_run:
         plan = plan_restore(request, host=host)
@@ -83,11 +127,9 @@ def restore(options: argparse.Namespace, printer: Printer, description: Descript
     return 0
 
 
-def _earlier(
-    options: argparse.Namespace, printer: Printer, description: Description, host: Host, *, restore_id: str
-) -> int:
+def _earlier(options: argparse.Namespace, printer: Printer, description: Description, host: Host) -> int:
     earlier = EarlierRestore(
-        restore_id=restore_id,
+        restore_id=options.resume or options.roll_back or options.discard,
         repositories=repositories_of(description),
         options=_options(options.option),
         identity=_identity(options, description),
@@ -111,6 +153,12 @@ def _request(options: argparse.Namespace, description: Description, host: Host) 
     identity = _identity(options, description)
     if "/" in options.what:
         selection = selection_of(options.what, before=_time(options.before))
+    elif not is_backup_id(options.what):
+        jobs = ", ".join(job.id for job in description.jobs([]) if job.runnable)
+        raise RequestInvalid(
+            f"{options.what!r} is neither SERVICE/SOURCE/KIND nor a backup's id.",
+            hint=f"Jobs: {jobs}. Ids look like 20261121T020000Z-4f2c91; lifeboat list shows them.",
+        )
     else:
         manifest = Sources.open(repositories, host=host, identity=identity).find(options.what).manifest
         selection = selection_of(f"{manifest.service}/{manifest.source}/{manifest.kind}", backup_id=manifest.backup_id)
@@ -119,7 +167,12 @@ def _request(options: argparse.Namespace, description: Description, host: Host) 
     if options.in_place:
         own["in_place"] = True
     # Where nothing else is said, the target is the server that the backup came from.
-    connection = {**source.connection, **own.pop("connection", {})}
+    given = own.pop("connection", {})
+    if not isinstance(given, dict):
+        raise RequestInvalid(
+            f"-o connection={given}: a connection has several parts.", hint="Name each: -o connection.port=5433"
+        )
+    connection = {**source.connection, **given}
     return RestoreRequest(
         repositories=repositories,
         selection=selection,
@@ -160,14 +213,21 @@ def _options(given: t.Sequence[str]) -> dict[str, t.Any]:
     for entry in given:
         name, equals, value = entry.partition("=")
         if not equals or not name:
-            raise RequestInvalid(f"-o {entry!r} is not NAME=VALUE.")
+            raise RequestInvalid(f"-o {entry!r} is not NAME=VALUE.", hint="For example -o data_directory=/srv/copy")
         try:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise RequestInvalid(f"-o {name}: the value can't be read.", hint="Put quotes around it.") from error
-        place = options
+            raise RequestInvalid(
+                f"-o {name}: the value {value!r} can't be read as YAML.",
+                hint=f"Put quotes around it: -o '{name}=\"...\"'",
+            ) from error
+        place: t.Any = options
         *outer, last = name.split(".")
         for part in outer:
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                break
+        if not isinstance(place, dict) or last in place:
+            raise RequestInvalid(f"-o {name} contradicts another -o of the same name.", hint="Give each option once.")
         place[last] = parsed
     return options

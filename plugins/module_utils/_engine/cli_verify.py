@@ -64,6 +64,7 @@ def verify(options: argparse.Namespace, printer: Printer, description: Descripti
     host = Host(journal=printer)
     documents: list[dict[str, t.Any]] = []
     status = 0
+    _refuse_counts_below_one(options)
     requests = [
         _request(options, description, source, selection, host)
         for source, selection in _asked(options, description, host)
@@ -71,7 +72,8 @@ def verify(options: argparse.Namespace, printer: Printer, description: Descripti
     for request in requests:
         if options.dry_run:
             backups = plan_verifications(request, host=host)
-            printer.result(verify_plan_text(backups, level=request.proof.level))
+            if backups:
+                printer.result(verify_plan_text(backups, level=request.proof.level))
             documents += [{"backup": backup.manifest.backup_id, "level": request.proof.level} for backup in backups]
             continue
         try:
@@ -86,13 +88,25 @@ def verify(options: argparse.Namespace, printer: Printer, description: Descripti
         documents += [outcome.as_dict() for outcome in result.outcomes]
         for problem in result.problems:
             printer.error(problem)
-        if result.error is not None:
-            printer.error(result.error)
-            status = status or result.error.exit_status
-    if not documents:
-        raise BackupNotFound("There is no backup to verify.", hint="See what there is: lifeboat list")
+        if result.short_error is not None:
+            printer.error(result.short_error)
+            status = status or result.short_error.exit_status
+    if not documents and status == 0:
+        if not (options.due or options.unverified):
+            asked = f" of {', '.join(options.what)}" if options.what else ""
+            raise BackupNotFound(f"There is no backup{asked} to verify.", hint="See what there is: lifeboat list")
+        printer.result("Nothing is due." if options.due else "Every backup is proved at its level.")
     printer.document({"results": documents})
     return status
+
+
+def _refuse_counts_below_one(options: argparse.Namespace) -> None:
+    for name in ("newest", "sample"):
+        count = getattr(options, name)
+        if count is not None and count < 1:
+            raise RequestInvalid(
+                f"--{name} {count}: it must be at least 1.", hint=f"lifeboat verify --{name} 1 --dry-run"
+            )
 
 
 def _asked(options: argparse.Namespace, description: Description, host: Host) -> list[tuple[Source, Selection]]:
@@ -117,7 +131,9 @@ def _asked(options: argparse.Namespace, description: Description, host: Host) ->
         ]
         if not found or len(parts) > 3:
             there = ", ".join(f"{service}/{source.name}" for service, source in every)
-            raise RequestInvalid(f"Nothing to verify is called {what!r}.", hint=f"Sources: {there}.")
+            raise RequestInvalid(
+                f"Nothing to verify is called {what!r}.", hint=f"Name one of these, or a backup's id: {there}."
+            )
         asked += found
     return asked
 

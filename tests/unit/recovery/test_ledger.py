@@ -136,7 +136,7 @@ def test_notes_that_are_torn_at_any_byte_are_refused(state: StateDirectory) -> N
     path_of(state).unlink()
     with pytest.raises(RestoreLedgerInvalid, match="There are no notes") as raised:
         loaded(state)
-    assert "lifeboat restore --unfinished" in (raised.value.hint or "")
+    assert "lifeboat restore --list" in (raised.value.hint or "")
 
 
 def test_what_neither_finished_nor_was_rolled_back_is_unfinished(state: StateDirectory) -> None:

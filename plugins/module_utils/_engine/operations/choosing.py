@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from ..catalog.catalog import Backup, Reading, Selection, find_backup, read_catalog
 from ..catalog.manifest import Manifest
 from ..catalog.standing import FAILED, VERIFIED
-from ..core.errors import BackupNotFound, BackupNotTrusted, RequestInvalid
+from ..core.clock import format_time
+from ..core.errors import BackupNotFound, BackupNotTrusted, RequestInvalid, StorageAllFailed
 from ..core.host import Host
 from ..core.ids import is_backup_id
 from ..core.secrets import Secret
@@ -91,7 +92,9 @@ class Sources:
                 f"{backup_id!r} is neither SERVICE/SOURCE/KIND nor a backup id.",
                 hint="Ids look like 20261121T020000Z-4f2c91; lifeboat list shows them.",
             )
-        return find_backup(read_catalog(self.storages, selection=Selection(backup_id=backup_id)), backup_id)
+        reading = read_catalog(self.storages, selection=Selection(backup_id=backup_id))
+        require_one_readable(reading, self.storages)
+        return find_backup(reading, backup_id)
 
     def chain_of(self, manifest: Manifest) -> tuple[PayloadSource, ...]:
         """What an increment builds on, the full backup first. Raises BackupNotFound when a part is gone."""
@@ -112,6 +115,7 @@ def choose(sources: Sources, selection: Selection, *, point: str, allow_failed: 
     """
     # The whole series: its other backups' recoveries say how long this one will take.
     reading = read_catalog(sources.storages, selection=replace(selection, backup_id=None, before=None))
+    require_one_readable(reading, sources.storages)
     for problem in reading.problems:
         sources.host.journal.warning(str(problem))
     if selection.backup_id is not None:
@@ -121,18 +125,28 @@ def choose(sources: Sources, selection: Selection, *, point: str, allow_failed: 
         asked = tuple(backup for backup in reading.backups if selection.takes_id(backup.manifest.backup_id))
         backup, reason = _newest(replace(reading, backups=asked), selection, point)
     if backup.state == FAILED and not allow_failed:
-        error = (backup.last_verification.error if backup.last_verification else None) or {}
-        raise BackupNotTrusted(
-            f"The backup {backup.manifest.backup_id} failed its verification: {error.get('message', 'see why there')}",
-            hint="Take another one (lifeboat list), or insist with --allow-failed (allow_failed: true).",
-            details={"backup": backup.manifest.backup_id, "error": dict(error)},
-        )
+        raise _failed(backup, f"The backup {backup.manifest.backup_id}")
     return Choice(
         backup=backup,
         repository=copy_to_read(backup, sources.storages),
         reason=reason,
         series=tuple(one for one in reading.backups if one.manifest.folder.series == backup.manifest.folder.series),
     )
+
+
+def require_one_readable(reading: Reading, storages: t.Mapping[str, Storage]) -> None:
+    """Raise StorageAllFailed when not one repository could be read: "no backups" would be a wrong answer then."""
+    unread = [problem for problem in reading.problems if problem.code.startswith("storage.")]
+    if (
+        not reading.backups
+        and unread
+        and len({problem.details.get("repository") for problem in unread}) == len(storages)
+    ):
+        raise StorageAllFailed(
+            "No repository could be read. " + " ".join(f"{problem.message} [{problem.code}]" for problem in unread),
+            hint=next((problem.hint for problem in unread if problem.hint), ""),
+            details={"problems": [problem.as_dict() for problem in unread]},
+        )
 
 
 def copy_to_read(backup: Backup, storages: t.Mapping[str, Storage]) -> str:
@@ -143,13 +157,14 @@ def copy_to_read(backup: Backup, storages: t.Mapping[str, Storage]) -> str:
 
 
 def _newest(reading: Reading, selection: Selection, point: str) -> tuple[Backup, str]:
-    when = f" before {selection.before.isoformat()}" if selection.before else ""
+    when = f" before {format_time(selection.before)}" if selection.before else ""
     candidates = [backup for backup in reading.backups if backup.state != FAILED]
     if not candidates:
-        failed = f" {len(reading.backups)} failed their verification." if reading.backups else ""
+        if reading.backups:
+            raise _failed(reading.backups[-1], f"All {len(reading.backups)} backups of {_asked(selection)}{when}")
         unread = f" {len(reading.problems)} places of the catalog could not be read." if reading.problems else ""
         raise BackupNotFound(
-            f"There is no backup of {_asked(selection)}{when} that could be restored.{failed}{unread}",
+            f"There is no backup of {_asked(selection)}{when} that could be restored.{unread}",
             hint="See what there is: lifeboat list",
             details={"problems": [problem.as_dict() for problem in reading.problems]},
         )
@@ -167,6 +182,18 @@ def _newest(reading: Reading, selection: Selection, point: str) -> tuple[Backup,
     passed_over = sum(1 for backup in candidates if backup.manifest.started > verified[-1].manifest.started)
     later = f"; {passed_over} newer not verified" if passed_over else ""
     return verified[-1], f"the newest verified{when}{later}"
+
+
+def _failed(backup: Backup, who: str) -> BackupNotTrusted:
+    backup_id = backup.manifest.backup_id
+    errors = [one.error for one in backup.verifications if one.error]
+    error = errors[-1] if errors else {}
+    return BackupNotTrusted(
+        f"{who} failed verification; the reason of {backup_id}: {error.get('message', 'a copy of it is damaged')}",
+        hint=f"Take another one (lifeboat list), verify it once more when the reason is mended (lifeboat verify "
+        f"{backup_id}), or insist by its id: --allow-failed (allow_failed: true).",
+        details={"backup": backup_id, "error": dict(error)},
+    )
 
 
 def _words(backup: Backup) -> str:

@@ -13,22 +13,20 @@ from ..catalog.catalog import Backup
 from ..catalog.layout import Series
 from ..catalog.manifest import Manifest, parse_manifest
 from ..catalog.standing import COMPLETE
-from ..core.errors import RestoreLedgerInvalid
+from ..core.errors import RestoreConfirmationMissing, RestoreLedgerInvalid
 from ..core.host import Host
 from ..core.progress import Progress, ProgressSink
 from ..core.state import SourceLock, StateDirectory
-from ..recovery.ledger import FINISHED, ROLLED_BACK, RUNNING, Ledger
+from ..recovery.ledger import DISCARDED, FINISHED, ROLLED_BACK, RUNNING, Ledger
 from ..recovery.restorer import RestorerContext
 from ..recovery.steps import roll_back
 from .choosing import Choice, Sources
-from .restore_run import facts_of, finish, make_restorer, require_confirmation, shown_progress, target_lock
+from .restore_run import facts_of, finish, make_restorer, shown_progress, target_lock
 from .restore_values import (
     EarlierRestore,
     RestoreResult,
     with_secrets,
 )
-
-DISCARDED = "discarded"
 
 
 def resume_restore(earlier: EarlierRestore, *, host: Host, show: ProgressSink | None = None) -> RestoreResult:
@@ -74,13 +72,15 @@ class Earlier:
     def resume(self) -> RestoreResult:
         with self._lock() as lock:
             self._require_state(RUNNING, "be resumed")
+            lock.add(id=self._earlier.restore_id, backup=self._choice.manifest.backup_id)
             progress = shown_progress(self._host, lock, self._show)
             return finish(self._ledger, self._restorer, self._sources, self._choice, progress=progress, host=self._host)
 
     def roll_back(self) -> RestoreResult:
         with self._lock():
+            self._reload()
             if self._ledger.state == FINISHED:
-                require_confirmation(self._ledger.target, self._earlier.confirm)
+                self._confirm("This puts back what was there before the restore; what was written since is lost.")
             elif self._ledger.state != RUNNING:
                 self._require_state(RUNNING, "be rolled back")
             return self.roll_back_locked()
@@ -96,7 +96,7 @@ class Earlier:
     def discard(self) -> RestoreResult:
         with self._lock():
             self._require_state(FINISHED, "be tidied up")
-            require_confirmation(self._ledger.target, self._earlier.confirm)
+            self._confirm("This removes for ever what the restore moved aside; after it there is no way back.")
             removed = self._restorer.discard(facts=facts_of(self._ledger))
             self._ledger.close(DISCARDED, {"removed": list(removed)})
             return self._result(DISCARDED, Progress(clock=self._host.clock), removed=removed)
@@ -104,15 +104,28 @@ class Earlier:
     def _lock(self) -> contextlib.AbstractContextManager[SourceLock]:
         return target_lock(self._earlier, target=self._ledger.target, state=self._state, host=self._host)
 
+    def _confirm(self, what: str) -> None:
+        target, confirm = self._ledger.target, self._earlier.confirm
+        if confirm != target:
+            given = f", not {confirm!r}" if confirm else ""
+            raise RestoreConfirmationMissing(
+                f"{what} Repeat the target's name to confirm{given}: {target}",
+                hint=f'Add --confirm "{target}" (confirm: "{target}").',
+                details={"replaces": target},
+            )
+
     def _require_state(self, state: str, what: str) -> None:
-        # Read again under the lock: somebody else may have finished it meanwhile.
-        self._ledger = Ledger.load(state=self._state, clock=self._host.clock, restore_id=self._earlier.restore_id)
+        self._reload()
         if self._ledger.state != state:
             raise RestoreLedgerInvalid(
                 f"The restore {self._earlier.restore_id} is {self._ledger.state}, so it can't {what}.",
-                hint="See which are unfinished: lifeboat restore --unfinished",
+                hint="See what became of each: lifeboat restore --list",
                 details={"state": self._ledger.state},
             )
+
+    def _reload(self) -> None:
+        # Under the lock: somebody else may have finished it meanwhile.
+        self._ledger = Ledger.load(state=self._state, clock=self._host.clock, restore_id=self._earlier.restore_id)
 
     def _result(self, state: str, progress: Progress, removed: tuple[str, ...] = ()) -> RestoreResult:
         return RestoreResult(

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import random
-import typing as t
 from dataclasses import replace
 
 from ..catalog.catalog import Backup, Reading, find_backup, read_catalog
@@ -17,7 +16,7 @@ from ..core.host import Host
 from ..core.journal import RecordingJournal
 from ..core.progress import ProgressSink
 from ..core.state import SourceLock, StateDirectory
-from .choosing import Sources
+from .choosing import Sources, require_one_readable
 from .verify_run import VerificationRun
 from .verify_values import DUE, SAMPLE, UNVERIFIED, Outcome, VerifyRequest, VerifyResult
 
@@ -25,16 +24,19 @@ from .verify_values import DUE, SAMPLE, UNVERIFIED, Outcome, VerifyRequest, Veri
 def plan_verifications(request: VerifyRequest, *, host: Host) -> tuple[Backup, ...]:
     """The backups that would be verified, oldest first. Changes nothing."""
     sources = Sources.open(request.repositories, host=host, identity=request.identity)
-    return _chosen(read_catalog(sources.storages, selection=_whole_series(request)), request)
+    reading = _read(sources, request)
+    for problem in reading.problems:
+        host.journal.warning(str(problem))
+    return _chosen(reading, request)
 
 
 def run_verifications(request: VerifyRequest, *, host: Host, show: ProgressSink | None = None) -> VerifyResult:
     """Verify one backup after the other; one that fails does not stop the next. Nothing is ever deleted.
 
-    Raises LockHeld when another verification of the same source runs on this host.
+    Raises LockHeld when another verification of the same source runs on this host, and StorageAllFailed.
     """
     sources = Sources.open(request.repositories, host=host, identity=request.identity)
-    reading = read_catalog(sources.storages, selection=_whole_series(request))
+    reading = _read(sources, request)
     outcomes = []
     for backup in _chosen(reading, request):
         journal = RecordingJournal(target=host.journal)
@@ -67,9 +69,12 @@ def run_verifications(request: VerifyRequest, *, host: Host, show: ProgressSink 
     return VerifyResult(outcomes=tuple(outcomes), problems=reading.problems)
 
 
-def _whole_series(request: VerifyRequest) -> t.Any:
+def _read(sources: Sources, request: VerifyRequest) -> Reading:
     # The others of the series are what an answer is compared with, and what says whether this one is due.
-    return replace(request.selection, backup_id=None, newest=None, before=None, state=None)
+    selection = replace(request.selection, backup_id=None, newest=None, before=None, state=None)
+    reading = read_catalog(sources.storages, selection=selection)
+    require_one_readable(reading, sources.storages)
+    return reading
 
 
 def _chosen(reading: Reading, request: VerifyRequest) -> tuple[Backup, ...]:

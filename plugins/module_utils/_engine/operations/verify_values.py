@@ -114,14 +114,30 @@ class VerifyResult:
     @property
     def error(self) -> LifeboatError | None:
         """The loud part: anything but passed."""
-        bad = [outcome for outcome in self.outcomes if outcome.state != "passed"]
-        if not bad and not self.problems:
-            return None
-        told = [f"{outcome.backup.manifest.backup_id}: {_reason(outcome)}" for outcome in bad]
+        told = [f"{outcome.backup.manifest.backup_id}: {_reason(outcome)}" for outcome in self._bad]
         told += [problem.message for problem in self.problems]
+        return self._error(" ".join(told)) if told else None
+
+    @property
+    def short_error(self) -> LifeboatError | None:
+        """The same where each outcome and problem is told beside it."""
+        return self._error("") if self._bad or self.problems else None
+
+    @property
+    def _bad(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.state != "passed"]
+
+    def _error(self, told: str) -> LifeboatError:
+        bad = self._bad
+        parts = [f"{len(bad)} of {len(self.outcomes)} backups are not proved."] if bad else []
+        if self.problems:
+            parts.append(f"{len(self.problems)} places of the catalog could not be read: there may be more backups.")
+        failed = [outcome.backup.manifest.backup_id for outcome in bad if outcome.verification is not None]
         return BackupNotProved(
-            f"{len(bad)} of {len(self.outcomes)} backups are not proved. " + " ".join(told),
-            hint="Keep the older verified ones, and look closer: lifeboat show ID --json",
+            " ".join([*parts, told]).rstrip(),
+            hint=f"Keep the older verified ones, and look closer: lifeboat show {failed[-1]}"
+            if failed
+            else "Mend what is named, then verify again: lifeboat verify --unverified",
             details={"outcomes": [outcome.as_dict() for outcome in bad]},
         )
 

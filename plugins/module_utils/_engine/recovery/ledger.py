@@ -17,8 +17,9 @@ from ..core.state import StateDirectory
 
 FOLDER = "restores"
 INTENDED, DONE, UNDONE = "intended", "done", "undone"
-#: What became of a whole restore. *running* without a process that holds the target's lock means that it died.
-RUNNING, FINISHED, ROLLED_BACK = "running", "finished", "rolled back"
+#: What became of a whole restore. *running* without a process that holds the target's lock means that it died;
+#: *discarded* is one that had finished, and whose moved-aside data is gone for ever.
+RUNNING, FINISHED, ROLLED_BACK, DISCARDED = "running", "finished", "rolled back", "discarded"
 
 
 class Ledger:
@@ -60,7 +61,7 @@ class Ledger:
         if document is None or document.get("id") != restore_id or not _is_whole(document):
             raise RestoreLedgerInvalid(
                 f"There are no notes of a restore {restore_id} in {state.path}.",
-                hint="See which there are: lifeboat restore --unfinished",
+                hint="See which there are: lifeboat restore --list",
                 details={"restore": restore_id},
             )
         return cls(state=state, clock=clock, document=document)
@@ -87,7 +88,7 @@ class Ledger:
 
     @property
     def state(self) -> str:
-        """*running*, *finished* or *rolled back*."""
+        """*running*, *finished*, *rolled back*, or *discarded* (finished, and what it moved aside is removed)."""
         return str(self._document["state"])
 
     def step_state(self, name: str) -> str | None:
@@ -170,7 +171,7 @@ def _is_whole(document: t.Mapping[str, t.Any]) -> bool:
     return (
         isinstance(document.get("target"), str)
         and isinstance(document.get("request"), dict)
-        and document.get("state") in (RUNNING, FINISHED, ROLLED_BACK)
+        and document.get("state") in (RUNNING, FINISHED, ROLLED_BACK, DISCARDED)
         and isinstance(steps, list)
         and all(
             isinstance(entry, dict)
@@ -187,9 +188,14 @@ def unfinished_restores(state: StateDirectory, *, target: str | None = None) -> 
 
     One that runs just now is among them: whoever asks must hold the target's lock to tell.
     """
-    documents = [state.read(FOLDER, name) for name in state.names(FOLDER)]
     return [
         document
-        for document in documents
-        if document is not None and document.get("state") == RUNNING and target in (None, document.get("target"))
+        for document in all_restores(state)
+        if document.get("state") == RUNNING and target in (None, document.get("target"))
     ]
+
+
+def all_restores(state: StateDirectory) -> list[dict[str, t.Any]]:
+    """The notes of every restore that this host made, oldest first."""
+    documents = [state.read(FOLDER, name) for name in state.names(FOLDER)]
+    return [document for document in documents if document is not None]

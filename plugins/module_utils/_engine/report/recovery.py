@@ -12,7 +12,7 @@ from ..catalog.verification import LEVELS
 from ..operations.forecast import Forecast
 from ..operations.restore_values import RestorePlan, RestoreResult
 from ..operations.verify_values import Outcome
-from .text import format_bytes, format_seconds
+from .text import format_bytes, format_seconds, format_table
 
 
 def restore_plan_text(plan: RestorePlan) -> str:
@@ -62,14 +62,35 @@ def restore_text(result: RestoreResult) -> str:
     return "\n".join(lines)
 
 
-def unfinished_text(documents: t.Sequence[t.Mapping[str, t.Any]]) -> str:
-    """Restores that died in their middle, or run just now."""
+def restores_text(documents: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """What this host restored, oldest first."""
+    rows = [
+        [
+            str(document["id"]),
+            str(document["state"]),
+            str(document["started"])[:19] + "Z",
+            str(document["request"]["manifest"]["id"]),
+            str(document["target"]),
+            str(len((document.get("outcome") or {}).get("aside") or ())) if document["state"] == "finished" else "-",
+        ]
+        for document in documents
+    ]
+    columns = ("RESTORE", "STATE", "BEGUN", "BACKUP", "INTO", "ASIDE")
+    return format_table(columns, rows, right=("ASIDE",)) if rows else "This host has restored nothing yet."
+
+
+def unfinished_text(documents: t.Sequence[t.Mapping[str, t.Any]], *, running: t.Collection[str] = ()) -> str:
+    """Restores that died in their middle; those whose ids are in *running* run just now."""
     if not documents:
         return "No restore is unfinished."
     lines = []
     for document in documents:
         last = document["steps"][-1]["name"] if document.get("steps") else "nothing yet"
-        lines.append(f"{document['id']} into {document['target']}, begun {document['started']}, last step: {last}")
+        begun = f"{document['id']} into {document['target']}, begun {document['started']}, last step: {last}"
+        if document["id"] in running:
+            lines.append(f"{begun}: runs just now, see lifeboat status")
+            continue
+        lines.append(f"{begun}: DIED")
         lines.append(f"  to finish it: lifeboat restore --resume {document['id']}")
         lines.append(f"  to undo it:   lifeboat restore --roll-back {document['id']}")
     return "\n".join(lines)
@@ -82,7 +103,7 @@ def verify_plan_text(backups: t.Sequence[Backup], *, level: int) -> str:
         f"({LEVELS[level]}); it is {backup.state}"
         for backup in backups
     ]
-    return "\n".join(lines) or "Nothing is due."
+    return "\n".join(lines)
 
 
 def verify_text(outcome: Outcome) -> str:
@@ -91,7 +112,7 @@ def verify_text(outcome: Outcome) -> str:
     head = f"{manifest.folder.series.folder}{manifest.backup_id}"
     verification = outcome.verification
     if verification is None:
-        return f"{head}: not verified: {outcome.error}"
+        return f"{head}: NOT VERIFIED: {outcome.error}"
     reached = LEVELS.get(verification.reached, "not even present")
     word = outcome.state.upper() if outcome.state == "failed" else outcome.state
     far = f"level {verification.reached} ({reached}) of {verification.level}"
@@ -104,10 +125,12 @@ def verify_text(outcome: Outcome) -> str:
     lines += [f"  {check['state']}: {check['message']}" for check in verification.checks if check["state"] != "passed"]
     for name, copy in verification.copies.items():
         problem = f": {copy.error['message']}" if copy.error else ""
-        if copy.error or len(verification.copies) > 1:
+        if (copy.error and copy.error != verification.error) or len(verification.copies) > 1:
             lines.append(f"  copy in {name}: level {copy.reached}{problem}")
     if verification.error:
         lines.append(f"  {verification.error.get('message')} [{verification.error.get('code')}]")
+        if verification.error.get("hint"):
+            lines.append(f"  hint: {verification.error['hint']}")
     lines += [f"  warning: {warning}" for warning in verification.warnings]
     return "\n".join(lines)
 
