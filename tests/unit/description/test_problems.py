@@ -58,6 +58,13 @@ CASES: list[tuple[str, t.Any, str, str, str]] = [
         "contradicts unit.",
         "Give a unit or commands, not both.",
     ),
+    (
+        f"{REDIS}.service_control",
+        {"start_command": "cache start"},
+        f"{IN_REDIS} > service_control > start_command",
+        "is of no use without stop_command.",
+        "Add stop_command.",
+    ),
     # unknown keys
     (
         "lifeboat_service",

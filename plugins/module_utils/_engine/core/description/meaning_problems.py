@@ -35,7 +35,8 @@ def meaning_problems(data: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     yield from unique_name_problems(services)
     for service in services:
         yield from reference_problems(service)
-        yield from _applications(service)
+        for application in entries(service.data, service.path, "applications"):
+            yield from _stopped_and_started(application.data, application.path)
         yield from _notifications(service)
         sources = entries(service.data, service.path, "sources")
         yield from unique_name_problems(sources)
@@ -58,6 +59,7 @@ def _repositories(repositories: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
 def _source(source: Entry, repositories: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     engine = text_at(source.data, "engine")
     yield from _secrets_given_twice(mapping(source.data.get("connection")), (*source.path, "connection"))
+    yield from _stopped_and_started(mapping(source.data.get("service_control")), (*source.path, "service_control"))
     standbys = entries(source.data, source.path, "standbys")
     yield from unique_name_problems(standbys)
     for standby in standbys:
@@ -166,14 +168,13 @@ def _wrong_engine(holder: t.Mapping[str, t.Any], path: Path, engine: str | None)
             yield Problem((*path, key), f"is for {fitting}, and the source is {engine}.")
 
 
-def _applications(service: Entry) -> t.Iterator[Problem]:
-    for application in entries(service.data, service.path, "applications"):
-        given = [key for key in ("stop_command", "start_command") if key in application.data]
-        if len(given) == 1:
-            other = "start_command" if given == ["stop_command"] else "stop_command"
-            yield Problem((*application.path, given[0]), f"is of no use without {other}.", f"Add {other}.")
-        if given and "unit" in application.data:
-            yield Problem((*application.path, given[0]), "contradicts unit.", "Give a unit or commands, not both.")
+def _stopped_and_started(holder: t.Mapping[str, t.Any], path: Path) -> t.Iterator[Problem]:
+    given = [key for key in ("stop_command", "start_command") if key in holder]
+    if len(given) == 1:
+        other = "start_command" if given == ["stop_command"] else "stop_command"
+        yield Problem((*path, given[0]), f"is of no use without {other}.", f"Add {other}.")
+    if given and "unit" in holder:
+        yield Problem((*path, given[0]), "contradicts unit.", "Give a unit or commands, not both.")
 
 
 def _notifications(service: Entry) -> t.Iterator[Problem]:

@@ -144,7 +144,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Source:
-    """One database server or set of files. *verify* and *standbys* are as written."""
+    """One database server or set of files. *verify*, *standbys* and *service_control* are as written."""
 
     name: str
     engine: str
@@ -154,6 +154,7 @@ class Source:
     jobs: tuple[Job, ...]
     standbys: tuple[Json, ...] = ()
     verify: Json = field(default_factory=dict)
+    service_control: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

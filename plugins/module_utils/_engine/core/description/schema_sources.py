@@ -86,6 +86,16 @@ VERIFY: Schema = record(
     required=("level",),
 )
 
+SERVICE_CONTROL: Schema = record(
+    {
+        "unit": text("A unit of systemd."),
+        "stop_command": text("A command that stops the server and returns when it has ended; without a shell."),
+        "start_command": text("A command that starts the server; without a shell."),
+    },
+    "How the server is stopped and started where a restore replaces its data: a unit, or both commands.",
+    at_least=1,
+)
+
 
 def _backup(engine: str) -> Schema:
     kinds = KINDS[engine]
@@ -139,6 +149,7 @@ SOURCE: Schema = {
             "connection": {"description": "How to reach it; the keys depend on the engine.", "type": "object"},
             "classes": listing(name("A class."), "The service's classes whose data it holds."),
             "objectives": {"$ref": "#/$defs/objectives"},
+            "service_control": SERVICE_CONTROL,
             "standbys": listing({"type": "object"}, "Copies of it that follow."),
             "backups": listing({"type": "object"}, "What is backed up, when, where to and for how long."),
             "verify": VERIFY,
