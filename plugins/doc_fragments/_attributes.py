@@ -15,7 +15,7 @@ attributes:
     description: Can run in check mode, changes nothing there and returns the plan.
     support: full
   diff_mode:
-    description: Shows what would be or was stored.
+    description: Shows what would be or was done.
     support: full
   action_group:
     description: Use C(group/lifeboat.recovery.lifeboat) in C(module_defaults) to set options for all modules at once.

@@ -15,6 +15,8 @@ options:
     description:
       - Where backups are kept. Every one of them gets the whole backup, from one reading of the source.
       - One that fails does not stop the others; the backup is then partial.
+      - What is read back comes from the first of them, in the order given, that has a copy which did not fail its
+        verification.
     type: list
     elements: dict
     required: true

@@ -96,6 +96,61 @@ def backup_options() -> Spec:
     }
 
 
+def decryption_option() -> Spec:
+    """Where the private key of encrypted backups is: documented in the fragment ``_decryption``."""
+    return {
+        "decryption": {
+            "type": "dict",
+            "options": {
+                "identity_file": {"type": "path"},
+                "identity_env": {"type": "str"},
+                "identity_command": {"type": "str"},
+            },
+            "mutually_exclusive": [["identity_file", "identity_env", "identity_command"]],
+        }
+    }
+
+
+def recovery_options() -> Spec:
+    """What everything takes that reads backups back: documented in the fragments ``_recovery`` and ``_decryption``."""
+    return {
+        **repositories_option(),
+        **decryption_option(),
+        "state_directory": {"type": "path", "default": "/var/lib/lifeboat"},
+        "lock_timeout": {"type": "int", "default": 0},
+    }
+
+
+def restore_options() -> Spec:
+    """What every module that restores takes: documented in the fragment ``_restore``."""
+    return {
+        **recovery_options(),
+        "service": {"type": "str", "required": True},
+        "source": {"type": "str", "required": True},
+        "id": {"type": "str"},
+        "before": {"type": "str"},
+        "point": {"type": "str", "choices": ["newest_verified", "newest"]},
+        "confirm": {"type": "str"},
+        "allow_failed": {"type": "bool", "default": False},
+    }
+
+
+def service_control_option() -> Spec:
+    """How a server that is replaced is stopped and started: documented in the fragment ``_service_control``."""
+    return {
+        "service_control": {
+            "type": "dict",
+            "options": {
+                "unit": {"type": "str"},
+                "stop_command": {"type": "str"},
+                "start_command": {"type": "str"},
+            },
+            "mutually_exclusive": [["unit", "stop_command"], ["unit", "start_command"]],
+            "required_together": [["stop_command", "start_command"]],
+        }
+    }
+
+
 def postgresql_connection_option() -> Spec:
     """How to reach a PostgreSQL server: documented in the fragment ``_postgresql``."""
     return {

@@ -13,7 +13,7 @@ from ._engine.operations.backup_values import BackupRequest, ProducerFactory
 from ._engine.operations.information import repository_requests
 from ._engine.pipeline.transforms import transforms_from
 from ._engine.report.results import plan_text, result_text
-from ._module import fail, run_module, without_none
+from ._module import as_diff, fail, run_module, without_none
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -43,9 +43,9 @@ def run_backup_module(
         request = _request(options, engine=engine, kind=kind, make=factory(own), parent_kinds=parent_kinds)
         if module.check_mode:
             plan = plan_backup(request, host=host)
-            return {"changed": True, "plan": plan.as_dict(), "diff": _diff(plan_text(plan))}
+            return {"changed": True, "plan": plan.as_dict(), "diff": as_diff(plan_text(plan))}
         result = run_backup(request, host=host)
-        answer = {"changed": True, "backup": result.as_dict(), "diff": _diff(result_text(result))}
+        answer = {"changed": True, "backup": result.as_dict(), "diff": as_diff(result_text(result))}
         if result.error is not None and options["fail_on_partial"]:
             fail(module, result.error, **answer)
         return answer
@@ -67,7 +67,3 @@ def _request(
         parent_kinds=parent_kinds,
         labels={str(key): str(value) for key, value in options.get("labels", {}).items()},
     )
-
-
-def _diff(after: str) -> dict[str, str]:
-    return {"before": "", "after": after + "\n"}

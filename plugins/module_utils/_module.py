@@ -49,6 +49,11 @@ def fail(module: AnsibleModule, error: LifeboatError, **result: t.Any) -> t.NoRe
     module.fail_json(msg=str(error), code=error.code, hint=error.hint, details=error.details, **result)
 
 
+def as_diff(after: str) -> dict[str, str]:
+    """What is new, as Ansible shows differences."""
+    return {"before": "", "after": after + "\n"}
+
+
 def without_none(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The options that were given: Ansible fills in None for the others, at every depth of dictionaries."""
     return {

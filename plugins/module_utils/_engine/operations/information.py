@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from ..catalog.catalog import Reading, Selection, read_catalog
 from ..core.clock import parse_time
-from ..core.errors import RequestInvalid, StorageAllFailed
+from ..core.errors import RequestInvalid
 from ..core.host import Host
 from ..core.ids import is_backup_id
 from ..core.state import DEFAULT_STATE_DIRECTORY, StateDirectory, running_jobs
 from ..storage.registry import open_storage
 from .backup_values import RepositoryRequest
+from .choosing import require_one_readable
+from .finishing import open_restores
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,11 @@ class Information:
 
     reading: Reading
     running: tuple[t.Mapping[str, t.Any], ...]
+    restores: tuple[t.Mapping[str, t.Any], ...] = ()
     with_manifests: bool = False
 
     def as_dict(self) -> dict[str, t.Any]:
-        """As JSON values: ``backups``, ``problems``, ``running``."""
+        """As JSON values: ``backups``, ``problems``, ``running``, ``restores``."""
         backups = []
         for backup in self.reading.backups:
             manifest = {"manifest": backup.manifest.as_dict()} if self.with_manifests else {}
@@ -56,6 +59,7 @@ class Information:
             "backups": backups,
             "problems": [problem.as_dict() for problem in self.reading.problems],
             "running": [dict(document) for document in self.running],
+            "restores": [dict(document) for document in self.restores],
         }
 
 
@@ -68,17 +72,16 @@ def read_information(request: InformationRequest, *, host: Host) -> Information:
         for repository in request.repositories
     }
     reading = read_catalog(storages, selection=request.selection)
-    unread = [problem for problem in reading.problems if problem.code.startswith("storage.")]
-    if not reading.backups and len({problem.details.get("repository") for problem in unread}) == len(storages):
-        raise StorageAllFailed(
-            "No repository could be read. " + " ".join(f"{problem.message} [{problem.code}]" for problem in unread),
-            hint=next((problem.hint for problem in unread if problem.hint), ""),
-            details={"problems": [problem.as_dict() for problem in unread]},
-        )
+    require_one_readable(reading, storages)
     for problem in reading.problems:
         host.journal.warning(str(problem))
-    running = running_jobs(StateDirectory(path=request.state_directory))
-    return Information(reading=reading, running=tuple(running), with_manifests=request.manifests)
+    state = StateDirectory(path=request.state_directory)
+    return Information(
+        reading=reading,
+        running=tuple(running_jobs(state)),
+        restores=tuple(open_restores(state)),
+        with_manifests=request.manifests,
+    )
 
 
 def repository_requests(options: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[RepositoryRequest, ...]:

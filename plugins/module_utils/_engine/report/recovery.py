@@ -9,6 +9,7 @@ import typing as t
 
 from ..catalog.catalog import Backup
 from ..catalog.verification import LEVELS
+from ..operations.finishing import DISCARD, RESUME, ROLL_BACK, FinishPlan
 from ..operations.forecast import Forecast
 from ..operations.restore_values import RestorePlan, RestoreResult
 from ..operations.verify_values import Outcome
@@ -93,6 +94,22 @@ def unfinished_text(documents: t.Sequence[t.Mapping[str, t.Any]], *, running: t.
         lines.append(f"{begun}: DIED")
         lines.append(f"  to finish it: lifeboat restore --resume {document['id']}")
         lines.append(f"  to undo it:   lifeboat restore --roll-back {document['id']}")
+    return "\n".join(lines)
+
+
+def finish_plan_text(plan: FinishPlan) -> str:
+    """What would become of an earlier restore."""
+    head = f"restore {plan.restore_id} into {plan.target}, which is {plan.state}"
+    if not plan.changes:
+        return f"{head}: nothing to do"
+    verb = {RESUME: "would go on", ROLL_BACK: "would be undone", DISCARD: "would be tidied up"}[plan.action]
+    lines = [f"{head}, {verb}"]
+    lines += [f"  {step['name']}: {step['state']}" for step in plan.steps]
+    if plan.aside:
+        word = {ROLL_BACK: "puts back", DISCARD: "removes for ever"}.get(plan.action, "aside")
+        lines += [f"  {word}: {name}" for name in plan.aside]
+    if plan.confirm is not None:
+        lines.append(f"  needs the confirmation: {plan.confirm}")
     return "\n".join(lines)
 
 

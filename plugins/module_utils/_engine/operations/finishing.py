@@ -1,0 +1,142 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which restores of before are not done with, and what finishing one of them would do."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ..core.errors import RequestInvalid, RestoreLedgerInvalid
+from ..core.host import Host
+from ..core.progress import ProgressSink
+from ..core.state import StateDirectory, running_jobs
+from ..recovery.ledger import DISCARDED, FINISHED, ROLLED_BACK, RUNNING, Ledger, all_restores
+from .earlier_restores import discard_restore, resume_restore, roll_back_restore
+from .restore_run import require_confirmation
+from .restore_values import EarlierRestore, RestoreResult
+
+RESUME, ROLL_BACK, DISCARD = "resume", "roll_back", "discard"
+ACTIONS = (RESUME, ROLL_BACK, DISCARD)
+#: What a restore is called whose notes say that it runs, and that no process works on.
+DIED = "died"
+_ENDS: t.Mapping[str, str] = {RESUME: FINISHED, ROLL_BACK: ROLLED_BACK, DISCARD: DISCARDED}
+_STARTS: t.Mapping[str, tuple[str, ...]] = {RESUME: (RUNNING,), ROLL_BACK: (RUNNING, FINISHED), DISCARD: (FINISHED,)}
+_WORDS: t.Mapping[str, str] = {RESUME: "be resumed", ROLL_BACK: "be rolled back", DISCARD: "be tidied up"}
+
+
+@dataclass(frozen=True)
+class FinishPlan:
+    """What *action* would do to a restore that is in *state* (running, died, finished, rolled back or discarded).
+
+    *changes* is False when the restore has come to that end already. *confirm* is the name that must be repeated, None
+    where nothing is lost. *steps* tell each step's state, *aside* where old data lies.
+    """
+
+    restore_id: str
+    target: str
+    state: str
+    action: str
+    changes: bool
+    confirm: str | None
+    steps: tuple[t.Mapping[str, t.Any], ...] = ()
+    aside: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """As JSON values."""
+        return {
+            "id": self.restore_id,
+            "target": self.target,
+            "state": self.state,
+            "action": self.action,
+            "changes": self.changes,
+            "confirm": self.confirm,
+            "steps": [dict(step) for step in self.steps],
+            "aside": list(self.aside),
+        }
+
+
+def plan_finish(earlier: EarlierRestore, action: str, *, host: Host) -> FinishPlan:
+    """What the action would do, by the notes alone; changes nothing.
+
+    Raises RestoreLedgerInvalid when there is no such restore, or none that the action could be done to, and
+    RestoreConfirmationMissing when ``confirm`` is given and names something else.
+    """
+    if action not in ACTIONS:
+        raise RequestInvalid(f"{action!r} is no way to finish a restore.", hint=f"One of {', '.join(ACTIONS)}.")
+    state = StateDirectory(path=earlier.state_directory)
+    document = Ledger.load(state=state, clock=host.clock, restore_id=earlier.restore_id).as_dict()
+    found = _state_of(document, running=_running(state))
+    noted = str(document["state"])
+    changes = noted != _ENDS[action]
+    if changes and noted not in _STARTS[action]:
+        raise RestoreLedgerInvalid(
+            f"The restore {earlier.restore_id} is {noted}, so it can't {_WORDS[action]}.",
+            hint="See which are unfinished: lifeboat restore --list",
+            details={"state": noted},
+        )
+    confirm = str(document["target"]) if changes and noted == FINISHED else None
+    if changes and earlier.confirm is not None:
+        require_confirmation(confirm, earlier.confirm)
+    return FinishPlan(
+        restore_id=earlier.restore_id,
+        target=str(document["target"]),
+        state=found,
+        action=action,
+        changes=changes,
+        confirm=confirm,
+        steps=tuple({"name": step["name"], "state": step["state"]} for step in document["steps"]),
+        aside=_aside(document),
+    )
+
+
+def finish_earlier(
+    earlier: EarlierRestore, action: str, *, host: Host, show: ProgressSink | None = None
+) -> RestoreResult:
+    """Do it. Raises what the three functions of :mod:`earlier_restores` raise."""
+    if action == RESUME:
+        return resume_restore(earlier, host=host, show=show)
+    if action == ROLL_BACK:
+        return roll_back_restore(earlier, host=host, show=show)
+    return discard_restore(earlier, host=host)
+
+
+def open_restores(state: StateDirectory) -> list[dict[str, t.Any]]:
+    """The restores of this host that somebody is not done with, oldest first, as JSON values.
+
+    Those that run, those that died, and those that finished and left old data aside.
+    """
+    running = _running(state)
+    found = []
+    for document in all_restores(state):
+        aside = _aside(document)
+        if document.get("state") == RUNNING or (document.get("state") == FINISHED and aside):
+            manifest = document["request"]["manifest"]
+            steps = document.get("steps") or [{"name": None}]
+            found.append(
+                {
+                    "id": document["id"],
+                    "target": document["target"],
+                    "state": _state_of(document, running=running),
+                    "started": document["started"],
+                    "job": f"{manifest['service']}/{manifest['source']}/{manifest['kind']}",
+                    "backup": manifest["id"],
+                    "step": steps[-1]["name"],
+                    "aside": list(aside),
+                }
+            )
+    return found
+
+
+def _running(state: StateDirectory) -> frozenset[str]:
+    return frozenset(str(document.get("id")) for document in running_jobs(state))
+
+
+def _state_of(document: t.Mapping[str, t.Any], *, running: frozenset[str]) -> str:
+    noted = str(document["state"])
+    return DIED if noted == RUNNING and document["id"] not in running else noted
+
+
+def _aside(document: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    return tuple(str(one) for one in (document.get("outcome") or {}).get("aside") or ())

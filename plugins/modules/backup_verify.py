@@ -1,0 +1,474 @@
+#!/usr/bin/python
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup_verify
+short_description: Prove backups, up to restoring a copy and asking it
+version_added: 0.1.0
+author:
+  - Lifeboat contributors (@lifeboat-contributors)
+description:
+  - Verifies backups in levels, each of which includes those below it, and writes the result beside every copy.
+  - Levels 3 and 4 restore into a scratch instance on the target (a folder of its own, a socket or loopback only,
+    limited memory, nothing that reaches outside), measure how long that takes, and remove it again.
+  - Never deletes a backup, whatever comes of it.
+options:
+  service:
+    description: Only backups of this service.
+    type: str
+  source:
+    description: Only backups of this source.
+    type: str
+  engine:
+    description: Only backups of this engine.
+    type: str
+    choices: [mongodb, postgresql, redis]
+  kind:
+    description: Only backups of this kind, for example V(full), V(logical), V(base), V(rdb).
+    type: str
+  id:
+    description: The backup with this id, and no other.
+    type: str
+  which:
+    description:
+      - V(newest) takes the newest O(count) of each service, source and kind.
+      - V(unverified) takes all without a passed verification at O(level) or above.
+      - V(sample) takes O(count) of each at random.
+      - V(due) takes those of the newest O(count) of each that have not passed at O(level) since O(since).
+    type: str
+    choices: [newest, unverified, sample, due]
+    default: newest
+  count:
+    description: How many of each service, source and kind, for all values of O(which) but V(unverified).
+    type: int
+    default: 1
+  since:
+    description:
+      - When the verification was last due; for O(which=due). Left out, one passed verification is enough for ever.
+      - RFC 3339 with a zone, for example V(2026-11-21T06:00:00Z).
+    type: str
+  level:
+    description:
+      - V(0), every file is there with the size that the manifest says.
+      - V(1), the stored bytes have the checksums of the manifest.
+      - V(2), they decrypt, decompress, and can be read through to their end.
+      - V(3), they restore into a scratch instance.
+      - V(4), it holds what was noted when the backup was made, what is required, and the right answers to the
+        questions.
+    type: int
+    choices: [0, 1, 2, 3, 4]
+    default: 4
+  questions:
+    description:
+      - What is asked of the restored data at level 4, and what the right answer is.
+      - Each asks in one way (O(questions[].sql), O(questions[].count), O(questions[].find), O(questions[].aggregate) or
+        O(questions[].redis)), and expects something (O(questions[].min), O(questions[].max), O(questions[].equals),
+        O(questions[].within_percent_of) or O(questions[].within_count_of)).
+      - They are asked of every backup that is chosen, so name the O(source) that they are about.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: What the answer is called in the result; unique.
+        type: str
+        required: true
+      description:
+        description: What it means, for people.
+        type: str
+      ask:
+        description: When it is asked; here those with V(verification), which is among them when this is left out.
+        type: list
+        elements: str
+        choices: [verification, recovery]
+      database:
+        description: The database that is asked.
+        type: str
+      sql:
+        description: For PostgreSQL, a query that returns one value.
+        type: str
+      count:
+        description: For MongoDB, how many documents match.
+        type: dict
+        suboptions:
+          database:
+            description: The database.
+            type: str
+          collection:
+            description: The collection.
+            type: str
+            required: true
+          filter:
+            description: The documents to count, in MongoDB's Extended JSON where plain JSON has no word for it.
+            type: dict
+      find:
+        description: For MongoDB, whether a document matches, 1 or 0.
+        type: dict
+        suboptions:
+          database:
+            description: The database.
+            type: str
+          collection:
+            description: The collection.
+            type: str
+            required: true
+          filter:
+            description: What to look for.
+            type: dict
+      aggregate:
+        description: For MongoDB, the field C(value) of the one document that a pipeline gives.
+        type: dict
+        suboptions:
+          database:
+            description: The database.
+            type: str
+          collection:
+            description: The collection.
+            type: str
+            required: true
+          pipeline:
+            description: The stages.
+            type: list
+            elements: dict
+            required: true
+      redis:
+        description: For Redis, a command that returns one value, word by word, for example V([DBSIZE]).
+        type: list
+        elements: str
+      min:
+        description: The least that is right.
+        type: float
+      max:
+        description: The most that is right.
+        type: float
+      equals:
+        description: The one right answer, a number, a text or a truth value.
+        type: raw
+      within_percent_of:
+        description: How far the answer may be from another one.
+        type: dict
+        suboptions:
+          reference:
+            description: V(noted) is the answer at backup time, V(previous) that of the previous backup.
+            type: str
+            choices: [noted, previous, primary]
+            required: true
+          percent:
+            description: The greatest difference.
+            type: float
+            required: true
+      within_count_of:
+        description: The same as a number.
+        type: dict
+        suboptions:
+          reference:
+            description: V(noted) is the answer at backup time, V(previous) that of the previous backup.
+            type: str
+            choices: [noted, previous, primary]
+            required: true
+          count:
+            description: The greatest difference.
+            type: float
+            required: true
+  require_collections:
+    description: Collections that a restored MongoDB must have, as C(collection) or C(database.collection).
+    type: list
+    elements: str
+  require_tables:
+    description: Tables that a restored PostgreSQL must have, as C(table) or C(schema.table).
+    type: list
+    elements: str
+  scratch_directory:
+    description: Folder on the target for scratch instances. Made when missing; needs room for a restored copy.
+    type: path
+    default: /var/tmp/lifeboat
+  scratch_memory_mib:
+    description: How much memory a scratch instance may take, in MiB.
+    type: int
+    default: 1024
+  keep_scratch:
+    description: Whether to keep the restored files for a look at them; their server is ended all the same.
+    type: bool
+    default: false
+  fail_on_failed:
+    description:
+      - Whether the task fails when a backup is not proved, or when nobody could tell.
+      - The result is the same either way; RV(verifications) says of each what came of it.
+    type: bool
+    default: true
+  mongodb:
+    description: How MongoDB's backups are verified.
+    type: dict
+    suboptions:
+      mongod:
+        description: The server's program for scratch instances; C(mongod) on the path when left out.
+        type: str
+      cache_megabytes:
+        description: The memory of its storage engine, at least 256; a third of O(scratch_memory_mib) when left out.
+        type: int
+      parallel:
+        description: How many threads load; 4 when left out.
+        type: int
+  postgresql:
+    description: How PostgreSQL's backups are verified.
+    type: dict
+    suboptions:
+      bin_directory:
+        description: Folder with the server's programs, when they are not where the distribution puts them.
+        type: path
+      superuser:
+        description: The role that asks a restored base backup; found out when left out.
+        type: str
+      start_timeout:
+        description: Seconds that the start with its recovery may take; 3600 when left out.
+        type: float
+      question_timeout:
+        description: Seconds that one question may take; 300 when left out.
+        type: float
+      preload_libraries:
+        description: Libraries of the cluster's own that it can't recover without.
+        type: list
+        elements: str
+      amcheck:
+        description: Whether to check tables and indexes of base backups by C(pg_amcheck); done unless V(false).
+        type: bool
+      page_checksums:
+        description: Whether to check every page's checksum of base backups; done unless V(false).
+        type: bool
+  redis:
+    description: How Redis's backups are verified.
+    type: dict
+    suboptions:
+      server_program:
+        description: The server's program, when it is not C(redis-server) or C(valkey-server) on the path.
+        type: path
+      modules:
+        description: Paths of the server's modules that the data needs.
+        type: list
+        elements: path
+      timeout:
+        description: Seconds that loading may take; 3600 when left out.
+        type: float
+      user:
+        description: Who runs the scratch server when the module runs as root.
+        type: str
+extends_documentation_fragment:
+  - lifeboat.recovery._recovery
+  - lifeboat.recovery._decryption
+  - lifeboat.recovery._repositories
+  - lifeboat.recovery._attributes
+notes:
+  - RV(ignore:changed) is true when a verification was written down, passed or failed, since that changes what the
+    backup is worth to restores and to retention. It is false when nothing was due, and when nobody could tell.
+  - Check mode reads the catalog and nothing else, and writes nothing.
+  - While a verification lasts, C(lifeboat status) on the target and the result
+    RV(lifeboat.recovery.backup_info#module:running) show stage and bytes. Its job is C(verify SERVICE/SOURCE/KIND);
+    M(lifeboat.recovery.backup_follow) takes that, too.
+seealso:
+  - module: lifeboat.recovery.backup_info
+  - module: lifeboat.recovery.mongo_restore
+  - module: lifeboat.recovery.pg_logical_restore
+  - module: lifeboat.recovery.pg_base_restore
+  - module: lifeboat.recovery.redis_restore
+"""
+
+EXAMPLES = r"""
+- name: Prove the newest backup of each kind of the database, and ask it
+  lifeboat.recovery.backup_verify:
+    service: family
+    source: main
+    level: 4
+    require_collections: [families, users, family_relationships]
+    questions:
+      - name: users
+        count:
+          database: second_brain_database
+          collection: users
+        within_percent_of:
+          reference: previous
+          percent: 10
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+    decryption:
+      identity_file: /root/lifeboat.key
+
+- name: Read two backups of each kind at random to their end, without restoring them
+  lifeboat.recovery.backup_verify:
+    which: sample
+    count: 2
+    level: 2
+    repositories:
+      - name: offsite
+        type: s3
+        bucket: acme-backups
+        prefix: prod
+        region: eu-west-1
+        credentials:
+          file: /etc/lifeboat/s3.env
+    decryption:
+      identity_file: /root/lifeboat.key
+
+- name: Prove what was not proved since six in the morning, and go on whatever comes of it
+  lifeboat.recovery.backup_verify:
+    service: adhd
+    which: due
+    since: "{{ now(utc=true).strftime('%Y-%m-%dT06:00:00Z') }}"
+    fail_on_failed: false
+    postgresql:
+      bin_directory: /usr/lib/postgresql/15/bin
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+  register: proved
+"""
+
+RETURN = r"""
+verifications:
+  description:
+    - One entry for each backup that was chosen, with RV(ignore:state) V(passed), V(failed), or V(error) when nobody
+      could tell, for example because a program is missing.
+    - RV(ignore:verification) is the document that was written beside every copy, with every check; RV(ignore:error)
+      says why there is none.
+  returned: except in check mode; also when the task fails because a backup is not proved
+  type: list
+  elements: dict
+  sample: []
+problems:
+  description: Places of the catalog that could not be read; there may be more backups.
+  returned: except in check mode
+  type: list
+  elements: dict
+  sample: []
+plan:
+  description: Which backups would be verified, with the state that each has now, and how far.
+  returned: in check mode
+  type: list
+  elements: dict
+  sample: []
+code:
+  description: The error's stable code, see C(docs/error-codes.md).
+  returned: failure
+  type: str
+  sample: backup.not_proved
+hint:
+  description: What to type or to change next.
+  returned: failure
+  type: str
+  sample: ""
+details:
+  description: Facts about the error.
+  returned: failure
+  type: dict
+  sample: {}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import recovery_options
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verify_values import (
+    DEFAULT_SCRATCH_DIRECTORY,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._verify_module import run_verify_module
+
+REFERENCES = ["noted", "previous", "primary"]
+FIND = {
+    "database": {"type": "str"},
+    "collection": {"type": "str", "required": True},
+    "filter": {"type": "dict"},
+}
+QUESTION = {
+    "name": {"type": "str", "required": True},
+    "description": {"type": "str"},
+    "ask": {"type": "list", "elements": "str", "choices": ["verification", "recovery"]},
+    "database": {"type": "str"},
+    "sql": {"type": "str"},
+    "count": {"type": "dict", "options": FIND},
+    "find": {"type": "dict", "options": FIND},
+    "aggregate": {
+        "type": "dict",
+        "options": {
+            "database": {"type": "str"},
+            "collection": {"type": "str", "required": True},
+            "pipeline": {"type": "list", "elements": "dict", "required": True},
+        },
+    },
+    "redis": {"type": "list", "elements": "str"},
+    "min": {"type": "float"},
+    "max": {"type": "float"},
+    "equals": {"type": "raw"},
+    "within_percent_of": {
+        "type": "dict",
+        "options": {
+            "reference": {"type": "str", "choices": REFERENCES, "required": True},
+            "percent": {"type": "float", "required": True},
+        },
+    },
+    "within_count_of": {
+        "type": "dict",
+        "options": {
+            "reference": {"type": "str", "choices": REFERENCES, "required": True},
+            "count": {"type": "float", "required": True},
+        },
+    },
+}
+# What each engine's verifiers can be told; what is left out is theirs to decide.
+ENGINE_OPTIONS = {
+    "mongodb": {
+        "mongod": {"type": "str"},
+        "cache_megabytes": {"type": "int"},
+        "parallel": {"type": "int"},
+    },
+    "postgresql": {
+        "bin_directory": {"type": "path"},
+        "superuser": {"type": "str"},
+        "start_timeout": {"type": "float"},
+        "question_timeout": {"type": "float"},
+        "preload_libraries": {"type": "list", "elements": "str"},
+        "amcheck": {"type": "bool"},
+        "page_checksums": {"type": "bool"},
+    },
+    "redis": {
+        "server_program": {"type": "path"},
+        "modules": {"type": "list", "elements": "path"},
+        "timeout": {"type": "float"},
+        "user": {"type": "str"},
+    },
+}
+
+
+def main() -> None:
+    """Options, request, result."""
+    module = AnsibleModule(
+        argument_spec={
+            **recovery_options(),
+            "service": {"type": "str"},
+            "source": {"type": "str"},
+            "engine": {"type": "str", "choices": list(ENGINE_OPTIONS)},
+            "kind": {"type": "str"},
+            "id": {"type": "str"},
+            "which": {"type": "str", "choices": ["newest", "unverified", "sample", "due"], "default": "newest"},
+            "count": {"type": "int", "default": 1},
+            "since": {"type": "str"},
+            "level": {"type": "int", "choices": [0, 1, 2, 3, 4], "default": 4},
+            "questions": {"type": "list", "elements": "dict", "options": QUESTION},
+            "require_collections": {"type": "list", "elements": "str"},
+            "require_tables": {"type": "list", "elements": "str"},
+            "scratch_directory": {"type": "path", "default": DEFAULT_SCRATCH_DIRECTORY},
+            "scratch_memory_mib": {"type": "int", "default": 1024},
+            "keep_scratch": {"type": "bool", "default": False},
+            "fail_on_failed": {"type": "bool", "default": True},
+            **{engine: {"type": "dict", "options": options} for engine, options in ENGINE_OPTIONS.items()},
+        },
+        supports_check_mode=True,
+    )
+    run_verify_module(module)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+#!/usr/bin/python
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: redis_restore
+short_description: Restore a Redis or Valkey backup beside its source or in its place
+version_added: 0.1.0
+author:
+  - Lifeboat contributors (@lifeboat-contributors)
+description:
+  - Brings a snapshot or a set of append-only files back, into a server of its own beside the source or in place of what
+    a server holds.
+  - In place, the server is stopped, its files are moved aside, the backup's take their names, and the server is started
+    and asked. When anything fails, the old files are put back.
+  - A backup is restored whole, since a server loads all of a snapshot or nothing.
+options:
+  kind:
+    description:
+      - V(rdb) is a snapshot, V(aof) a set of append-only files.
+      - Left out, it is that of the backup that O(id) names, else V(rdb).
+    type: str
+    choices: [rdb, aof]
+  in_place:
+    description:
+      - Whether to replace what the server at O(connection) holds. Needs O(service_control) and O(confirm).
+      - Left out, a server of its own gets O(data_directory).
+    type: bool
+  data_directory:
+    description: An empty or new folder for the restored server. Required unless O(in_place=true).
+    type: path
+  port:
+    description:
+      - The port of loopback that the restored server listens on; only for a restore beside.
+      - Left out, it listens on a socket in O(data_directory) only.
+    type: int
+  start:
+    description: Whether to start the restored server, which is done unless this is V(false); only for a restore beside.
+    type: bool
+  user:
+    description:
+      - Who runs the restored server when the module runs as root; only for a restore beside.
+      - Left out, it is the owner of O(data_directory).
+    type: str
+  server_program:
+    description: The server's program, when it is not C(redis-server) or C(valkey-server) on the path.
+    type: path
+  modules:
+    description: Paths of the server's modules that the data needs; only for a restore beside.
+    type: list
+    elements: path
+  allow_replicas:
+    description: Whether to go on when replicas are attached, which will copy what is restored; for O(in_place=true).
+    type: bool
+  configuration_file:
+    description: The server's configuration, which says where its data lies while it does not run; for O(in_place=true).
+    type: path
+  timeout:
+    description: Seconds that loading may take; 3600 when left out.
+    type: float
+  start_timeout:
+    description: Seconds that a started server may take to listen; 60 when left out.
+    type: float
+extends_documentation_fragment:
+  - lifeboat.recovery._redis
+  - lifeboat.recovery._service_control
+  - lifeboat.recovery._restore
+  - lifeboat.recovery._recovery
+  - lifeboat.recovery._decryption
+  - lifeboat.recovery._repositories
+  - lifeboat.recovery._attributes
+"""
+
+EXAMPLES = r"""
+- name: Restore the newest verified snapshot beside production, to look into it
+  lifeboat.recovery.redis_restore:
+    service: family
+    source: cache
+    data_directory: /var/lib/redis/recovery
+    port: 6380
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+
+- name: Replace what the cache holds by the newest snapshot of yesterday
+  lifeboat.recovery.redis_restore:
+    service: family
+    source: cache
+    before: 2026-11-21T00:00:00Z
+    in_place: true
+    connection:
+      password_file: /etc/lifeboat/redis.password
+    service_control:
+      unit: redis-server
+    confirm: redis at 127.0.0.1:6379
+    repositories:
+      - name: offsite
+        type: s3
+        bucket: acme-backups
+        prefix: prod
+        region: eu-west-1
+        credentials:
+          file: /etc/lifeboat/s3.env
+    decryption:
+      identity_file: /root/lifeboat.key
+"""
+
+RETURN = r"""
+restore:
+  description: What was restored.
+  returned: success, except in check mode
+  type: dict
+  contains:
+    id:
+      description: The restore's id; M(lifeboat.recovery.restore_finish) takes it.
+      type: str
+    target:
+      description: The name of what was restored into.
+      type: str
+    state:
+      description: V(finished).
+      type: str
+    backup:
+      description: The backup that was taken, with the copy that was read and the reason.
+      type: dict
+    where:
+      description: Where the data is now.
+      type: str
+    connect:
+      description: A command that opens it.
+      type: str
+    content:
+      description: What was restored, in the engine's own words.
+      type: dict
+    aside:
+      description: What was replaced, and where it lies now.
+      type: list
+      elements: str
+    removed:
+      description: Nothing; M(lifeboat.recovery.restore_finish) removes what was moved aside.
+      type: list
+      elements: str
+    seconds:
+      description: How long it took.
+      type: float
+    stages:
+      description: Seconds spent in each stage.
+      type: dict
+    warnings:
+      description: What an operator should look at.
+      type: list
+      elements: str
+plan:
+  description: What would be done, from which backup and why, and what would be replaced.
+  returned: in check mode
+  type: dict
+  sample: {}
+code:
+  description: The error's stable code, see C(docs/error-codes.md).
+  returned: failure
+  type: str
+  sample: restore.confirmation_missing
+hint:
+  description: What to type or to change next.
+  returned: failure
+  type: str
+  sample: ''
+details:
+  description: Facts about the error.
+  returned: failure
+  type: dict
+  sample: {}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import (
+    redis_connection_option,
+    restore_options,
+    service_control_option,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._restore_module import run_restore_module
+
+KINDS = ("rdb", "aof")
+# What is left out is the restorer's to decide: some options are for one way of restoring only.
+OWN_OPTIONS = {
+    **service_control_option(),
+    "in_place": {"type": "bool"},
+    "data_directory": {"type": "path"},
+    "port": {"type": "int"},
+    "start": {"type": "bool"},
+    "user": {"type": "str"},
+    "server_program": {"type": "path"},
+    "modules": {"type": "list", "elements": "path"},
+    "allow_replicas": {"type": "bool"},
+    "configuration_file": {"type": "path"},
+    "timeout": {"type": "float"},
+    "start_timeout": {"type": "float"},
+}
+
+
+def main() -> None:
+    """Options, request, result."""
+    module = AnsibleModule(
+        argument_spec={
+            **restore_options(),
+            **redis_connection_option(),
+            **OWN_OPTIONS,
+            "kind": {"type": "str", "choices": list(KINDS)},
+        },
+        mutually_exclusive=[["id", "before"], ["id", "point"]],
+        supports_check_mode=True,
+    )
+    run_restore_module(module, engine="redis", kinds=KINDS, own_options=tuple(OWN_OPTIONS))
+
+
+if __name__ == "__main__":
+    main()
