@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import typing as t
 
@@ -57,6 +58,21 @@ def verification(
         recovery_seconds=4.5,
         plain_bytes=1000,
     )
+
+
+def test_two_of_one_second_are_taken_in_their_order_whatever_their_ids() -> None:
+    failed = verification(1, reached=1, bad=True)
+    first, second = "20261101T060000Z-ffffff", "20261101T060000Z-000000"
+    failed = dataclasses.replace(failed, verification_id=first)
+    passed = dataclasses.replace(
+        verification(1, reached=4),
+        verification_id=second,
+        started=failed.started + datetime.timedelta(milliseconds=300),
+    )
+    states = copy_states(["local"], [passed, failed], manifest_checksum="m")
+    assert states == {"local": "verified"}
+    again = dataclasses.replace(failed, started=passed.started + datetime.timedelta(milliseconds=1))
+    assert copy_states(["local"], [passed, again], manifest_checksum="m") == {"local": "failed"}
 
 
 @pytest.mark.parametrize(

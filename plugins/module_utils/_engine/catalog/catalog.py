@@ -28,7 +28,7 @@ from ..storage.base import Storage
 from .layout import BackupFolder, Series
 from .manifest import Manifest, parse_manifest
 from .standing import best, copy_states
-from .verification import PREFIX as VERIFICATION_PREFIX, Verification, parse_verification, verification_id_of
+from .verification import PREFIX as VERIFICATION_PREFIX, Verification, in_order, parse_verification, verification_id_of
 
 # Reading manifests is waiting for the network; a few at a time, so that small servers are not flooded.
 _PARALLEL_READS = 8
@@ -256,7 +256,7 @@ def _merge(
         manifest = copies.manifests[names[0]]
         problems.extend(_differs(folder, names[0], name) for name in names[1:] if copies.manifests[name] != manifest)
         missing = tuple(name for name in manifest.repositories if name in listed and name not in copies.manifests)
-        verifications = tuple(copies.verifications[one] for one in sorted(copies.verifications))
+        verifications = tuple(sorted(copies.verifications.values(), key=in_order))
         states = copy_states(names, verifications, manifest_checksum=str(manifest.as_dict()["checksum"]))
         yield Backup(manifest=manifest, repositories=states, missing=missing, verifications=verifications)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .verification import INTACT, RESTORED, Verification
+from .verification import INTACT, RESTORED, Verification, in_order
 
 COMPLETE, VERIFIED, FAILED = "complete", "verified", "failed"
 #: From worst to best.
@@ -26,7 +26,7 @@ def copy_states(
     """The state of each repository's copy; verifications of another manifest than this count for nothing."""
     ordered = sorted(
         (one for one in verifications if one.manifest_checksum == manifest_checksum),
-        key=lambda one: one.verification_id,
+        key=in_order,
     )
     content_failed_at: int | None = None  # the level that the content failed at and that no later pass has lifted
     content_reached = -1

@@ -133,6 +133,11 @@ class Verification:
         return (text + "\n").encode("utf-8")
 
 
+def in_order(verification: Verification) -> tuple[datetime.datetime, str]:
+    """The key to sort by: ids of one second are in no order."""
+    return verification.started, verification.verification_id
+
+
 def verification_key(folder: BackupFolder, verification_id: str) -> str:
     """The key of the document of that id."""
     return folder.key(f"{PREFIX}{verification_id}{SUFFIX}")

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..catalog.catalog import Backup, Reading, find_backup, read_catalog
 from ..catalog.layout import Series
-from ..catalog.verification import Verification
+from ..catalog.verification import Verification, in_order
 from ..core.errors import LifeboatError
 from ..core.host import Host
 from ..core.journal import RecordingJournal
@@ -116,4 +116,4 @@ def _previous(reading: Reading, backup: Backup) -> tuple[Verification, ...]:
         for one in other.verifications
         if one.passed
     ]
-    return tuple(sorted(earlier, key=lambda one: one.verification_id, reverse=True))
+    return tuple(sorted(earlier, key=in_order, reverse=True))

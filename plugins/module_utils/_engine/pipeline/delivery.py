@@ -34,6 +34,8 @@ from .transforms import Compression, Encryption
 # What the kernel says about a decompressor includes a few bytes that are not of the stream.
 _ACCOUNT_SLACK = 64 * 1024
 _POLL_SECONDS = 0.02
+# What age adds to every error, and what helps nobody.
+_AGE_ASIDE = "age: report unexpected or unhelpful errors"
 # When a process ends is a matter of the machine's own time, whatever a test says the time is.
 _CLOCK = SystemClock()
 
@@ -80,7 +82,7 @@ def deliver(
     if payload.encryption and not identity_file:
         raise IdentityMissing(
             f"{payload.name} is encrypted, and no private key was given.",
-            hint="Give decryption.identity_file: the file that holds AGE-SECRET-KEY-...",
+            hint="Name the file that holds AGE-SECRET-KEY-...: --identity-file FILE (decryption.identity_file).",
         )
     chain = _Chain(payload=payload, output=output, read=read, progress=progress)
     try:
@@ -334,7 +336,8 @@ class _Chain:
         for process in sorted(self._decoders, key=_met_broken_pipe):
             if process.wait() == 0 or (is_cut_off and _met_broken_pipe(process)):
                 continue
-            said = "\n".join(list(process.lines)[-4:]) or "(it printed nothing)"
+            lines = [line for line in process.lines if not line.startswith(_AGE_ASIDE)]
+            said = "\n".join(lines[-4:]) or "(it printed nothing)"
             if "no space left" in said.lower() or "file too large" in said.lower():
                 raise self._unwritable(said)
             if process.name == Encryption.name:
