@@ -35,12 +35,15 @@ stage_lint() { tools/lint.sh; }
 stage_architecture() { suite "$venv" architecture; }
 stage_unit() { suite "$venv" unit --numprocesses "$workers"; }
 stage_conformance() { suite "$venv" conformance --numprocesses "$workers" --dist loadfile; }
-stage_integration_quick() { suite "$venv" integration --numprocesses "$workers" --dist loadfile -m "not slow and not interop"; }
-stage_integration() { suite "$venv" integration --numprocesses "$workers" --dist loadfile -m "not interop"; }
+stage_integration_quick() { suite "$venv" integration --numprocesses "$workers" --dist loadfile -m "not slow and not interop and not soak"; }
+stage_integration() { suite "$venv" integration --numprocesses "$workers" --dist loadfile -m "not interop and not soak"; }
 stage_interop() { suite "$venv" integration -m interop; }
 stage_sandbox() { suite "$venv" sandbox; }
 stage_faults() { suite "$venv" faults --numprocesses "$workers" --dist loadfile -m "not soak"; }
-stage_soak() { for ((turn = 1; turn <= ${LIFEBOAT_SOAK_TURNS:-20}; turn++)); do suite "$venv" faults -m soak --timeout 120 || return 1; done; }
+stage_soak() {
+    suite "$venv" integration -m soak || return 1
+    for ((turn = 1; turn <= ${LIFEBOAT_SOAK_TURNS:-20}; turn++)); do suite "$venv" faults -m soak --timeout 120 || return 1; done
+}
 stage_sanity() { tools/sanity.sh; }
 stage_artefact() { tools/artefact-test.sh; }
 

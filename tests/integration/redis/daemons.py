@@ -26,7 +26,7 @@ _STOP = """\
 #!/bin/sh
 pid=$(cat {folder}/redis.pid 2>/dev/null) || exit 0
 kill "$pid" 2>/dev/null || exit 0
-while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+while [ -e "/proc/$pid/exe" ]; do sleep 0.02; done
 """
 
 
@@ -94,7 +94,7 @@ class Daemon:
         pid = self.pid
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
+            wait_for(lambda: not os.path.exists(f"/proc/{pid}/exe"))  # a zombie has none
 
     def answers(self) -> bool:
         with contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError), self.client() as client:
@@ -102,7 +102,7 @@ class Daemon:
         return False
 
     def client(self, database: int = 0) -> redis.Redis:
-        return redis.Redis(port=self.port, db=database, socket_timeout=30)
+        return redis.Redis(port=self.port, db=database, socket_timeout=30, retry=None)  # or answers() waits for seconds
 
     def log(self) -> str:
         return (self.folder / "redis.log").read_text()

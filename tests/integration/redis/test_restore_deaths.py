@@ -3,157 +3,198 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Restores that are killed at every change of the disk and every command, then taken back or finished by another run.
 
-Between death and the next run the host may have been rebooted, so that a server came up on half of the files.
+Between death and the next run the host may have been rebooted, so that a server came up on half of the files, and
+somebody wrote to it. What is written while the old data is still in its place belongs to the old data.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import pathlib
-import signal
+import shutil
 import subprocess
 import typing as t
+from dataclasses import dataclass, field
 
 import pytest
 import redis
 
 from tests.integration.redis.conftest import DaemonStarter, Starter
 from tests.integration.redis.daemons import Daemon
+from tests.integration.redis.restore_nursery import Nursery
 from tests.integration.redis.rig import Restore, Rig
 from tests.integration.redis.servers import admin, digest, fill, keyspace
-from tests.support.children import environment, python
+from tests.support.backup_child import processes_that_name
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-# The audit hook is the fault: it kills the process before the n-th of the events that change something.
-_CHILD = """
-import json, os, pathlib, signal, sys
-from tests.integration.redis.rig import Restore, Rig
-from tests.support.resealing import parse_key
-
-CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "subprocess.Popen", "os.chmod", "shutil.rmtree"}
-folder, key, options, restore_id, deadly = sys.argv[1:]
-restore = Restore(
-    rig=Rig(folder=pathlib.Path(folder)),
-    place=parse_key(key).folder,
-    options=json.loads(options),
-    restore_id=restore_id,
-)
-restore.rig.source(restore.place)
-count = 0
-
-def look(event, arguments):
-    global count
-    if event in CHANGES:
-        count += 1
-        if count == int(deadly):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-sys.addaudithook(look)
-restore.run()
-"""
+pytestmark = pytest.mark.slow
 
 
-def dies(restore: Restore, number: int) -> bool:
-    """Run the restore in a child that dies before its change *number*; False when it has fewer and got to its end."""
-    arguments = (str(restore.rig.folder), restore.place.manifest_key, json.dumps(restore.options), restore.restore_id)
-    done = subprocess.run(
-        python(_CHILD, *arguments, str(number)),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode == -signal.SIGKILL:
-        return True
-    assert done.returncode == 0, done.stderr
-    return False
+@dataclass
+class Ordeal:
+    """Restores of one backup in place of what *target* holds, each of which dies somewhere."""
 
+    rig: Rig
+    place: t.Any
+    target: Daemon
+    wanted: str
+    nursery: Nursery
+    numbers: t.Iterator[int] = field(default_factory=itertools.count)
 
-def begun(restore: Restore) -> bool:
-    return (restore.state.read("restores", f"{restore.restore_id}.json")) is not None
+    def restore(self) -> Restore:
+        options = {
+            "connection": {"port": self.target.port},
+            "in_place": True,
+            "service_control": self.target.control,
+            "start_timeout": 10,
+        }
+        number = next(self.numbers)
+        return Restore(rig=self.rig, place=self.place, options=options, restore_id=f"20261121T12{number:04d}Z-abcdef")
 
+    def places(self) -> list[str]:
+        """Where a restore can die, in order."""
+        self.prepare()
+        restore = self.restore()
+        ending = self.nursery.run(restore)
+        assert not ending.was_killed
+        assert digest(self.target) == self.wanted
+        restore.discard()
+        return list(ending.places)
 
-def sweep(rig: Rig, place: t.Any, target: Daemon, wanted: str, options: dict[str, t.Any], *, first: int) -> int:
-    """Die at every second change from *first* on; after each death the next process takes it back or finishes it."""
-    deaths = 0
-    for turn, number in enumerate(itertools.count(first, 2)):
-        restore = Restore(rig=rig, place=place, options=options, restore_id=f"20261121T12{number:04d}Z-abcdef")
-        held = digest(target)
-        where = f"death before change {number}"
-        if not dies(restore, number):
-            assert digest(target) == wanted, where
-            return deaths
-        deaths += 1
-        if turn % 4 >= 2 and not target.answers():
-            target.start()  # the reboot
-            with admin(target) as client:
-                client.set("written by somebody in the middle", "x")
-        if not begun(restore):
-            assert digest(target) == held, where
-            continue
-        if turn % 2:
+    def prepare(self) -> None:
+        """The target runs, and holds what it never held before: in memory, in its files, or both."""
+        with admin(self.target) as client:
+            client.flushall()
+        fill(self.target, keys=20)
+
+    def die(self, deadly: str, *, reboot: bool, finish: bool) -> None:
+        """Die there; then, after a *reboot* or not, *finish* it or take it back, and look at what the target holds."""
+        where = f"death at {deadly}{', reboot' if reboot else ''}, {'finished' if finish else 'taken back'}"
+        self.prepare()
+        held, wanted = digest(self.target), self.wanted
+        restore = self.restore()
+        assert self.nursery.run(restore, deadly=deadly).was_killed, f"{where}: there is no such place"
+        if reboot and not self.target.answers():
+            held, wanted = self.reboot(held, wanted)
+        if restore.state.read("restores", f"{restore.restore_id}.json") is None:
+            assert digest(self.target) == held, where
+            return
+        if finish:
             restore.resume()
-            assert digest(target) == wanted, where
+            assert digest(self.target) == wanted, where
+            assert self.kept(restore) == held, f"{where}: what is kept aside is not what was held"
             restore.discard()
-            with admin(target) as client:
-                client.flushall()
-            fill(target, keys=20)
         else:
             restore.roll_back()
-            assert digest(target) == held, where
+            assert digest(self.target) == held, where
             restore.roll_back()
-            assert digest(target) == held, f"{where}, taken back twice"
-        target.stop()
-        assert {name for name in target.names() if "lifeboat" in name} == set(), where
-        for name in target.names():
-            if ".before-" in name:  # what a server wrote in the middle is kept, and nothing else
+            assert digest(self.target) == held, f"{where}, taken back twice"
+        self.clear(where)
+
+    def reboot(self, held: str, wanted: str) -> tuple[str, str]:
+        """The server comes up on what lies there, and somebody writes: to the old data, the new, or neither.
+
+        What is held, and what is wanted, from now on.
+        """
+        self.target.start()
+        before = digest(self.target)
+        with admin(self.target) as client:
+            client.set("written by somebody in the middle", "x")
+        after = digest(self.target)
+        return (after if before == held else held), (after if before == wanted else wanted)
+
+    def kept(self, restore: Restore) -> str:
+        """The digest of what was moved aside, by a server that is given it."""
+        second = Daemon(folder=self.rig.folder / "kept", append_only=self.target.append_only)
+        mark = f".before-{restore.restore_id}"
+        for name in self.target.names():
+            if name.endswith(mark) and ".last-save." not in name:
+                subprocess.run(["cp", "-a", self.target.data / name, second.data / name.removesuffix(mark)], check=True)
+        try:
+            return digest(second.start())
+        finally:
+            second.kill()
+            shutil.rmtree(second.folder)
+
+    def clear(self, where: str) -> None:
+        """Nothing of ours is left; what a server wrote in the middle is, and is removed here."""
+        assert {name for name in self.target.names() if "lifeboat" in name} == set(), where
+        for name in self.target.names():
+            if ".before-" in name:
                 assert name.rpartition(".")[2].isdigit() or ".last-save." in name, f"{where}: {name}"
-                subprocess.run(["rm", "-r", str(target.data / name)], check=True)
-        target.start()
-    raise AssertionError("it never ends")
+                subprocess.run(["rm", "-r", str(self.target.data / name)], check=True)
 
 
-@pytest.mark.parametrize("append_only", [True, False], ids=["append-only", "snapshots"])
-def test_a_restore_in_place(start: Starter, daemon: DaemonStarter, tmp_path: pathlib.Path, append_only: bool) -> None:
+@pytest.fixture(scope="module")
+def nursery() -> t.Iterator[Nursery]:
+    with Nursery() as made:
+        yield made
+
+
+@pytest.fixture(params=[True, False], ids=["append-only", "snapshots"])
+def ordeal(
+    start: Starter, daemon: DaemonStarter, tmp_path: pathlib.Path, nursery: Nursery, request: pytest.FixtureRequest
+) -> Ordeal:
     rig = Rig(folder=tmp_path)
     source = start()
     fill(source, keys=40)
     place = rig.back_up(source)
-    target = daemon(append_only=append_only, save="3600 1" if append_only else '""')
-    fill(target, keys=20)
-    options = {
-        "connection": {"port": target.port},
-        "in_place": True,
-        "service_control": target.control,
-        "start_timeout": 10,
-    }
-    deaths = sweep(rig, place, target, digest(source), options, first=1 + append_only)
-    assert deaths >= 12
+    target = daemon(append_only=request.param, save="3600 1" if request.param else '""')
+    return Ordeal(rig=rig, place=place, target=target, wanted=digest(source), nursery=nursery)
 
 
-def test_a_restore_beside(start: Starter, tmp_path: pathlib.Path) -> None:
+def test_a_restore_in_place(ordeal: Ordeal) -> None:
+    """Every place from the first that changes more than the notes, once; another way to go on at each."""
+    places = ordeal.places()
+    deadly = [place for place in places if place.partition(".")[0] in ("keep", "stop", "aside", "place", "start")]
+    assert len(deadly) >= 15
+    ways = itertools.cycle(itertools.product((True, False), (False, True)))
+    for place, (reboot, finish) in zip(deadly, ways, strict=False):
+        ordeal.die(place, reboot=reboot, finish=finish)
+
+
+def test_what_is_written_to_the_old_data_after_a_reboot_stays(ordeal: Ordeal) -> None:
+    """The server was stopped, nothing was moved yet, and it came up again: its clients' writes are acknowledged."""
+    for deadly, finish in itertools.product(("stop.3", "aside.1", "aside.2"), (False, True)):
+        ordeal.die(deadly, reboot=True, finish=finish)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_a_restore_in_place_everywhere_in_every_way(ordeal: Ordeal) -> None:
+    for place in ordeal.places():
+        for reboot, finish in itertools.product((True, False), (False, True)):
+            ordeal.die(place, reboot=reboot, finish=finish)
+
+
+def test_a_restore_beside(start: Starter, tmp_path: pathlib.Path, nursery: Nursery) -> None:
     rig = Rig(folder=tmp_path)
     source = start(append_only=True)
     fill(source, keys=40)
     place = rig.back_up(source, kind="aof")
     folder = tmp_path / "beside"
-    options = {"data_directory": str(folder)}
-    for turn, number in enumerate(itertools.count(1)):
-        restore = Restore(rig=rig, place=place, options=options, restore_id=f"20261121T12{number:04d}Z-abcdef")
-        died = dies(restore, number)
-        if not died or begun(restore):
-            if turn % 2 and died:
-                restore.resume()
-            if turn % 2 or not died:
-                assert keyspace_at(folder) == keyspace(source), f"death before change {number}"
-            restore.roll_back()
-        assert not folder.exists(), f"death before change {number}"
-        if not died:
-            break
-    assert number > 15
+
+    def restore(number: int) -> Restore:
+        options = {"data_directory": str(folder)}
+        return Restore(rig=rig, place=place, options=options, restore_id=f"20261121T12{number:04d}Z-abcdef")
+
+    first = restore(0)
+    nursery.run(first)  # the folder of the notes is made by the first one
+    first.roll_back()
+    places = nursery.run(restore(1)).places
+    assert keyspace_at(folder) == keyspace(source)
+    restore(1).roll_back()
+    assert len(places) > 15
+    for number, (deadly, change) in enumerate(places.items(), start=2):
+        where = f"death at {deadly}, before {change}"
+        one = restore(number)
+        assert nursery.run(one, deadly=deadly).was_killed, where
+        if one.state.read("restores", f"{one.restore_id}.json") is not None:
+            if number % 2:
+                one.resume()
+                assert keyspace_at(folder) == keyspace(source), where
+            one.roll_back()
+        assert not folder.exists(), where
+    assert processes_that_name(str(folder)) == []
 
 
 def keyspace_at(folder: pathlib.Path) -> dict[str, t.Any]:

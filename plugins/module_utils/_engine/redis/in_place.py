@@ -15,7 +15,7 @@ import shlex
 import typing as t
 
 from ..core.checksums import CRC64_REDIS, crc_function
-from ..core.errors import LifeboatError, RedisUnreachable, RequestInvalid, RestoreIncomplete, RestoreNoSpace
+from ..core.errors import RedisUnreachable, RequestInvalid, RestoreIncomplete, RestoreNoSpace
 from ..core.progress import Progress
 from ..recovery.ledger import Ledger
 from ..recovery.payload_source import PayloadSource
@@ -23,7 +23,7 @@ from ..recovery.restorer import Restoration, RestoreInspection, RestorerContext
 from ..recovery.scratch import free_bytes
 from ..recovery.steps import Facts, Step
 from .comparing import LoadFigures, require_loaded
-from .keeping import keep_memory, release_memory
+from .keeping import keep_memory, keep_what_came_since, release_memory
 from .moving import aside_name, existing, kept_aside, move_aside, place, put_back, take_away
 from .noted import Noted, noted_in
 from .restore_options import RedisRestoreOptions
@@ -211,6 +211,11 @@ class InPlaceRestorer:
         release_memory(self._target(), options=self._options, restore_id=self._id, host=self._host)
 
     def _stop(self, _facts: Facts) -> None:
+        self._stop_old_server()
+
+    def _stop_old_server(self) -> None:
+        """Stop the server that may hold the old data, with all that was written to it."""
+        keep_what_came_since(self._target(), options=self._options, host=self._host)
         self._control.ensure_stopped(self._target())
 
     def _unstop(self, _facts: Facts) -> None:
@@ -227,12 +232,14 @@ class InPlaceRestorer:
 
     def _move_aside(self, _facts: Facts) -> Facts:
         target = self._target()
-        self._control.ensure_stopped(target)
+        self._stop_old_server()
         move_aside(target.directory, target.names, restore_id=self._id)
         return {"kept": kept_aside(target.directory, restore_id=self._id)}
 
     def _put_back(self, _facts: Facts) -> None:
         target = self._target()
+        if not existing(target.directory, [aside_name(name, self._id) for name in target.names]):
+            return  # nothing was moved: a server that runs there by now has the old data, and goes on
         self._control.ensure_stopped(target)
         put_back(target.directory, target.names, restore_id=self._id)
 
@@ -264,7 +271,7 @@ class InPlaceRestorer:
         }
 
     def _unstart(self, _facts: Facts) -> None:
-        self._control.ensure_stopped(self._running_target())
+        self._control.ensure_stopped(self._target())
 
     def _require_same_place(self, target: Target, figures: LoadFigures, noted: Noted) -> None:
         """The restarted server must look for its data where it was put, or it loaded nothing of it."""
@@ -280,15 +287,6 @@ class InPlaceRestorer:
                 hint="Let file and server agree (redis-cli CONFIG REWRITE), then restore again.",
                 details={"before": target.as_dict(), "now": now.as_dict()},
             )
-
-    def _running_target(self) -> Target:
-        """The target with the process that serves now, so that its end is waited for."""
-        target = self._target()
-        try:
-            with contextlib.closing(self._options.connection.open(runner=self._host.runner)) as client:
-                return read_target(client)[0]
-        except LifeboatError:
-            return target  # it does not answer: nothing more than that can be known
 
     def _connect(self) -> str:
         one = self._options.connection

@@ -17,7 +17,9 @@ from ..core.host import Host
 from ..core.progress import Progress
 from ..recovery.steps import Facts
 from .bgsave import BackgroundSave
+from .info import read_info
 from .moving import aside_name
+from .resp import RespClient
 from .restore_options import RedisRestoreOptions
 from .staging import fsync_folder
 from .target import Target
@@ -45,18 +47,24 @@ def keep_memory(target: Target, *, options: RedisRestoreOptions, restore_id: str
             clock=host.clock,
             progress=Progress(clock=host.clock),
             timeout=options.timeout,
-            run_id=target.run_id,
+            # Not that of the first look: the host may have been rebooted before this restore is gone on with.
+            run_id=read_info(client, "server").get("run_id", ""),
         ).run()
-        if target.save:
-            return {"saved": True, "save_point": False}
-        try:
-            client.command("CONFIG", "SET", "save", _SAVE_POINT)
-        except (RedisPermissionDenied, RedisCommandUnavailable) as error:
-            host.journal.warning(
-                f"What is written between the save and the stop is not in the old data that is kept: {error.message}"
-            )
-            return {"saved": True, "save_point": False}
-    return {"saved": True, "save_point": True}
+        return {"saved": True, "save_point": _give_save_point(client, target, host=host)}
+
+
+def keep_what_came_since(target: Target, *, options: RedisRestoreOptions, host: Host) -> None:
+    """To be called before the old data's server is stopped: one that was restarted after :func:`keep_memory` (a reboot
+    in the middle of the restore) has forgotten its save point, and would lose what was written since.
+    """
+    if not target.running or target.append_only:
+        return
+    try:
+        client = options.connection.open(runner=host.runner)
+    except RedisUnreachable:
+        return  # it is stopped, or about to say so to whoever stops it
+    with contextlib.closing(client):
+        _give_save_point(client, target, host=host)
 
 
 def release_memory(target: Target, *, options: RedisRestoreOptions, restore_id: str, host: Host) -> None:
@@ -78,6 +86,20 @@ def release_memory(target: Target, *, options: RedisRestoreOptions, restore_id: 
     with contextlib.closing(client), contextlib.suppress(RedisPermissionDenied, RedisCommandUnavailable):
         if client.command("CONFIG", "GET", "save") == [b"save", _SAVE_POINT.encode()]:
             client.command("CONFIG", "SET", "save", "")
+
+
+def _give_save_point(client: RespClient, target: Target, *, host: Host) -> bool:
+    """Let it save when it is stopped, unless it does so anyway; says whether that was changed."""
+    if target.save:
+        return False
+    try:
+        client.command("CONFIG", "SET", "save", _SAVE_POINT)
+    except (RedisPermissionDenied, RedisCommandUnavailable) as error:
+        host.journal.warning(
+            f"What is written between the save and the stop is not in the old data that is kept: {error.message}"
+        )
+        return False
+    return True
 
 
 def _link_name(target: Target, restore_id: str) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from ..core.errors import LifeboatError, RedisUnreachable, ServiceControlFailed
@@ -15,7 +16,7 @@ from .connection import RedisConnection
 from .info import Info
 from .own_server import wait_until_loaded
 from .restore_options import RedisRestoreOptions
-from .target import Target, is_stopped_here
+from .target import Target, is_stopped_here, read_target
 
 _POLL = 0.05
 _STOP_SECONDS = 120.0
@@ -37,8 +38,10 @@ class TargetControl:
     def ensure_stopped(self, target: Target) -> None:
         """Stop it unless it is stopped, and wait until nothing listens and its process is gone.
 
-        Raises ServiceControlFailed: data under a running server must not be touched.
+        That is the process that serves now: it may have been restarted since *target* was read. Raises
+        ServiceControlFailed: data under a running server must not be touched.
         """
+        target = self._as_it_runs(target)
         if self._is_gone(target):
             return
         self._control.stop(runner=self._host.runner)
@@ -75,6 +78,13 @@ class TargetControl:
     @property
     def _connection(self) -> RedisConnection:
         return self._options.connection
+
+    def _as_it_runs(self, target: Target) -> Target:
+        try:
+            with contextlib.closing(self._connection.open(runner=self._host.runner)) as client:
+                return read_target(client)[0]
+        except LifeboatError:
+            return target  # it does not answer: nothing more than that can be known
 
     def _is_gone(self, target: Target) -> bool:
         if target.process_id is not None and _works_in(target.process_id, target.directory):
