@@ -26,7 +26,7 @@ def questioner(server: PostgreSQLServer) -> t.Iterator[Questioner]:
 
 
 def ask(questioner: Questioner, statement: str, **more: t.Any) -> t.Any:
-    return questioner.ask(question_from({"name": "q", "sql": statement, "min": 0, **more}))
+    return questioner.ask(question_from({"name": "q", "sql": statement, **more}))
 
 
 @pytest.mark.parametrize(

@@ -417,7 +417,7 @@ def test_questions(start: Starter, rig: Rig) -> None:
     place = rig.back_up(source)
 
     def ask(what: t.Any, **more: t.Any) -> t.Any:
-        return instance.ask(question_from({"name": "it", "redis": what, "min": 0, **more}))
+        return instance.ask(question_from({"name": "it", "redis": what, **more}))
 
     with rig.instance(place) as (instance, _scratch):
         assert ask(["DBSIZE"]) == keyspace(source)["db0"]["keys"]

@@ -116,6 +116,7 @@ def test_a_job_holds_all_that_running_it_needs() -> None:
         "objectives": {},
         "state_directory": "/var/lib/lifeboat",
         "runnable": True,
+        "questions": [],
     }
     assert job.as_dict() == expected
     assert json.loads(json.dumps(job.as_dict())) == expected
@@ -300,3 +301,18 @@ def test_an_empty_file_is_no_description(tmp_path: pathlib.Path) -> None:
     path.touch()
     with pytest.raises(ConfigurationInvalid, match="must be a mapping"):
         read_description(str(path))
+
+
+def test_a_job_knows_what_is_to_be_noted_when_the_backup_is_made() -> None:
+    given = description()
+    noted = {"name": "users", "sql": "select 1", "within_percent_of": {"reference": "noted", "percent": 0}}
+    counted = {"name": "tasks", "sql": "select 1", "within_count_of": {"reference": "noted", "count": 3}}
+    others = [
+        {"name": "a", "sql": "select 1", "min": 1},
+        {"name": "b", "sql": "select 1", "within_percent_of": {"reference": "previous", "percent": 5}},
+    ]
+    (service,) = (one for one in given["lifeboat_services"] if one["name"] == "adhd")
+    (source,) = (one for one in service["sources"] if one["name"] == "main")
+    source["verify"] = {"level": 4, "questions": [noted, *others, counted]}
+    (job,) = load_description(given).jobs(["adhd/main/weekly-base"])
+    assert job.questions == (noted, counted)

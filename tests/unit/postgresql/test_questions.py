@@ -87,4 +87,4 @@ def test_questions_that_cannot_be_asked(
     description: dict[str, t.Any], databases: tuple[str, ...], problem: str
 ) -> None:
     with pytest.raises(QuestionFailed, match=problem):
-        questioner(*databases).ask(question_from({"name": "q", "min": 0, **description}))
+        questioner(*databases).ask(question_from({"name": "q", **description}))

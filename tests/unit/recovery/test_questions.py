@@ -70,6 +70,32 @@ def test_a_reference_that_is_not_known_is_skipped_and_says_so() -> None:
     assert question.judge(5, references={"noted": 5, "previous": 6}).state == FAILED
 
 
+def test_where_nothing_is_expected_the_answer_is_reported_and_proves_nothing() -> None:
+    check = question_from({"name": "open tasks", "sql": "select 1"}).judge(42, references={"noted": 41})
+    assert (check.state, check.found, check.expected) == (SKIPPED, 42, None)
+    assert check.message == "open tasks: 42; only reported, for nothing is expected"
+
+
+@pytest.mark.parametrize(
+    ("known", "right", "wrong"),
+    [
+        ([100, 100], [98, 102], [97, 103]),
+        ([100, 110], [98, 100, 105, 112], [97, 113]),
+        ([110, 100], [98, 112], [97, 113]),
+        ([0], [2], [3]),
+    ],
+)
+def test_between_two_known_answers_everything_is_right(known: list[int], right: list[int], wrong: list[int]) -> None:
+    question = question_from({"name": "q", "sql": "x", **within("count", 2)})
+    assert question.needs_note
+    for answer in right:
+        assert question.judge(answer, references={"noted": known}).state == PASSED, answer
+    for answer in wrong:
+        assert question.judge(answer, references={"noted": known}).state == FAILED, answer
+    for unknown in ([], [100, None], [100, "many"]):
+        assert question.judge(100, references={"noted": unknown}).state == SKIPPED
+
+
 def test_a_rule_that_can_be_compared_counts_also_where_another_can_not() -> None:
     question = question_from({"name": "q", "sql": "x", **within("percent", 1, "previous"), "min": 3})
     assert question.judge(2, references={}).state == FAILED
@@ -101,7 +127,6 @@ def test_two_infinities_are_no_proof_and_nothing_is_ten_percent_of_nothing() -> 
         ({"max": []}, "no number"),
         ({"equals": [1]}, r"equals is \[1\]"),
         ({"equals": NAN}, "equals is nan"),
-        ({"min": None}, "says of no answer that it would be wrong"),
         ({"within_percent_of": "noted"}, "within_percent_of needs a reference"),
         ({"within_percent_of": {"reference": "yesterday", "percent": 1}}, "needs a reference"),
         ({"within_percent_of": {"reference": "noted"}}, "and percent"),

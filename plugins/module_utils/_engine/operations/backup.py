@@ -25,7 +25,9 @@ from ..core.signals import Stop, interrupted
 from ..core.state import SourceLock, StateDirectory
 from ..core.version import VERSION
 from ..pipeline.producer import Inspection, Producer
+from ..recovery.questions import Answer
 from ..storage.registry import open_storage
+from .asking import ask_source, noted
 from .backup_values import BackupPlan, BackupRequest, BackupResult, ProducerContext
 
 
@@ -122,10 +124,12 @@ class _Run:
         )
         try:
             writer.begin(self._started_document())
+            before = self._answers()
             progress.stage("backing up")
             production = producer.produce(sink=writer, progress=progress)
             progress.stage("finishing")
-            manifest = self._manifest(writer, inspection, production.content, progress)
+            content = {**production.content, **noted(before, self._answers())}
+            manifest = self._manifest(writer, inspection, content, progress)
             writer.finish(manifest, notes=restore_notes(manifest, commands=production.restore_commands))
         except BaseException:
             writer.abandon()
@@ -134,6 +138,16 @@ class _Run:
             manifest=manifest,
             repositories=tuple(repository.as_dict() for repository in self._repositories),
             progress=progress.snapshot(),
+        )
+
+    def _answers(self) -> dict[str, Answer]:
+        request = self._request
+        return ask_source(
+            request.questions,
+            engine=request.engine,
+            connection=request.connection,
+            runner=self._host.runner,
+            journal=self._journal,
         )
 
     def _producer(self) -> Producer:

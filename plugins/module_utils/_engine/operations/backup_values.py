@@ -15,6 +15,7 @@ from ..core.host import Host
 from ..core.state import DEFAULT_STATE_DIRECTORY, StateDirectory
 from ..pipeline.producer import Inspection, Producer
 from ..pipeline.transforms import Transforms
+from ..recovery.questions import Question
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class BackupRequest:
     """One backup that is wanted now.
 
     *parent_kinds* is given for increments: the newest backup of one of these kinds becomes the parent.
-    *lock_timeout* is how many seconds to wait for another run of the same source.
+    *lock_timeout* is how many seconds to wait for another run of the same source. *questions* are asked of the source
+    before and after, over *connection*: verifications compare with these answers.
     """
 
     series: Series
@@ -55,6 +57,8 @@ class BackupRequest:
     lock_timeout: float = 0.0
     parent_kinds: tuple[str, ...] = ()
     labels: t.Mapping[str, str] = field(default_factory=dict)
+    connection: t.Mapping[str, t.Any] = field(default_factory=dict)
+    questions: tuple[Question, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises RequestInvalid for a job without repositories or with one twice."""

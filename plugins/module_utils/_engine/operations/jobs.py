@@ -9,6 +9,7 @@ from ..catalog.layout import Series
 from ..core.description.model import Job
 from ..core.errors import KindNotRunnable
 from ..pipeline.transforms import transforms_from
+from ..recovery.questions import question_from
 from .backup_values import BackupRequest, RepositoryRequest
 from .kinds import KINDS
 
@@ -38,4 +39,6 @@ def backup_request(job: Job, *, lock_timeout: float = 0.0) -> BackupRequest:
         parent_kinds=kind.parent_kinds,
         # Two jobs of one kind share a folder; retention tells their backups apart by this.
         labels={"job": job.id},
+        connection=job.connection,
+        questions=tuple(question_from(question) for question in job.questions),
     )

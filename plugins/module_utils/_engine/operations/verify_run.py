@@ -46,7 +46,7 @@ from ..core.progress import Progress, ProgressSink
 from ..core.state import SourceLock
 from ..core.version import VERSION
 from ..recovery.payload_source import PayloadSource
-from ..recovery.questions import FAILED, Answer, Check
+from ..recovery.questions import FAILED, NOTED, Check, Reference
 from ..recovery.scratch import free_bytes, scratch_instance
 from ..recovery.verifier import Instance, Verifier, VerifierContext
 from .choosing import Sources
@@ -215,11 +215,11 @@ class VerificationRun:
         for question in self._request.proof.questions:
             yield question.judge(instance.ask(question), references=self._references(question.name))
 
-    def _references(self, question: str) -> dict[str, Answer]:
-        references: dict[str, Answer] = {}
+    def _references(self, question: str) -> dict[str, Reference]:
+        references: dict[str, Reference] = {}
         noted = self._manifest.content.get("answers") or {}
         if question in noted:
-            references["noted"] = noted[question]
+            references[NOTED] = noted[question]
         for verification in self._previous:
             answer = verification.answer(question)
             if answer is not None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import math
@@ -20,6 +21,7 @@ from .session import Session
 #: Databases that every cluster has, so that a question without a database never means them while there is another.
 BUILT_IN = ("postgres", "template0", "template1")
 _DEFAULT_TIMEOUT = 300.0
+_CONNECTABLE = "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
 _TABLES = """
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
@@ -122,6 +124,15 @@ class Questioner:
                 "timezone": "UTC",
             },
         )
+
+
+@contextlib.contextmanager
+def asking(connection: t.Mapping[str, t.Any], runner: Runner) -> t.Iterator[t.Callable[[Question], Answer]]:
+    """Ask the cluster of *connection* itself, as its restored copy will be asked. Raises what connecting raises."""
+    server = PostgresConnection.from_description(connection)
+    with server.connect(runner=runner) as session:
+        names = tuple(str(row[0]) for row in session.rows(_CONNECTABLE))
+    yield Questioner(connection=server, runner=runner, databases=names).ask
 
 
 def _ask(session: Session, statement: str) -> list[tuple[t.Any, ...]]:

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import shlex
 import typing as t
 
 from ..core.errors import LifeboatError, QuestionFailed
+from ..core.runner import Runner
 from ..recovery.questions import Answer, Question
+from .connection import RedisConnection
 from .resp import Reply, RespClient
 
 # Commands that may only look, and that come back by themselves.
@@ -32,6 +36,16 @@ def ask(client: RespClient, question: Question) -> Answer:
     except LifeboatError as error:
         raise _failed(question.name, error.message) from error
     return _answer(reply, as_text=isinstance(question.equals, str))
+
+
+@contextlib.contextmanager
+def asking(connection: t.Mapping[str, t.Any], runner: Runner) -> t.Iterator[t.Callable[[Question], Answer]]:
+    """Ask the server of *connection* itself, as its restored copy will be asked. Raises what connecting raises."""
+    client = RedisConnection.from_description(connection).open(runner=runner)
+    try:
+        yield functools.partial(ask, client)
+    finally:
+        client.close()
 
 
 def _words(question: Question) -> list[str]:

@@ -140,7 +140,13 @@ def _job(
         objectives=_objectives(data.get("objectives", {})).over(objectives),
         state_directory=settings.state_directory,
         runnable=is_runnable(engine=source["engine"], kind=data["kind"]),
+        questions=tuple(question for question in source.get("verify", {}).get("questions", ()) if _is_noted(question)),
     )
+
+
+def _is_noted(question: Json) -> bool:
+    rules = (question.get("within_percent_of", {}), question.get("within_count_of", {}))
+    return any(rule.get("reference") == "noted" for rule in rules)
 
 
 def _use(item: t.Any, *, keep: KeepPolicy | None, repositories: t.Mapping[str, Repository]) -> RepositoryUse:

@@ -86,6 +86,7 @@ class Job:
     *id* is ``service/source/kind``, with ``.2`` for the second backup of that kind, or the backup's name for the kind.
     *connection* and *options* are as written (secrets by reference stay references). *encryption* is empty for none.
     *schedule* is None when only *triggers* or somebody start it. *runnable* says whether this version can make it.
+    *questions* are those of the source's verification that are compared with the answer at backup time, as written.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Job:
     objectives: Objectives
     state_directory: str
     runnable: bool
+    questions: tuple[Json, ...] = ()
 
     def describe_schedule(self) -> str:
         """When it runs, in words: ``daily at 02:00``, ``on change, and Sunday at 03:00``, ``on request``."""
@@ -139,6 +141,7 @@ class Job:
             "objectives": self.objectives.as_dict(),
             "state_directory": self.state_directory,
             "runnable": self.runnable,
+            "questions": [dict(question) for question in self.questions],
         }
 
 
