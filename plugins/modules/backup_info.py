@@ -15,7 +15,8 @@ description:
   - Reads the manifests in one or more repositories and returns the backups that match, oldest first.
   - A backup exists if and only if its manifest exists; there is no other database that could disagree.
   - The same backup in several repositories is one entry, which says where it is and where it is missing.
-  - Returns what runs on the target just now as well, with stage, bytes and rate.
+  - Returns what runs on the target just now as well, with stage, bytes and rate, and the restores that somebody is not
+    done with.
 options:
   service:
     description: Only backups of this service.
@@ -34,9 +35,12 @@ options:
     description: Only the backup with this id.
     type: str
   state:
-    description: Only backups in this state; V(partial) are those that a repository of their job lacks.
+    description:
+      - Only backups in this state. V(complete) ones were not restored yet, V(verified) ones were, by a verification, and
+        V(failed) ones failed theirs.
+      - V(partial) are those that a repository of their job lacks.
     type: str
-    choices: [complete, partial]
+    choices: [complete, verified, failed, partial]
   before:
     description:
       - Only backups that were started before this time.
@@ -49,8 +53,14 @@ options:
     description: Whether to return the whole manifest of each backup as C(manifest) in RV(backups).
     type: bool
     default: false
+  objectives:
+    description:
+      - The longest that a recovery may take, by C(service/source) or C(service/source/kind), for example
+        V({family/main: 1h, family/main/base: 4h}). RV(forecasts) are held against it.
+    type: dict
+    default: {}
   state_directory:
-    description: Folder on the target with locks and progress, for RV(running).
+    description: Folder on the target with locks, progress and the notes of restores, for RV(running) and RV(restores).
     type: path
     default: /var/lib/lifeboat
 extends_documentation_fragment:
@@ -61,6 +71,8 @@ seealso:
   - module: lifeboat.recovery.pg_logical_dump
   - module: lifeboat.recovery.pg_basebackup_walg
   - module: lifeboat.recovery.redis_snapshot
+  - module: lifeboat.recovery.backup_verify
+  - module: lifeboat.recovery.restore_finish
 """
 
 EXAMPLES = r"""
@@ -138,6 +150,38 @@ running:
   type: list
   elements: dict
   sample: []
+forecasts:
+  description:
+    - How long the recovery of the newest listed backup of each service, source and kind will take, from recoveries that
+      were measured by verifications at level 3 and above and by restores on the target.
+    - RV(ignore:forecast) is null where none was measured, else it has the seconds expected, the range that was seen,
+      the sizes that it was seen on, and how often.
+    - RV(ignore:verdict) is V(met), V(missed) or V(unknown) where O(objectives) name an objective, else null.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - job: family/main/full
+      engine: mongodb
+      backup: 20261121T095817Z-af0737
+      plain_bytes: 57493031
+      forecast:
+        seconds: 4.2
+        fastest: 3.9
+        slowest: 6.1
+        smallest_bytes: 55120014
+        largest_bytes: 57493031
+        count: 5
+      objective_seconds: 3600.0
+      verdict: met
+restores:
+  description:
+    - The restores on the target that somebody is not done with, for M(lifeboat.recovery.restore_finish).
+    - RV(ignore:state) is V(died) or V(running), or V(finished) where old data lies in RV(ignore:aside) still.
+  returned: success
+  type: list
+  elements: dict
+  sample: RESTORES
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -160,10 +204,11 @@ def main() -> None:
             "engine": {"type": "str", "choices": ["mongodb", "postgresql", "redis", "files"]},
             "kind": {"type": "str"},
             "id": {"type": "str"},
-            "state": {"type": "str", "choices": ["complete", "partial"]},
+            "state": {"type": "str", "choices": ["complete", "verified", "failed", "partial"]},
             "before": {"type": "str"},
             "newest": {"type": "int"},
             "manifests": {"type": "bool", "default": False},
+            "objectives": {"type": "dict", "default": {}},
             "state_directory": {"type": "path", "default": "/var/lib/lifeboat"},
         },
         supports_check_mode=True,

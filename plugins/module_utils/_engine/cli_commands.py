@@ -17,10 +17,13 @@ from .core.errors import JobUnknown, LifeboatError, RequestInvalid
 from .core.host import Host
 from .core.state import StateDirectory
 from .operations.backup import plan_backup, run_backup
+from .operations.description_requests import recovery_objectives
 from .operations.information import selection_from
 from .operations.jobs import backup_request
+from .operations.recovery_times import read_forecasts
 from .operations.status import JobToLookAt, read_status
 from .report.printer import Printer
+from .report.recovery import forecasts_text
 from .report.results import list_text, plan_text, result_text, status_text
 from .storage.base import Storage
 from .storage.registry import open_storage
@@ -68,12 +71,23 @@ def list_backups(options: argparse.Namespace, printer: Printer) -> int:
     """List the catalog."""
     host = Host(journal=printer)
     selection = selection_from(vars(options))
-    storages = _storages(_description(options, printer), host=host, only=options.repository)
+    description = _description(options, printer)
+    storages = _storages(description, host=host, only=options.repository)
     reading = read_catalog(storages, selection=selection)
+    forecasts = read_forecasts(
+        reading,
+        storages=storages,
+        selection=selection,
+        state=StateDirectory(path=description.settings.state_directory),
+        objective_of=recovery_objectives(description),
+    )
     printer.result(list_text(reading, now=host.clock.now()))
+    if forecasts:
+        printer.result(f"\n{forecasts_text(forecasts)}")
     printer.document(
         {
             "backups": [found.as_dict() for found in reading.backups],
+            "forecasts": [forecast.as_dict() for forecast in forecasts],
             "problems": [problem.as_dict() for problem in reading.problems],
         }
     )

@@ -166,6 +166,10 @@ def _request(options: argparse.Namespace, description: Description, host: Host) 
     own = _options(options.option)
     if options.in_place:
         own["in_place"] = True
+    # A database of PostgreSQL is renamed while its server runs.
+    is_stopped = source.engine != "postgresql" or selection.kind != "logical"
+    if own.get("in_place") and is_stopped and source.service_control:
+        own.setdefault("service_control", dict(source.service_control))
     # Where nothing else is said, the target is the server that the backup came from.
     given = own.pop("connection", {})
     if not isinstance(given, dict):

@@ -184,6 +184,17 @@ def test_beside(two: tuple[Place, list[str]]) -> None:
     assert any(document["id"] in line and "rolled back" in line for line in listed.splitlines())
 
 
+def test_the_list_says_how_long_a_recovery_takes_against_the_objective(two: tuple[Place, list[str]]) -> None:
+    place, (_first, second) = two
+    [forecast] = place.lifeboat("list --json").succeeded().document["forecasts"]
+    assert (forecast["job"], forecast["backup"]) == (LOCAL, second)
+    assert (forecast["verdict"], forecast["objective_seconds"]) == ("met", 7200.0)
+    assert forecast["forecast"]["count"] >= 1
+    text = place.lifeboat("list --newest 1").succeeded().out
+    assert "2 hours: met" in text
+    assert "RANGE SEEN" in text
+
+
 def test_requests_that_say_nothing_or_nonsense_are_refused_before_anything_is_touched(
     two: tuple[Place, list[str]],
 ) -> None:
@@ -239,6 +250,10 @@ def test_in_place(place: Place) -> None:
         client.set("later", "than the backup")
     held = digest(server)
     plan = place.run(*place.in_place("--dry-run")).succeeded().out
+    known = description(place.folder, server.port)
+    known["lifeboat_services"][0]["sources"][0]["service_control"] = server.control
+    by_itself = describe(place.folder / "known.yml", known)(f"restore {LOCAL} --in-place --dry-run").succeeded().out
+    assert by_itself.splitlines()[3:8] == plan.splitlines()[3:8], "the description says how it is stopped"
     assert plan.endswith(f"  replaces {place.target}: to go ahead add --confirm '{place.target}'\n")
     place.run(*place.in_place()).refused("restore.confirmation_missing", hint=f'--confirm "{place.target}"')
     wrong = place.run(*place.in_place("--confirm", "redis")).refused("restore.confirmation_missing")

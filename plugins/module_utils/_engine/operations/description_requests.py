@@ -9,6 +9,7 @@ import datetime
 import typing as t
 
 from ..catalog.catalog import Selection
+from ..catalog.layout import Series
 from ..core.description.description import Description
 from ..core.description.model import Job, Source
 from ..core.errors import RequestInvalid
@@ -50,6 +51,25 @@ def source_of(description: Description, service: str, source: str) -> Source:
         f"The description has no source {service}/{source}.",
         hint=f"Sources: {', '.join(f'{name}/{each.name}' for name, each in there) or 'none'}.",
     )
+
+
+def recovery_objectives(description: Description) -> t.Callable[[Series], datetime.timedelta | None]:
+    """The recovery time objective of each series: the tightest of its jobs, else that of its source."""
+    by_series: dict[tuple[str, str, str], datetime.timedelta] = {}
+    by_source: dict[tuple[str, str], datetime.timedelta | None] = {}
+    for service in description.services:
+        for source in service.sources:
+            by_source[(service.name, source.name)] = source.objectives.rto
+            for job in source.jobs:
+                key, rto = (job.service, job.source, job.kind), job.objectives.rto
+                if rto is not None:
+                    by_series[key] = min(rto, by_series.get(key, rto))
+
+    def objective(series: Series) -> datetime.timedelta | None:
+        key = (series.service, series.source, series.kind)
+        return by_series.get(key) or by_source.get((series.service, series.source))
+
+    return objective
 
 
 def proof_of(source: Source, *, level: int | None) -> Proof:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..catalog.catalog import Reading, Selection, read_catalog
+from ..catalog.layout import Series
 from ..core.clock import parse_time
+from ..core.description.duration import parse_duration
 from ..core.errors import RequestInvalid
 from ..core.host import Host
 from ..core.ids import is_backup_id
@@ -18,6 +21,7 @@ from ..storage.registry import open_storage
 from .backup_values import RepositoryRequest
 from .choosing import require_one_readable
 from .finishing import open_restores
+from .recovery_times import SeriesForecast, read_forecasts
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,13 @@ class InformationRequest:
     repositories: tuple[RepositoryRequest, ...]
     selection: Selection
     manifests: bool = False
+    objectives: t.Mapping[str, datetime.timedelta] = field(default_factory=dict)
     state_directory: str = DEFAULT_STATE_DIRECTORY
+
+    def objective_of(self, series: Series) -> datetime.timedelta | None:
+        """The recovery time objective of the kind, else of its source."""
+        source = f"{series.service}/{series.source}"
+        return self.objectives.get(f"{source}/{series.kind}") or self.objectives.get(source)
 
     @classmethod
     def from_options(cls, options: t.Mapping[str, t.Any]) -> InformationRequest:
@@ -36,6 +46,7 @@ class InformationRequest:
             repositories=repository_requests(options["repositories"]),
             selection=selection_from(options),
             manifests=bool(options.get("manifests")),
+            objectives=objectives_from(options.get("objectives") or {}),
             state_directory=options.get("state_directory", DEFAULT_STATE_DIRECTORY),
         )
 
@@ -47,10 +58,11 @@ class Information:
     reading: Reading
     running: tuple[t.Mapping[str, t.Any], ...]
     restores: tuple[t.Mapping[str, t.Any], ...] = ()
+    forecasts: tuple[SeriesForecast, ...] = ()
     with_manifests: bool = False
 
     def as_dict(self) -> dict[str, t.Any]:
-        """As JSON values: ``backups``, ``problems``, ``running``, ``restores``."""
+        """As JSON values: ``backups``, ``problems``, ``running``, ``restores``, ``forecasts``."""
         backups = []
         for backup in self.reading.backups:
             manifest = {"manifest": backup.manifest.as_dict()} if self.with_manifests else {}
@@ -60,6 +72,7 @@ class Information:
             "problems": [problem.as_dict() for problem in self.reading.problems],
             "running": [dict(document) for document in self.running],
             "restores": [dict(document) for document in self.restores],
+            "forecasts": [forecast.as_dict() for forecast in self.forecasts],
         }
 
 
@@ -80,6 +93,13 @@ def read_information(request: InformationRequest, *, host: Host) -> Information:
         reading=reading,
         running=tuple(running_jobs(state)),
         restores=tuple(open_restores(state)),
+        forecasts=read_forecasts(
+            reading,
+            storages=storages,
+            selection=request.selection,
+            state=state,
+            objective_of=request.objective_of,
+        ),
         with_manifests=request.manifests,
     )
 
@@ -92,6 +112,16 @@ def repository_requests(options: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[Rep
         )
         for option in options
     )
+
+
+def objectives_from(options: t.Mapping[str, t.Any]) -> dict[str, datetime.timedelta]:
+    """From ``{service/source: 2h, service/source/kind: 30m}``. Raises RequestInvalid and DurationInvalid."""
+    for name in options:
+        if str(name).count("/") not in (1, 2):
+            raise RequestInvalid(
+                f"objectives: {name!r} is no source.", hint="Write SERVICE/SOURCE: 2h or SERVICE/SOURCE/KIND: 30m."
+            )
+    return {str(name).strip("/"): parse_duration(value) for name, value in options.items()}
 
 
 def selection_from(options: t.Mapping[str, t.Any]) -> Selection:

@@ -17,12 +17,13 @@ from ..core.ids import new_backup_id
 from ..core.journal import RecordingJournal
 from ..core.progress import ProgressSink
 from ..core.state import StateDirectory
-from ..recovery.ledger import FINISHED, Ledger, unfinished_restores
+from ..recovery.ledger import Ledger, unfinished_restores
 from ..recovery.restorer import RestoreInspection, RestorerContext
 from .choosing import Choice, Sources, choose
 from .earlier_restores import Earlier
-from .forecast import Forecast, Observation, forecast
-from .restore_run import finish, make_restorer, record_name, require_confirmation, shown_progress, target_lock
+from .forecast import Forecast, forecast
+from .recovery_times import restores_of, verified_recoveries
+from .restore_run import finish, make_restorer, require_confirmation, shown_progress, target_lock
 from .restore_values import (
     EarlierRestore,
     RestorePlan,
@@ -150,25 +151,6 @@ class _Restore:
 
     def _forecast(self) -> Forecast | None:
         return forecast(
-            [*observations(self._choice), *restore_observations(self._state, self._choice)],
+            [*verified_recoveries(self._choice.series), *restores_of(self._state, self._choice.manifest.folder.series)],
             plain_bytes=self._choice.manifest.plain_bytes,
         )
-
-
-def observations(choice: Choice) -> list[Observation]:
-    """The recoveries that verifications of the series measured."""
-    return [
-        Observation(seconds=one.recovery_seconds, plain_bytes=one.plain_bytes)
-        for backup in choice.series
-        for one in backup.verifications
-        if one.recovery_seconds is not None
-    ]
-
-
-def restore_observations(state: StateDirectory, choice: Choice) -> list[Observation]:
-    """The restores of the series that this host made."""
-    return [
-        Observation(seconds=float(record["seconds"]), plain_bytes=record.get("plain_bytes"))
-        for record in state.records(record_name(choice))
-        if record.get("state") == FINISHED and isinstance(record.get("seconds"), (int, float))
-    ]

@@ -21,6 +21,7 @@ from ..recovery.ledger import FINISHED, ROLLED_BACK, Ledger
 from ..recovery.restorer import Restorer, RestorerContext
 from ..recovery.steps import run_steps
 from .choosing import Choice, Sources
+from .recovery_times import restore_record_name
 from .restore_values import (
     EarlierRestore,
     RestoreRequest,
@@ -111,12 +112,6 @@ def shown_progress(host: Host, lock: SourceLock, show: ProgressSink | None) -> P
     return Progress(clock=host.clock, sink=sink)
 
 
-def record_name(choice: Choice) -> str:
-    """The run records of the restores of a series."""
-    manifest = choice.manifest
-    return f"{manifest.service}.{manifest.source}.{manifest.kind}.restore"
-
-
 def _record(
     state: StateDirectory, ledger: Ledger, choice: Choice, *, host: Host, seconds: float, error: BaseException | None
 ) -> None:
@@ -131,6 +126,6 @@ def _record(
         "error": error.as_dict() if isinstance(error, LifeboatError) else (str(error) if error else None),
     }
     try:
-        state.append_record(record_name(choice), record)
+        state.append_record(restore_record_name(choice.manifest.folder.series), record)
     except LifeboatError as problem:
         host.journal.warning(f"The restore is not in the records of this host: {problem.message}")

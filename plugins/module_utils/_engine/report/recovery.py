@@ -9,11 +9,15 @@ import typing as t
 
 from ..catalog.catalog import Backup
 from ..catalog.verification import LEVELS
+from ..core.description.duration import describe_duration
 from ..operations.finishing import DISCARD, RESUME, ROLL_BACK, FinishPlan
 from ..operations.forecast import Forecast
+from ..operations.recovery_times import MET, MISSED, UNKNOWN, SeriesForecast
 from ..operations.restore_values import RestorePlan, RestoreResult
 from ..operations.verify_values import Outcome
 from .text import format_bytes, format_seconds, format_table
+
+_VERDICTS: t.Mapping[str, str] = {MET: "met", MISSED: "MISSED", UNKNOWN: "not measured"}
 
 
 def restore_plan_text(plan: RestorePlan) -> str:
@@ -152,13 +156,44 @@ def verify_text(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
+def forecasts_text(forecasts: t.Sequence[SeriesForecast]) -> str:
+    """How long a recovery of each series takes, against its objective, and what that was measured on."""
+    rows = []
+    for one in forecasts:
+        seen, about = one.forecast, one.objective
+        objective = f"{describe_duration(about)}: {_VERDICTS[str(one.verdict)]}" if about else "-"
+        rows.append(
+            [
+                one.series.folder.rstrip("/"),
+                format_seconds(seen.seconds) if seen else "unknown",
+                objective,
+                str(seen.count if seen else 0),
+                _range(seen) if seen else "-",
+                _sizes(seen) if seen else "-",
+                format_bytes(one.plain_bytes),
+            ]
+        )
+    columns = ("JOB", "TO RECOVER", "OBJECTIVE", "MEASURED", "RANGE SEEN", "ON DATA OF", "NOW")
+    lines = [format_table(columns, rows, right=("MEASURED",))]
+    if any(one.forecast is None for one in forecasts):
+        lines.append("Unknown times are measured by: lifeboat verify --unverified --level 3")
+    return "\n".join(lines)
+
+
 def forecast_text(forecast: Forecast | None) -> str:
     """How long, from what was seen."""
     if forecast is None:
         return "an unknown time: no recovery of it was measured yet (lifeboat verify measures one)"
-    seen = f"{format_seconds(forecast.fastest)} to {format_seconds(forecast.slowest)}"
-    sizes = ""
-    if forecast.largest_bytes is not None and forecast.smallest_bytes is not None:
-        low, high = format_bytes(forecast.smallest_bytes), format_bytes(forecast.largest_bytes)
-        sizes = f" on {low}" if low == high else f" on {low} to {high}"
-    return f"about {format_seconds(forecast.seconds)} ({forecast.count} measured: {seen}{sizes})"
+    sizes = _sizes(forecast)
+    on = "" if sizes == "-" else f" on {sizes}"
+    return f"about {format_seconds(forecast.seconds)} ({forecast.count} measured: {_range(forecast)}{on})"
+
+
+def _range(forecast: Forecast) -> str:
+    low, high = format_seconds(forecast.fastest), format_seconds(forecast.slowest)
+    return low if low == high else f"{low} to {high}"
+
+
+def _sizes(forecast: Forecast) -> str:
+    low, high = format_bytes(forecast.smallest_bytes), format_bytes(forecast.largest_bytes)
+    return low if low == high else f"{low} to {high}"
