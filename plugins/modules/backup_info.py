@@ -36,8 +36,8 @@ options:
     type: str
   state:
     description:
-      - Only backups in this state. V(complete) ones were not restored yet, V(verified) ones were, by a verification, and
-        V(failed) ones failed theirs.
+      - Only backups in this state. V(complete) ones were not restored yet, V(verified) ones were, by a verification,
+        and V(failed) ones failed theirs.
       - V(partial) are those that a repository of their job lacks.
     type: str
     choices: [complete, verified, failed, partial]

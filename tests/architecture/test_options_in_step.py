@@ -21,14 +21,37 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.des
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.schema_repositories import (
     REPOSITORIES,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.schema_sources import QUESTION
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import RequestInvalid
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import (
+    verifier_options as mongodb_verify,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.kinds import KINDS
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.restorer_kinds import RESTORERS
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verifier_kinds import VERIFIERS
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql import (
+    base_restore_options,
+    base_verify_options,
+    logical_restore_options,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery import questions
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.service_control import (
+    service_control_from,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis import (
+    restore_options as redis_restore_options,
+    verifier_options as redis_verify,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.registry import open_storage
 from ansible_collections.lifeboat.recovery.plugins.modules import (
+    backup_verify,
     mongo_dump,
+    pg_base_restore,
     pg_basebackup_walg,
     pg_logical_dump,
+    pg_logical_restore,
+    redis_restore,
     redis_snapshot,
 )
 
@@ -40,6 +63,19 @@ MODULES = {
     ("postgresql", "incremental"): pg_basebackup_walg,
     ("redis", "rdb"): redis_snapshot,
     ("redis", "aof"): redis_snapshot,
+}
+# Each restorer's own list of options (the connection is taken apart before some of them look), and the module.
+RESTORE_MODULES = {
+    ("postgresql", "logical"): (pg_logical_restore, logical_restore_options.KEYS),
+    ("postgresql", "base"): (pg_base_restore, base_restore_options.KEYS),
+    ("postgresql", "incremental"): (pg_base_restore, base_restore_options.KEYS),
+    ("redis", "rdb"): (redis_restore, redis_restore_options.RESTORE_KEYS),
+    ("redis", "aof"): (redis_restore, redis_restore_options.RESTORE_KEYS),
+}
+VERIFIER_KEYS = {
+    "mongodb": mongodb_verify.KEYS,
+    "postgresql": base_verify_options.KEYS,
+    "redis": redis_verify.VERIFIER_KEYS,
 }
 # What every job has, whatever its engine; `kind` tells two kinds of one module apart.
 COMMON = set(_argspec.backup_options()) - {"fail_on_partial"} | {"connection", "kind"}
@@ -83,6 +119,49 @@ def test_the_description_can_say_every_option_of_the_module(engine: str, kind: s
     assert set(OPTIONS[engine][kind]) == own
 
 
+def test_every_kind_that_can_be_restored_has_a_module() -> None:
+    assert set(RESTORERS) == set(RESTORE_MODULES)
+    for (_engine, kind), (module, _keys) in RESTORE_MODULES.items():
+        assert kind in module.KINDS
+
+
+@pytest.mark.parametrize(("engine", "kind"), RESTORE_MODULES)
+def test_the_restore_module_has_every_option_of_the_restorer_and_decides_none(engine: str, kind: str) -> None:
+    module, keys = RESTORE_MODULES[engine, kind]
+    assert set(module.OWN_OPTIONS) == set(keys) - {"connection"}
+    # The restorers tell an option that was given from one that was not: some are for one way of restoring only.
+    assert not [name for name, option in module.OWN_OPTIONS.items() if "default" in option]
+    # A spec of the module wins over a shared one of the same name, and would change what it means.
+    assert not set(module.OWN_OPTIONS) & set(_argspec.restore_options())
+
+
+@pytest.mark.parametrize(("engine", "kind"), RESTORE_MODULES)
+def test_the_restorer_takes_what_the_module_takes(engine: str, kind: str) -> None:
+    for name in set(RESTORE_MODULES[engine, kind][0].OWN_OPTIONS):
+        complaint = restorer_refusal(engine, kind, {name: object()})
+        assert "has no option" not in complaint, name
+
+
+def test_the_way_to_stop_a_server_is_the_same_everywhere() -> None:
+    known = set(_argspec.service_control_option()["service_control"]["options"])
+    for name in known:
+        assert "has no option" not in control_refusal({name: "x"})
+    assert "has no option" in control_refusal({"nonsense": "x"}), "the refusal has other words now"
+
+
+def test_verification_can_be_told_every_option_of_every_verifier() -> None:
+    assert {engine for engine, _kind in VERIFIERS} == set(VERIFIER_KEYS) == set(backup_verify.ENGINE_OPTIONS)
+    for engine, keys in VERIFIER_KEYS.items():
+        assert set(backup_verify.ENGINE_OPTIONS[engine]) == set(keys), engine
+
+
+def test_module_and_description_ask_the_same_questions() -> None:
+    said = QUESTION["properties"]
+    assert set(backup_verify.QUESTION) == set(said) == set(questions._KEYS)
+    for way in ("count", "find", "aggregate", "within_percent_of", "within_count_of"):
+        assert set(backup_verify.QUESTION[way]["options"]) == set(said[way]["properties"]), way
+
+
 @pytest.mark.parametrize("engine", ["mongodb", "postgresql", "redis"])
 def test_the_description_can_say_every_option_of_the_connection(engine: str) -> None:
     spec = getattr(_argspec, f"{engine}_connection_option")()
@@ -101,6 +180,22 @@ def test_the_registry_knows_every_key_that_the_description_allows(kind: str, nee
         # A value that nothing takes: the refusal is about the value when the key is known.
         complaint = refusal({"type": kind, **needed, key: object()})
         assert "unknown key" not in complaint, key
+
+
+def restorer_refusal(engine: str, kind: str, options: dict[str, t.Any]) -> str:
+    try:
+        RESTORERS[engine, kind](options)
+    except RequestInvalid as error:
+        return str(error.message)
+    return ""
+
+
+def control_refusal(description: dict[str, t.Any]) -> str:
+    try:
+        service_control_from(description)
+    except RequestInvalid as error:
+        return str(error.message)
+    return ""
 
 
 def refusal(description: dict[str, t.Any]) -> str:

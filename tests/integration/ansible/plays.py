@@ -148,17 +148,30 @@ def run_playbook(
 
 def run_module(lab: Lab, module: str, options: Json, *, check: bool = False) -> Json:
     """One task with *options*; its result, also when it failed."""
+    return run_modules(lab, (module, options), check=check)[0]
+
+
+def run_modules(lab: Lab, *tasks: tuple[str, Json], check: bool = False) -> list[Json]:
+    """One play with a task for each; their results in order, also of those that failed."""
     results = lab.directory / f"result-{uuid.uuid4().hex}.json"
+    names = [f"made_{number}" for number in range(len(tasks))]
     play = [
         {
             "hosts": "localhost",
             "gather_facts": False,
             "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
             "tasks": [
-                {"name": "Run it", f"lifeboat.recovery.{module}": options, "register": "made", "ignore_errors": True},
+                *(
+                    {"name": "Run it", f"lifeboat.recovery.{module}": options, "register": name, "ignore_errors": True}
+                    for name, (module, options) in zip(names, tasks, strict=True)
+                ),
                 {
-                    "name": "Keep the result",
-                    "ansible.builtin.copy": {"content": "{{ [made] | to_json }}", "dest": str(results), "mode": "0600"},
+                    "name": "Keep the results",
+                    "ansible.builtin.copy": {
+                        "content": f"{{{{ [{', '.join(names)}] | to_json }}}}",
+                        "dest": str(results),
+                        "mode": "0600",
+                    },
                     "check_mode": False,
                 },
             ],
@@ -170,4 +183,4 @@ def run_module(lab: Lab, module: str, options: Json, *, check: bool = False) -> 
     played = run_playbook(lab, *arguments, playbook=playbook, results=results)
     if not played.results:
         raise AssertionError(played.output)
-    return played.results[0]
+    return played.results

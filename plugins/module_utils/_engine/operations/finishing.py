@@ -112,17 +112,18 @@ def open_restores(state: StateDirectory) -> list[dict[str, t.Any]]:
     for document in all_restores(state):
         aside = _aside(document)
         if document.get("state") == RUNNING or (document.get("state") == FINISHED and aside):
-            manifest = document["request"]["manifest"]
-            steps = document.get("steps") or [{"name": None}]
+            request = document.get("request") or {}
+            manifest = request.get("manifest") or {}
+            steps = document.get("steps") or [{}]
             found.append(
                 {
                     "id": document["id"],
                     "target": document["target"],
                     "state": _state_of(document, running=running),
-                    "started": document["started"],
-                    "job": f"{manifest['service']}/{manifest['source']}/{manifest['kind']}",
-                    "backup": manifest["id"],
-                    "step": steps[-1]["name"],
+                    "started": document.get("started"),
+                    "job": "/".join(str(manifest.get(key, "?")) for key in ("service", "source", "kind")),
+                    "backup": manifest.get("id"),
+                    "step": steps[-1].get("name"),
                     "aside": list(aside),
                 }
             )

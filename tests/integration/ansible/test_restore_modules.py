@@ -1,0 +1,353 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules of the way back on real servers: the plan, the refusals, the restore, and what undoes it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import typing as t
+
+import pytest
+import redis
+
+from sandbox.ports import free_port
+from tests.integration.ansible.plays import PASSWORD, Json, Lab
+from tests.integration.ansible.way_back import (
+    DATABASE,
+    KEYS,
+    ROWS,
+    WayBack,
+    back_up,
+    copied,
+    open_folder,
+    redis_target,
+    tree,
+)
+from tests.integration.postgresql.restoring import Cluster
+from tests.support.proc_scan import SecretScan, files_with_secrets
+
+pytestmark = pytest.mark.newest
+
+
+@pytest.fixture(scope="module")
+def made(servers: Lab) -> t.Iterator[WayBack]:
+    """One backup of each kind, that nobody verified yet."""
+    servers.postgresql.query(f"CREATE DATABASE {DATABASE}")
+    servers.postgresql.query(
+        f"CREATE TABLE members AS SELECT n AS id FROM generate_series(1, {ROWS}) n", database=DATABASE
+    )
+    with open_folder() as folder:
+        try:
+            yield back_up(servers, folder)
+        finally:
+            servers.postgresql.query(f"DROP DATABASE {DATABASE}")
+
+
+@pytest.fixture
+def way_back(made: WayBack) -> t.Iterator[WayBack]:
+    """The same in a repository that the test may spoil."""
+    with open_folder() as folder:
+        yield copied(made, folder)
+
+
+def good(result: Json) -> Json:
+    """The result of a task that did not fail."""
+    assert not result.get("failed"), result
+    return result
+
+
+def refused(result: Json, code: str) -> Json:
+    """The result of a task that failed so."""
+    assert result.get("failed"), result
+    assert result.get("code") == code, result
+    assert result["hint"]
+    return result
+
+
+def redis_keys(*, port: int) -> int:
+    with redis.Redis(port=port, socket_timeout=30) as client:
+        return int(client.dbsize())
+
+
+def members(way_back: WayBack, database: str) -> int:
+    return int(way_back.lab.postgresql.query("SELECT count(*) FROM members", database=database)[0][0])
+
+
+def databases(way_back: WayBack) -> set[str]:
+    return {str(row[0]) for row in way_back.lab.postgresql.query("SELECT datname FROM pg_database")}
+
+
+def test_check_mode_returns_the_plan_and_touches_nothing(way_back: WayBack) -> None:
+    postgresql = way_back.lab.connection("postgresql")
+    beside, cluster = str(way_back.folder / "redis"), str(way_back.new_data_directory("fresh"))
+    with redis_target(way_back.folder) as (target, in_place):
+        before = {**tree(target.data), **tree(way_back.lab.local)}
+        known = databases(way_back)
+        newest = {"point": "newest"}
+        plans = way_back.run(
+            way_back.task("redis_restore", "cache", data_directory=beside, **newest),
+            way_back.task("redis_restore", "cache", **in_place, **newest),
+            way_back.task("redis_restore", "cache", id=way_back.ids["cache/aof"], data_directory=beside),
+            way_back.task("pg_logical_restore", "main", database=DATABASE, connection=postgresql, **newest),
+            way_back.task(
+                "pg_logical_restore", "main", database=DATABASE, connection=postgresql, in_place=True, **newest
+            ),
+            way_back.task("pg_logical_restore", "main", data_directory=cluster, port=free_port(), **newest),
+            way_back.task("pg_base_restore", "main", data_directory=cluster, **newest),
+            way_back.task("backup_verify", "cache", level=4, scratch_directory=str(way_back.folder / "scratch")),
+            check=True,
+        )
+        for result in plans:
+            assert good(result)["changed"]
+        replaces = [result["plan"]["replaces"] for result in plans[:-1]]
+        assert replaces == [None, f"redis at 127.0.0.1:{target.port}", None, None, DATABASE, None, None]
+        for result in plans[:-1]:
+            plan = result["plan"]
+            assert plan["steps"]
+            assert plan["needed_bytes"] > 0
+            assert plan["backup"]["reason"]
+            assert f"would be restored into {plan['target']}" in result["diff"]["after"]
+        assert plans[0]["plan"]["backup"]["id"] == way_back.ids["cache/rdb"]
+        assert plans[2]["plan"]["backup"] == {**plans[2]["plan"]["backup"], "kind": "aof", "state": "complete"}
+        assert plans[1]["plan"]["stops"]
+        assert [one["level"] for one in plans[-1]["plan"]] == [4, 4]
+        assert {one["backup"] for one in plans[-1]["plan"]} == {way_back.ids["cache/rdb"], way_back.ids["cache/aof"]}
+        assert {**tree(target.data), **tree(way_back.lab.local)} == before
+        assert redis_keys(port=target.port) == 3
+    assert databases(way_back) == known
+    for path in (beside, cluster, str(way_back.folder / "scratch"), str(way_back.state / "restores")):
+        assert not pathlib.Path(path).exists(), f"check mode made {path}"
+
+
+def test_what_cannot_become_a_good_restore_is_refused_by_name_and_nothing_is_touched(way_back: WayBack) -> None:
+    beside = {"data_directory": str(way_back.folder / "redis")}
+    with redis_target(way_back.folder) as (target, in_place):
+        before = {**tree(target.data), **tree(way_back.lab.local)}
+        cases: list[tuple[str, tuple[str, Json]]] = [
+            ("catalog.backup_not_trusted", way_back.task("redis_restore", "cache", **beside)),
+            ("restore.confirmation_missing", way_back.task("redis_restore", "cache", **in_place, point="newest")),
+            (
+                "restore.confirmation_missing",
+                way_back.task("redis_restore", "cache", **in_place, point="newest", confirm="redis at 127.0.0.1:6379"),
+            ),
+            ("payload.identity_missing", way_back.task("redis_restore", "sealed", **beside, point="newest")),
+            ("request.invalid", way_back.task("redis_restore", "cache", **in_place, **beside, point="newest")),
+            ("request.invalid", way_back.task("redis_restore", "cache", **beside, id=way_back.ids["main/base"])),
+            ("catalog.backup_not_found", way_back.task("redis_restore", "nobody", **beside)),
+            ("request.invalid", way_back.task("redis_restore", "cache", **beside, before="yesterday")),
+            (
+                "restore.ledger_invalid",
+                way_back.task("restore_finish", restore_id="20261121T020000Z-4f2c91", action="discard"),
+            ),
+        ]
+        unknown = way_back.task("redis_restore", "cache", **beside, key="session:*")
+        both = way_back.task("redis_restore", "cache", **beside, id=way_back.ids["cache/rdb"], point="newest")
+        results = way_back.run(*(task for _code, task in cases), unknown, both)
+        for (code, _task), result in zip(cases, results[:-2], strict=True):
+            refused(result, code)
+        assert "would be moved aside" in results[1]["msg"]
+        assert f'confirm: "redis at 127.0.0.1:{target.port}"' in results[1]["hint"]
+        assert results[-2]["failed"]
+        assert "Unsupported parameters" in results[-2]["msg"]
+        assert results[-1]["failed"]
+        assert "mutually exclusive" in results[-1]["msg"]
+        (wrong,) = way_back.run(cases[2][1], check=True)
+        assert refused(wrong, "restore.confirmation_missing")["plan"]["replaces"]
+        assert {**tree(target.data), **tree(way_back.lab.local)} == before
+        assert redis_keys(port=target.port) == 3
+    assert not pathlib.Path(beside["data_directory"]).exists()
+
+
+def test_redis_in_place_undone_done_again_and_tidied_up_without_a_secret_anywhere(way_back: WayBack) -> None:
+    with redis_target(way_back.folder) as (target, in_place):
+        restore = way_back.task(
+            "redis_restore", "cache", **in_place, point="newest", confirm=f"redis at 127.0.0.1:{target.port}"
+        )
+        with SecretScan([PASSWORD]) as scan:
+            (restored,) = way_back.run(restore)
+        scan.assert_clean("sh")
+        assert good(restored)["changed"]
+        assert restored["restore"]["state"] == "finished"
+        assert restored["restore"]["aside"]
+        assert restored["restore"]["backup"]["id"] == way_back.ids["cache/rdb"]
+        assert redis_keys(port=target.port) == KEYS
+
+        def finish(action: str, **own: t.Any) -> tuple[str, Json]:
+            secret = {"password": PASSWORD}
+            named = {"restore_id": restored["restore"]["id"], "action": action, "connection": secret}
+            return way_back.task("restore_finish", **named, **own)
+
+        planned, resumed = way_back.run(finish("roll_back"), finish("resume"), check=True)
+        assert planned["changed"]
+        assert planned["plan"]["confirm"] == f"redis at 127.0.0.1:{target.port}"
+        assert not good(resumed)["changed"], "it has finished already"
+        assert redis_keys(port=target.port) == KEYS
+        confirm = {"confirm": planned["plan"]["confirm"]}
+        missing, wrong, undone, again, gone = way_back.run(
+            finish("roll_back"),
+            finish("roll_back", confirm="something else"),
+            finish("roll_back", **confirm),
+            finish("roll_back", **confirm),
+            finish("discard", **confirm),
+        )
+        refused(missing, "restore.confirmation_missing")
+        refused(wrong, "restore.confirmation_missing")
+        assert good(undone)["changed"]
+        assert undone["restore"]["state"] == "rolled back"
+        assert not good(again)["changed"]
+        refused(gone, "restore.ledger_invalid")
+        assert redis_keys(port=target.port) == 3
+
+        (restored,) = way_back.run(restore)
+        listed, discarded, again, empty = way_back.run(
+            way_back.task("backup_info"),
+            finish("discard", **confirm),
+            finish("discard", **confirm),
+            way_back.task("backup_info"),
+        )
+        (known,) = good(listed)["restores"]
+        assert (known["id"], known["state"]) == (restored["restore"]["id"], "finished")
+        assert known["aside"] == restored["restore"]["aside"]
+        assert set(good(discarded)["restore"]["removed"]) == set(known["aside"])
+        assert not [name for name in known["aside"] if pathlib.Path(name).exists()]
+        assert not good(again)["changed"]
+        assert empty["restores"] == []
+        assert redis_keys(port=target.port) == KEYS
+        results = [restored, planned, undone, discarded, listed, known]
+        assert PASSWORD not in json.dumps(results)
+        assert files_with_secrets([PASSWORD], way_back.state, way_back.lab.local) == []
+
+
+@pytest.mark.parametrize("action", ["resume", "roll_back"])
+def test_a_restore_that_was_killed_is_listed_and_finished(way_back: WayBack, action: str) -> None:
+    with redis_target(way_back.folder) as (target, in_place):
+        (target.folder / "die").touch()
+        died, listed = way_back.run(
+            way_back.task(
+                "redis_restore", "cache", **in_place, point="newest", confirm=f"redis at 127.0.0.1:{target.port}"
+            ),
+            way_back.task("backup_info"),
+        )
+        assert died["failed"]
+        assert "code" not in died, "it was not killed, so this shows nothing"
+        (known,) = good(listed)["restores"]
+        assert known["state"] == "died"
+        assert known["job"] == "lab/cache/rdb"
+        task = way_back.task("restore_finish", restore_id=known["id"], action=action, connection={"password": PASSWORD})
+        (planned,) = way_back.run(task, check=True)
+        assert (planned["plan"]["state"], planned["plan"]["confirm"]) == ("died", None)
+        finished, listed = way_back.run(task, way_back.task("backup_info"))
+        assert good(finished)["changed"]
+        assert redis_keys(port=target.port) == (KEYS if action == "resume" else 3)
+        assert [one["state"] for one in listed["restores"]] == (["finished"] if action == "resume" else [])
+
+
+def test_redis_beside_from_an_encrypted_backup_and_from_append_only_files(way_back: WayBack) -> None:
+    ports = {"sealed": free_port(), "cache": free_port()}
+    tasks = [
+        way_back.task(
+            "redis_restore",
+            "sealed",
+            data_directory=str(way_back.folder / "sealed"),
+            port=ports["sealed"],
+            point="newest",
+            decryption={"identity_file": way_back.identity},
+        ),
+        way_back.task(
+            "redis_restore",
+            "cache",
+            id=way_back.ids["cache/aof"],
+            data_directory=str(way_back.folder / "aof"),
+            port=ports["cache"],
+        ),
+    ]
+    try:
+        for result, port in zip(way_back.run(*tasks), ports.values(), strict=True):
+            assert good(result)["restore"]["where"]
+            assert result["restore"]["aside"] == []
+            assert redis_keys(port=port) == KEYS
+    finally:
+        for port in ports.values():
+            stop_redis(port)
+
+
+def stop_redis(port: int) -> None:
+    with redis.Redis(port=port, socket_timeout=30) as client:
+        client.shutdown(nosave=True)
+
+
+def test_a_dump_of_postgresql_beside_and_in_place(way_back: WayBack) -> None:
+    server = way_back.lab.postgresql
+    server.query("DELETE FROM members WHERE id > 3", database=DATABASE)
+    connection = {**way_back.lab.connection("postgresql"), "password": PASSWORD}
+    del connection["password_file"]
+    dump = way_back.task("pg_logical_restore", "main", database=DATABASE, connection=connection, point="newest")
+    in_place = (dump[0], {**dump[1], "in_place": True, "confirm": DATABASE})
+    try:
+        with SecretScan([PASSWORD]) as scan:
+            beside, replaced = way_back.run(dump, in_place)
+        scan.assert_clean("pg_restore")
+        assert good(beside)["restore"]["target"] == f"{DATABASE}_recovery"
+        assert members(way_back, f"{DATABASE}_recovery") == ROWS
+        assert good(replaced)["changed"]
+        assert members(way_back, DATABASE) == ROWS
+        (aside,) = replaced["restore"]["aside"]
+        assert PASSWORD not in json.dumps([beside, replaced])
+        assert files_with_secrets([PASSWORD], way_back.state) == []
+        (undone,) = way_back.run(
+            way_back.task(
+                "restore_finish",
+                restore_id=replaced["restore"]["id"],
+                action="roll_back",
+                confirm=DATABASE,
+                connection={"password": PASSWORD},
+            )
+        )
+        assert good(undone)["changed"], aside
+        assert members(way_back, DATABASE) == 3
+    finally:
+        server.query(f"DROP DATABASE IF EXISTS {DATABASE}_recovery")
+        server.query(f"INSERT INTO members SELECT generate_series(4, {ROWS})", database=DATABASE)
+    assert databases(way_back) == {"postgres", "template0", "template1", DATABASE}
+
+
+def test_a_whole_cluster_from_a_base_backup_beside_and_in_place(way_back: WayBack) -> None:
+    server = way_back.lab.postgresql
+    cluster = Cluster(
+        data=way_back.new_data_directory("main"), port=free_port(), bin_directory=str(server.bin_directory)
+    )
+    etc = way_back.folder / "etc"
+    etc.mkdir()
+    (etc / "postgresql.conf").write_text(
+        f"port = {cluster.port}\nlisten_addresses = ''\nunix_socket_directories = '{cluster.data}'\n"
+    )
+    (etc / "pg_hba.conf").write_text("local all all trust\n")
+    base = way_back.task(
+        "pg_base_restore", "main", data_directory=str(cluster.data), config_directory=str(etc), point="newest"
+    )
+    try:
+        (beside,) = way_back.run((base[0], {**base[1], "start": True, "port": cluster.port}))
+        assert good(beside)["restore"]["content"]["state"] != "not started"
+        assert cluster.query("SELECT count(*) FROM members", database=DATABASE) == str(ROWS)
+        cluster.query("CREATE TABLE lost AS SELECT 1 AS one")
+        in_place = {
+            "in_place": True,
+            "service_control": cluster.service_control,
+            "confirm": str(cluster.data),
+        }
+        (replaced,) = way_back.run((base[0], {**base[1], **in_place}))
+        assert good(replaced)["changed"]
+        assert cluster.query("SELECT to_regclass('lost') IS NULL") == "t"
+        assert cluster.query("SELECT count(*) FROM members", database=DATABASE) == str(ROWS)
+        (aside,) = replaced["restore"]["aside"]
+        (discarded,) = way_back.run(
+            way_back.task(
+                "restore_finish", restore_id=replaced["restore"]["id"], action="discard", confirm=str(cluster.data)
+            )
+        )
+        assert good(discarded)["restore"]["removed"] == [aside]
+        assert not pathlib.Path(aside).exists()
+    finally:
+        cluster.stop()
