@@ -99,13 +99,18 @@ class _Load:
         replayed = replay.finish() if replay is not None else None
         self._progress.stage("building indexes")
         self._build_indexes()
-        self._create_views()
+        views = self._views()
+        if self._options.views:
+            for database, name, view in views:
+                metadata = CollectionMetadata(options=view)
+                create(self._client, MadeCollection(database=database, name=name, metadata=metadata))
         return LoadReport(
             collections=tuple(self._loaded(entry) for entry in self._entries.values()),
             left_out=tuple(self._left_out),
             users=self._people_counts["users"],
             roles=self._people_counts["roles"],
             oplog=replayed,
+            views=views,
         )
 
     def _sort(self, collection: ArchiveCollection, *, archived_by: str, version: str) -> None:
@@ -143,7 +148,7 @@ class _Load:
         actions = [
             _later(create, self._client, entry.made, preserve_uuid=self._options.preserve_uuid)
             for entry in self._entries.values()
-            if entry.source.type != VIEW
+            if entry.source.type != VIEW and entry.made.full_name not in self._options.made
         ]
         if self._people:
             actions += [
@@ -191,14 +196,17 @@ class _Load:
             source = entry.source
             if source.type == VIEW:
                 self._replay.views.add(source.database, source.name, entry.made.metadata.options)
-            else:
-                self._replay.indexes.begin(source.database, source.name, entry.made.metadata.indexes)
+                continue
+            self._replay.indexes.begin(source.database, source.name, entry.made.metadata.indexes)
+            if source.type == TIME_SERIES:
+                options = entry.made.metadata.options.get("timeseries", {})
+                self._replay.indexes.series(source.database, source.name, options)
 
     def _take_people(self, pool: InsertPool, key: tuple[str, str], documents: bytes) -> None:
         kind = self._people[key]
         target = InsertTarget(database="admin", name=self._people_name(kind))
         for document in each_document(documents):
-            if self._options.users_of is None or database_of(document) == self._options.users_of:
+            if self._options.users_of is None or database_of(document) in self._options.users_of:
                 self._people_counts[kind] += 1
                 pool.add(target, document, 1)
 
@@ -219,7 +227,8 @@ class _Load:
                 actions.append(_later(create_indexes, self._client, *target, indexes))
         at_once(actions, threads=self._options.threads)
 
-    def _create_views(self) -> None:
+    def _views(self) -> tuple[tuple[str, str, t.Mapping[str, t.Any]], ...]:
+        """Those to make, as they are in the end and under the names that they get."""
         if self._replay is not None:
             views = list(self._replay.views.all())
         else:
@@ -228,10 +237,12 @@ class _Load:
                 for one in self._entries.values()
                 if one.source.type == VIEW
             ]
+        found: list[tuple[str, str, t.Mapping[str, t.Any]]] = []
         for database, name, options in views:
             target = self._options.names.target(database, name)
             if target is not None:
-                create(self._client, MadeCollection(*target, metadata=CollectionMetadata(options=options)))
+                found.append((*target, options))
+        return tuple(found)
 
     def _loaded(self, entry: _Entry) -> LoadedCollection:
         source = entry.source

@@ -10,6 +10,8 @@ import typing as t
 from dataclasses import dataclass
 
 from ..core.errors import LifeboatError, MongoLoadFailed
+from ..core.parallel import wait_for
+from ..core.signals import undisturbed
 from .collection_metadata import CollectionMetadata
 from .faults import UNAUTHORIZED, named_faults
 
@@ -68,17 +70,23 @@ def create_indexes(client: Client, database: str, name: str, indexes: t.Sequence
 
 
 def at_once(actions: t.Sequence[t.Callable[[], None]], *, threads: int) -> None:
-    """Run all, so many at a time; after the first error no further one is begun, and it is raised."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-        running = [pool.submit(action) for action in actions]
-        done, _left = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_EXCEPTION)
-        for one in running:
-            one.cancel()
-    for one in done:
-        one.result()
-    for one in running:
-        if not one.cancelled():
-            one.result()
+    """Run all, so many at a time; after the first error no further one is begun, and it is raised.
+
+    Also when we are told to stop, those that were begun have ended before anything is raised.
+    """
+    with undisturbed():
+        pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, threads), thread_name_prefix="mongodb making")
+    try:
+        with undisturbed():
+            left = {pool.submit(action) for action in actions}
+        while left:
+            ended = wait_for(left, first=True)
+            left -= ended
+            for one in ended:
+                one.result()
+    finally:
+        with undisturbed():
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _run(client: Client, database: str, command: dict[str, t.Any], *, doing: str) -> None:

@@ -10,6 +10,7 @@ import threading
 import typing as t
 from dataclasses import dataclass
 
+from ..core.signals import undisturbed
 from .raw_insert import MOST_DOCUMENTS, InsertSettings, InsertTarget, insert_raw
 
 if t.TYPE_CHECKING:
@@ -23,6 +24,8 @@ _WAITING_BYTES = 16 * 1024 * 1024
 # Larger batches (of very large documents) go by one thread: the C library keeps freed memory for each that used it.
 # With documents of 15 MB the whole process peaks at 130 MB.
 _LARGE_BATCH = 6 * 1024 * 1024
+# After so long a signal is obeyed: never in the middle of a wait, where it could leave the lock in disorder.
+_TURN_SECONDS = 0.1
 
 
 @dataclass
@@ -57,18 +60,20 @@ class InsertPool:
 
     def start(self) -> None:
         """Begin; stop() must follow."""
-        for thread in self._threads:
-            thread.start()
+        with undisturbed():
+            for thread in self._threads:
+                thread.start()
 
     def stop(self) -> None:
         """Drop what was not sent yet, and wait until every thread has ended."""
-        with self._changed:
-            self._ending = True
-            self._jobs.clear()
-            self._changed.notify_all()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+        with undisturbed():
+            with self._changed:
+                self._ending = True
+                self._jobs.clear()
+                self._changed.notify_all()
+            for thread in self._threads:
+                if thread.ident is not None:
+                    thread.join()
 
     def add(self, target: InsertTarget, documents: bytes, count: int) -> None:
         """Take *count* documents; waits while too many are on their way. Raises the first error of an insertion."""
@@ -95,11 +100,17 @@ class InsertPool:
         """Send everything and wait until it is stored. Raises the first error of an insertion."""
         for target in list(self._pending):
             self._send(target)
-        with self._changed:
-            while self._in_flight and self._error is None:
-                self._changed.wait()
+        while not self._settled():
+            pass
+
+    def _settled(self) -> bool:
+        """Whether everything is stored, after waiting for a moment if it isn't."""
+        with undisturbed(), self._changed:
+            if self._in_flight and self._error is None:
+                self._changed.wait(_TURN_SECONDS)
             if self._error is not None:
                 raise self._error
+            return not self._in_flight
 
     def _send(self, target: InsertTarget) -> None:
         pending = self._pending.pop(target)
@@ -110,17 +121,28 @@ class InsertPool:
             self._raise_error()
             insert_raw(self._client, target, documents, pending.count, settings=self._settings)
             return
-        with self._changed:
-            while self._in_flight and self._in_flight + len(documents) > _IN_FLIGHT_BYTES and self._error is None:
-                self._changed.wait()
+        while not self._taken(target, documents, pending.count):
+            pass
+
+    def _taken(self, target: InsertTarget, documents: bytes, count: int) -> bool:
+        """Whether there was room for one more job, after waiting for a moment if there wasn't."""
+        with undisturbed(), self._changed:
+            if self._is_full(len(documents)) and self._error is None:
+                self._changed.wait(_TURN_SECONDS)
             if self._error is not None:
                 raise self._error
-            self._jobs.append((target, documents, pending.count))
+            if self._is_full(len(documents)):
+                return False
+            self._jobs.append((target, documents, count))
             self._in_flight += len(documents)
             self._changed.notify_all()
+            return True
+
+    def _is_full(self, more: int) -> bool:
+        return bool(self._in_flight) and self._in_flight + more > _IN_FLIGHT_BYTES
 
     def _raise_error(self) -> None:
-        with self._changed:
+        with undisturbed(), self._changed:
             if self._error is not None:
                 raise self._error
 

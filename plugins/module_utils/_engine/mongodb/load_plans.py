@@ -21,6 +21,7 @@ class IndexPlan:
 
     def __init__(self) -> None:
         self._indexes: dict[tuple[str, str], dict[str, dict[str, t.Any]]] = {}
+        self._meta_fields: dict[tuple[str, str], str | None] = {}
 
     def begin(self, database: str, name: str, indexes: t.Sequence[t.Mapping[str, t.Any]]) -> None:
         """What the archive's metadata says."""
@@ -32,19 +33,31 @@ class IndexPlan:
             yield database, name, tuple(indexes.values())
 
     def add(self, database: str, name: str, index: t.Mapping[str, t.Any]) -> None:
-        """An index was made."""
-        if name.startswith(BUCKETS) or index.get("name") == "_id_":
-            return  # a time series' indexes are noted by its buckets' keys; the server makes the usual one by itself
-        kept = {key: value for key, value in index.items() if key not in ("v", "ns", "background", "createIndexes")}
+        """An index was made. Of a time series *name* is that of its buckets, and the keys are theirs."""
+        if index.get("name") == "_id_":
+            return
+        noise = ("v", "ns", "background", "createIndexes", "originalSpec")
+        kept = {key: value for key, value in index.items() if key not in noise}
+        if name.startswith(BUCKETS):
+            name = name.removeprefix(BUCKETS)
+            original = index.get("originalSpec")
+            if original is not None:
+                kept = {key: value for key, value in original.items() if key not in noise}
+            else:
+                kept["key"] = series_key(index["key"], meta_field=self._meta_fields.get((database, name)))
         self._indexes.setdefault((database, name), {})[str(kept["name"])] = kept
+
+    def series(self, database: str, name: str, options: t.Mapping[str, t.Any]) -> None:
+        """A time series is there; *options* are its ``timeseries``."""
+        self._meta_fields[database, name] = options.get("metaField")
 
     def remove(self, database: str, name: str, index: str) -> None:
         """An index was dropped."""
-        self._indexes.get((database, name), {}).pop(index, None)
+        self._indexes.get((database, _own_name(name)), {}).pop(index, None)
 
     def change(self, database: str, name: str, changes: t.Mapping[str, t.Any]) -> None:
         """An index was changed by collMod."""
-        for index in self._indexes.get((database, name), {}).values():
+        for index in self._indexes.get((database, _own_name(name)), {}).values():
             if changes.get("name") == index["name"] or changes.get("keyPattern") == index["key"]:
                 index.update({key: value for key, value in changes.items() if key not in ("name", "keyPattern")})
 
@@ -52,6 +65,27 @@ class IndexPlan:
         """A collection is gone; without *name* its whole database."""
         for key in [key for key in self._indexes if key[0] == database and name in (None, key[1])]:
             del self._indexes[key]
+
+
+def series_key(key: t.Mapping[str, t.Any], *, meta_field: str | None) -> dict[str, t.Any]:
+    """The key of a time series' index, from that of the index on its buckets. Pure.
+
+    A field of the measurements is a pair there, its least and its greatest value in the bucket, in the order of the
+    direction; the field of the metadata is called ``meta``.
+    """
+    found: dict[str, t.Any] = {}
+    for field, direction in key.items():
+        if field == "meta" or field.startswith("meta."):
+            found[f"{meta_field}{field[len('meta') :]}"] = direction
+        elif field.startswith("control."):
+            found.setdefault(field.split(".", 2)[2], direction)
+        else:
+            found[field] = direction
+    return found
+
+
+def _own_name(name: str) -> str:
+    return name.removeprefix(BUCKETS)
 
 
 class ViewPlan:

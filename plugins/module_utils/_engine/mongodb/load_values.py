@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import dataclass, field
 
 from .namespace_map import NamespaceMap
@@ -16,15 +17,19 @@ class LoadOptions:
     """What of an archive goes where: *names* maps it, *threads* insert at the same time.
 
     *users_into*, when given, is the beginning of two collections' names in admin, NAME.users and NAME.roles, that
-    users and roles are put into (for :func:`users.merge_users`); *users_of* limits them to those of one database.
-    Without it they are left out. *preserve_uuid* gives collections the UUIDs that they had.
+    users and roles are put into (for :func:`restore_people.merge`); *users_of* limits them to those of these
+    databases. Without it they are left out. *preserve_uuid* gives collections the UUIDs that they had. *made* names
+    collections (``database.collection`` on the target) that are there already, and empty. Without *views* none are
+    made; the report has them.
     """
 
     names: NamespaceMap = field(default_factory=NamespaceMap)
     threads: int = 4
     preserve_uuid: bool = False
     users_into: str | None = None
-    users_of: str | None = None
+    users_of: frozenset[str] | None = None
+    made: frozenset[str] = frozenset()
+    views: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,16 @@ class LoadedCollection:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What was loaded. *left_out* names what the archive has beside it; *oplog* is None when it has none."""
+    """What was loaded. *left_out* names what the archive has beside it; *oplog* is None when it has none. *views* are
+    (database, name, options) on the target, as they are after the oplog.
+    """
 
     collections: tuple[LoadedCollection, ...]
     left_out: tuple[str, ...]
     users: int = 0
     roles: int = 0
     oplog: ReplayReport | None = None
+    views: tuple[tuple[str, str, t.Mapping[str, t.Any]], ...] = ()
 
     @property
     def documents(self) -> int:

@@ -16,13 +16,16 @@ BUCKETS = "system.buckets."
 class NamespaceMap:
     """Names in the archive to names on the target; the same ones when nothing is said.
 
-    *databases* maps each database that is taken to the one that it becomes; None takes all of them. *include* and
+    *databases* maps each database that is taken to the one that it becomes; None takes all of them, under the names
+    that *renamed* gives and with *suffix* behind all other names. *include* and
     *exclude* are shell patterns of ``database.collection`` in the archive. *prefix* is put before the names of
     collections (a staging name within the same database), but for those whose ``database.collection`` is in
     *unprefixed*.
     """
 
     databases: t.Mapping[str, str] | None = None
+    renamed: t.Mapping[str, str] = field(default_factory=dict)
+    suffix: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     prefix: str = ""
@@ -30,7 +33,13 @@ class NamespaceMap:
 
     def database(self, name: str) -> str | None:
         """What a database is called on the target, None when nothing of it is taken."""
-        return name if self.databases is None else self.databases.get(name)
+        if self.databases is None:
+            return self.renamed.get(name, name + self.suffix)
+        return self.databases.get(name)
+
+    def is_staged(self, database: str, name: str) -> bool:
+        """Whether it goes to a name with the prefix, from which it is to be renamed."""
+        return bool(self.prefix) and f"{database}.{name}" not in self.unprefixed
 
     def takes(self, database: str, name: str) -> bool:
         """Whether a collection, view or time series (by its own name, not that of its buckets) is taken."""
@@ -48,7 +57,11 @@ class NamespaceMap:
             return None if found is None else (found[0], BUCKETS + found[1])
         if not self.takes(database, name):
             return None
-        if self.prefix and f"{database}.{name}" not in self.unprefixed:
-            # ".system." within a name is the server's own.
-            name = self.prefix + (name.replace(".", "_", 1) if name.startswith("system.") else name)
+        if self.is_staged(database, name):
+            name = self.prefix + without_system(name)
         return str(self.database(database)), name
+
+
+def without_system(name: str) -> str:
+    """The name as it may stand behind a prefix: ".system." within a name is the server's own. Pure."""
+    return name.replace(".", "%", 1) if name.startswith("system.") else name

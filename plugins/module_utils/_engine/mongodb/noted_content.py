@@ -23,6 +23,7 @@ class NotedCollection:
     crc64: int | None
     indexes: tuple[str, ...] | None
     metadata_sha256: str | None
+    size: int | None = None  # bytes
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,13 @@ def noted_content(manifest: Manifest) -> NotedContent:
 
 def _collection(entry: t.Mapping[str, t.Any]) -> NotedCollection:
     documents, crc64, indexes = entry.get("documents"), entry.get("crc64"), entry.get("indexes")
+    size = entry.get("bytes")
     return NotedCollection(
         documents=None if documents is None else int(documents),
         crc64=None if crc64 is None else int(crc64, 16),
         indexes=None if indexes is None else tuple(_text(name) for name in indexes),
         metadata_sha256=entry.get("metadata_sha256"),
+        size=None if size is None else int(size),
     )
 
 

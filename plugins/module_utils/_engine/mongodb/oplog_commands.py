@@ -99,6 +99,14 @@ class OplogCommands:
         if "timeseries" in options:
             # What the server itself put onto the buckets.
             options = {key: value for key, value in options.items() if key not in ("validator", "clusteredIndex")}
+            self._indexes.series(database, name, options["timeseries"])
+        if ("timeseries" in options or "encryptedFields" in options) and self._names.is_staged(database, name):
+            raise MongoOplogNotReplayable(
+                f"{database}.{name} was made during the dump, and no collection of its kind can be renamed: it can't "
+                "be loaded beside and then take its name.",
+                hint="Restore another backup; or this one, into an empty server, by the commands of its RESTORE.md.",
+                details={"collection": f"{database}.{name}"},
+            )
         self._run(target[0], {"create": target[1], **options}, passing=_NAMESPACE_EXISTS)
         self._operations.owed.discard(".".join(target))
 

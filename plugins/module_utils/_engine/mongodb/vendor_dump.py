@@ -21,7 +21,7 @@ from .facts import version_numbers
 from .namespaces import Scope
 
 # The first releases of the Database Tools that dump a server of that version rightly, from their changelog.
-_MINIMUM: t.Sequence[tuple[tuple[int, ...], tuple[int, ...], str]] = (
+MINIMUM: t.Sequence[tuple[tuple[int, ...], tuple[int, ...], str]] = (
     ((9, 0), (100, 18, 0), "MongoDB 9.0 needs it"),
     ((8, 3), (100, 16, 0), "MongoDB 8.3 stores time series in another way"),
     ((8, 1), (100, 12, 0), "MongoDB 8.1 has no document about the authentication schema"),
@@ -52,7 +52,7 @@ def find_mongodump(*, runner: Runner, directory: str | None, server_version: str
     if found is None:
         journal.warning("This mongodump does not tell its version, so whether it fits the server was not checked.")
         return VendorTool(program=program, version="")
-    for server, tool, reason in _MINIMUM:
+    for server, tool, reason in MINIMUM:
         if version_numbers(server_version) >= server:
             require_version("mongodump", found=version_numbers(found[1]), at_least=tool, reason=reason)
             break
