@@ -16,12 +16,12 @@ def test_no_committed_file_leaks() -> None:
     assert committed.ROOT / "galaxy.yml" in files
     here = str(committed.ROOT) if len(committed.ROOT.parts) > 2 else ""
     for path in files:
-        if path.name in committed.NOT_OURS:
+        name = path.relative_to(committed.ROOT).as_posix()
+        if path.name in committed.NOT_OURS or name in committed.TEST_KEYS:
             continue
         content = path.read_bytes()
         if b"\0" in content[:8192]:
             continue
-        name = path.relative_to(committed.ROOT).as_posix()
         found += [f"{name}:{line}: {what}" for line, what in committed.leaks(content.decode(), here=here)]
     assert not found, "\n" + "\n".join(found)
 
