@@ -249,9 +249,11 @@ class InPlaceRestorer:
 
     def _place(self, _facts: Facts) -> None:
         target = self._target()
-        self._control.ensure_stopped(target)
-        place(self._staging(), target.directory, self._places(), restore_id=self._id)
-        remove(self._staging())
+        staging, places = self._staging(), self._places()
+        if existing(staging, [one for one, _name in places]):
+            self._control.ensure_stopped(target)  # else a server may have come up on what is all there: it goes on
+        place(staging, target.directory, places, restore_id=self._id)
+        remove(staging)
 
     def _take_away(self, _facts: Facts) -> None:
         target = self._target()
