@@ -56,6 +56,14 @@ options:
     description: Words of yours that are kept in the manifest, for example the change that the backup was taken before.
     type: dict
     default: {}
+  questions:
+    description:
+      - What verifications of this backup ask its restored copy and compare with the source itself; written like
+        O(lifeboat.recovery.backup_verify#module:questions), with the reference V(noted).
+      - The source is asked before and after the backup. An answer that is not to be had is a warning.
+    type: list
+    elements: dict
+    default: []
   state_directory:
     description: Folder on the target for locks, progress and run records. Made when missing.
     type: path

@@ -90,6 +90,7 @@ def backup_options() -> Spec:
             },
         },
         "labels": {"type": "dict", "default": {}},
+        "questions": {"type": "list", "elements": "dict", "default": []},
         "state_directory": {"type": "path", "default": "/var/lib/lifeboat"},
         "lock_timeout": {"type": "int", "default": 0},
         "fail_on_partial": {"type": "bool", "default": True},

@@ -12,6 +12,7 @@ from ._engine.operations.backup import plan_backup, run_backup
 from ._engine.operations.backup_values import BackupRequest, ProducerFactory
 from ._engine.operations.information import repository_requests
 from ._engine.pipeline.transforms import transforms_from
+from ._engine.recovery.questions import question_from
 from ._engine.report.results import plan_text, result_text
 from ._module import as_diff, fail, run_module, without_none
 
@@ -66,4 +67,6 @@ def _request(
         lock_timeout=float(options["lock_timeout"]),
         parent_kinds=parent_kinds,
         labels={str(key): str(value) for key, value in options.get("labels", {}).items()},
+        connection=options.get("connection", {}),
+        questions=tuple(question_from(question) for question in options["questions"]),
     )
