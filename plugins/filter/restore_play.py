@@ -26,7 +26,8 @@ MODULES: t.Mapping[tuple[str, str], str] = {
 #: What each module takes beside what all have; tests/architecture compares it with modules and tasks.
 OPTIONS: t.Mapping[str, tuple[str, ...]] = {
     "mongo_restore": (
-        "database", "into", "in_place", "include", "exclude", "rename", "users_and_roles", "parallel",
+        "databases", "collections", "rename", "suffix", "users_and_roles", "in_place", "others", "parallel", "tool",
+        "tool_directory",
     ),
     "pg_logical_restore": (
         "database", "into", "in_place", "existing", "tables", "schemas", "roles", "owners", "privileges", "tablespaces",
@@ -65,7 +66,7 @@ def restore_options(target: Json, options: t.Any, *, in_place: bool = False) -> 
     """The restorer's options: those given, over what the description says.
 
     *connection* is the source's, with what is given instead. In place, ``service_control`` is the source's own. A dump
-    of one database is restored from that one without its being named.
+    of one database is restored from that one without its being named, one of MongoDB beside it as NAME_recovery.
     """
     given = dict(options or {})
     own = {key: value for key, value in given.items() if key != "connection"}
@@ -79,8 +80,10 @@ def restore_options(target: Json, options: t.Any, *, in_place: bool = False) -> 
         )
     if own.get("in_place") and "service_control" in takes and target["service_control"]:
         own.setdefault("service_control", target["service_control"])
-    if "data_directory" not in own and target["database"]:
+    if target["module"] == "pg_logical_restore" and "data_directory" not in own and target["database"]:
         own.setdefault("database", target["database"])
+    if target["module"] == "mongo_restore" and not any(own.get(key) for key in ("in_place", "rename", "suffix")):
+        own["suffix"] = "_recovery"
     if target["module"] == "pg_base_restore" and "data_directory" not in own:
         raise AnsibleFilterError(
             'A base backup is restored into a folder: -e \'{"lifeboat_restore_options": {"data_directory": '
@@ -147,12 +150,12 @@ def _of_source(description: Description, service: Service, source: Source, *, wa
 
 def _only_database(source: Source, kind: str) -> str | None:
     """The database that a dump holds, where that is one."""
-    if (source.engine, kind) not in (("postgresql", "logical"), ("mongodb", "full")):
+    if (source.engine, kind) != ("postgresql", "logical"):
         return None
     found: set[str] = set()
     for job in source.jobs:
         if job.kind == kind:
-            named = job.options.get("databases") or job.options.get("database") or source.connection.get("database")
+            named = job.options.get("databases")
             found.update([named] if isinstance(named, str) else named or ("",))
     found.discard("all")
     return found.pop() if len(found) == 1 and found != {""} else None

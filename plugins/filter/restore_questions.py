@@ -38,11 +38,11 @@ def recovery_questions(target: Json, restored: Json, plan: Json, options: Json) 
 
 
 def judged(asked: t.Sequence[Json]) -> list[dict[str, t.Any]]:
-    """What came of the questions: *asked* are the results of the commands, each with its question as ``asked``."""
+    """What came of the questions: *asked* holds the results of the commands, each with ``lifeboat_asked``."""
     checks = []
     for result in asked:
-        question = question_from(result["asked"]["question"])
-        if result["asked"]["argv"] is None:
+        question = question_from(result["lifeboat_asked"]["question"])
+        if result["lifeboat_asked"]["argv"] is None:
             checks.append(Check(question.name, SKIPPED, f"{question.name}: not asked, there is no client for it here"))
         elif result.get("rc") != 0:
             said = str(result.get("stderr") or result.get("msg") or "no message").strip()

@@ -1,0 +1,450 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``playbooks/verify.yml`` and ``playbooks/restore.yml`` as an operator runs them: real servers, a real application."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import typing as t
+import urllib.request
+
+import pytest
+import yaml
+
+from sandbox.parts import MONGOD, find_mongod, require
+from sandbox.ports import free_port
+from tests.integration.ansible.plays import PASSWORD, Json, Lab, Played, run_module, run_playbook
+from tests.integration.redis.daemons import Daemon
+from tests.integration.redis.servers import wait_for
+
+pytestmark = pytest.mark.newest
+
+JOBS = {
+    ("one", "family/main/full"),
+    ("one", "family/cache/rdb"),
+    ("two", "adhd/main/logical"),
+    ("two", "adhd/main/base"),
+}
+_APPLICATION = """\
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+open(sys.argv[2], "w").write(str(os.getpid()))
+server.serve_forever()
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Application:
+    """An HTTP server that is started and stopped by commands, which keep a diary."""
+
+    folder: pathlib.Path
+    port: int = dataclasses.field(default_factory=free_port)
+
+    def write(self) -> None:
+        self.folder.mkdir()
+        (self.folder / "application.py").write_text(_APPLICATION)
+        run = f"{sys.executable} {self.folder}/application.py {self.port} {self.folder}/pid"
+        diary = f"{self.folder}/diary"
+        (self.folder / "start").write_text(f"echo started >> {diary}\nsetsid {run} < /dev/null > /dev/null 2>&1 &\n")
+        (self.folder / "stop").write_text(f"echo stopped >> {diary}\nkill $(cat {self.folder}/pid)\n")
+
+    @property
+    def described(self) -> Json:
+        return {
+            "name": "api",
+            "port": self.port,
+            "stop_command": f"sh {self.folder}/stop",
+            "start_command": f"sh {self.folder}/start",
+            "health": {"path": "/health", "timeout": "2s"},
+        }
+
+    @property
+    def diary(self) -> list[str]:
+        path = self.folder / "diary"
+        return path.read_text().split() if path.exists() else []
+
+    def is_well(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int((self.folder / "pid").read_text()), signal.SIGTERM)
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """Two hosts whose services were backed up once."""
+
+    lab: Lab
+    open: pathlib.Path  # short, and passable for the servers' own accounts
+    redis: Daemon
+    application: Application
+
+    def services(self) -> dict[str, list[Json]]:
+        backups = [{"repositories": ["local", "offsite"], "keep": {"within": "7d"}}]
+        main = {
+            "name": "main",
+            "engine": "mongodb",
+            "connection": self.lab.connection("mongodb"),
+            "backups": [{"kind": "full", **backups[0]}],
+            "verify": {
+                "level": 4,
+                "require_collections": ["orders"],
+                "options": {"mongod": str(require(find_mongod(), MONGOD))},
+            },
+        }
+        cache = {
+            "name": "cache",
+            "engine": "redis",
+            "connection": {"port": self.redis.port},
+            "service_control": self.redis.control,
+            "backups": [{"kind": "rdb", **backups[0]}],
+            "verify": {
+                "level": 4,
+                "questions": [{"name": "keys", "redis": ["DBSIZE"], "equals": 33}],
+            },
+        }
+        data = {
+            "name": "main",
+            "engine": "postgresql",
+            "connection": {**self.lab.connection("postgresql"), "database": "postgres"},
+            "backups": [
+                {"kind": "logical", "options": {"databases": ["postgres"]}, **backups[0]},
+                {"kind": "base", **backups[0]},
+            ],
+            "verify": {
+                "level": 4,
+                "require_tables": ["users"],
+                "questions": [
+                    {"name": "users", "sql": "select count(*) from users", "min": 1},
+                    {
+                        "name": "named-users",
+                        "database": "postgres",
+                        "sql": "select count(*) from users where name like 'user %'",
+                        "equals": 500,
+                        "ask": ["recovery"],
+                    },
+                ],
+            },
+        }
+        return {
+            "one": [{"name": "family", "sources": [main, cache], "applications": [self.application.described]}],
+            "two": [{"name": "adhd", "sources": [data]}],
+        }
+
+    def play(
+        self, playbook: str, *arguments: str, described: dict[str, list[Json]] | None = None, **more: Json
+    ) -> Played:
+        """Run a playbook of ours; *more* are values over what all hosts have."""
+        shared = {**self.lab.vault(), **more}
+        shared["lifeboat_settings"] = {
+            **shared["lifeboat_settings"],
+            "scratch_directory": str(self.open / "scratch"),
+        }
+        hosts = {name: {"lifeboat_services": each} for name, each in (described or self.services()).items()}
+        document = {
+            "all": {
+                "hosts": hosts,
+                "vars": {**shared, "ansible_connection": "local", "ansible_python_interpreter": sys.executable},
+            }
+        }
+        path = self.lab.directory / "inventory.yml"
+        path.write_text(yaml.safe_dump(document))
+        return run_playbook(self.lab, "--inventory", str(path), *arguments, playbook=f"playbooks/{playbook}.yml")
+
+    def restore(self, what: str, *arguments: str, options: Json | None = None, **more: t.Any) -> Played:
+        variables = {
+            "lifeboat_restore": what,
+            "lifeboat_restore_options": options or {},
+            "lifeboat_health_wait": 20,
+            **more,
+        }
+        return self.play("restore", "-e", json.dumps(variables), *arguments)
+
+
+@pytest.fixture(scope="module")
+def site(servers: Lab, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Site]:
+    """Everything backed up once; tests add verifications, restores beside, and put back what they replace."""
+    folder = tmp_path_factory.mktemp("site")
+    passable = pathlib.Path(tempfile.mkdtemp(prefix="lifeboat-", dir="/var/tmp"))
+    passable.chmod(0o755)
+    made = Site(
+        lab=servers.in_folder(folder),
+        open=passable,
+        redis=Daemon(folder=folder / "redis"),
+        application=Application(folder=folder / "application"),
+    )
+    made.application.write()
+    made.redis.start()
+    try:
+        with made.redis.client() as client:
+            client.mset({f"key:{number}": "x" * 50 for number in range(33)})
+        played = made.play("backup")
+        assert played.status == 0, played.output
+        yield made
+    finally:
+        made.redis.stop()
+        made.application.end()
+        shutil.rmtree(passable)
+
+
+def told(played: Played) -> dict[tuple[str, str], list[str]]:
+    """The summary's rows by host and backups: the cells of each row after them."""
+    rows = {}
+    for line in played.output.splitlines():
+        cells = re.split(r"\s{2,}", line.strip().strip('",'))
+        if len(cells) > 3 and cells[0] in ("one", "two") and "/" in cells[1]:
+            rows[cells[0], cells[1]] = cells[2:]
+    return rows
+
+
+def words(played: Played) -> str:
+    """The output without its line breaks, quotes and JSON's escapes."""
+    return " ".join(played.output.replace('\\"', '"').split())
+
+
+def verifications(folder: pathlib.Path, job: str) -> list[Json]:
+    return [json.loads(path.read_text()) for path in sorted((folder / job).rglob("verification-*.json"))]
+
+
+def test_everything_is_proved_to_the_last_level_and_no_scratch_copy_is_left(site: Site) -> None:
+    played = site.play("verify", "-vv")
+    assert played.status == 0, played.output
+    rows = told(played)
+    assert set(rows) == JOBS
+    assert {row[0] for row in rows.values()} == {"passed"}
+    assert {row[2] for row in rows.values()} == {"4 of 4"}
+    assert all(re.fullmatch(r"[0-9.]+ s", row[4]) for row in rows.values())  # measured, each of them
+    assert "4 looked at: 4 passed." in played.output
+    for _host, job in JOBS:
+        (document,) = verifications(site.lab.local, job)
+        assert (document["state"], document["reached"]) == ("passed", 4)
+        assert set(document["copies"]) == {"local", "offsite"}
+    asked = {check["name"] for check in verifications(site.lab.local, "adhd/main/base")[0]["checks"]}
+    assert "users" in asked
+    assert "named-users" not in asked  # only after a recovery
+    assert list((site.open / "scratch").iterdir()) == []
+    assert PASSWORD not in played.output
+
+
+def test_a_damaged_backup_is_told_loudly_after_all_others_were_looked_at(site: Site, tmp_path: pathlib.Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(site.lab.local, copy)
+    payload = next(path for path in (copy / "family/cache/rdb").rglob("*.rdb*"))
+    data = bytearray(payload.read_bytes())
+    data[len(data) // 2] ^= 1
+    payload.write_bytes(data)
+    described = site.services()
+    for service in (one for each in described.values() for one in each):
+        for backup in (backup for source in service["sources"] for backup in source["backups"]):
+            backup["repositories"] = ["local"]
+    played = site.play(
+        "verify",
+        "-e",
+        "lifeboat_verify_level=1",
+        described=described,
+        lifeboat_repositories={"local": {"type": "file", "path": str(copy)}},
+    )
+    assert played.status != 0
+    rows = told(played)
+    assert {key: row[0] for key, row in rows.items()} == {
+        key: "failed" if key[1] == "family/cache/rdb" else "passed" for key in JOBS
+    }
+    assert rows["one", "family/cache/rdb"][2] == "0 of 1"
+    assert "4 looked at: 3 passed, 1 failed." in played.output
+    assert "family/cache/rdb failed: " in played.output
+
+
+def test_the_controller_proves_what_it_can_read_and_nobody_else(site: Site) -> None:
+    state = site.lab.directory / "state-of-the-controller"
+    arguments = ("-e", f"lifeboat_verify_on=controller lifeboat_state_directory={state}")
+    played = site.play("verify", *arguments, "-e", "lifeboat_jobs=family/cache", "-e", "lifeboat_progress=1")
+    assert played.status == 0, played.output
+    assert {key: (row[0], row[-1]) for key, row in told(played).items()} == {
+        ("one", "family/cache/rdb"): ("passed", "localhost")
+    }
+    document = verifications(site.lab.local, "family/cache/rdb")
+    assert len(document) <= 1  # the controller was not given the folder
+    assert state.is_dir()
+
+
+def test_check_mode_says_what_is_due_and_a_wrong_selection_is_refused(site: Site) -> None:
+    before = site.lab.stored()
+    played = site.play("verify", "--check", "-e", "lifeboat_jobs=adhd", "-e", "lifeboat_verify_which=sample")
+    assert played.status == 0, played.output
+    assert {row[0] for row in told(played).values()} == {"planned"}
+    refused = site.play("verify", "-e", "lifeboat_jobs=familly")
+    assert refused.status != 0
+    assert "No host has a job familly." in refused.output
+    assert site.lab.stored() == before
+
+
+def test_a_dump_comes_back_beside_production_and_is_asked(site: Site) -> None:
+    options = {"into": "users_recovery", "jobs": 1}
+    planned = site.restore("adhd/main/logical", "--check", options=options, lifeboat_restore_point="newest")
+    assert planned.status == 0, planned.output
+    assert "adhd/main/logical would be restored into users_recovery" in planned.output
+    assert "replaces nothing that exists" in planned.output
+    with site.lab.postgresql.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database")
+        assert ("users_recovery",) not in cursor.fetchall()
+
+    played = site.restore("adhd/main/logical", "-vv", options=options, lifeboat_restore_point="newest")
+    try:
+        assert played.status == 0, played.output
+        assert re.search(r"named-users +passed +500", played.output)
+        assert re.search(r"users +passed +500", played.output)
+        assert "Nothing was moved aside" in played.output
+        assert PASSWORD not in played.output
+        with site.lab.postgresql.connect("users_recovery") as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM users")
+            assert cursor.fetchone() == (500,)
+    finally:
+        connection = site.lab.postgresql.connect()
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("DROP DATABASE IF EXISTS users_recovery")
+        connection.close()
+
+
+def test_a_fresh_cluster_is_made_of_a_dump_and_a_wrong_answer_is_told_at_the_end(
+    site: Site, tmp_path: pathlib.Path
+) -> None:
+    described = site.services()
+    questions = described["two"][0]["sources"][0]["verify"]["questions"]
+    questions[1]["equals"] = 501
+    folder = site.open / "cluster"
+    options = {"data_directory": str(folder), "port": free_port()}
+    variables = {"lifeboat_restore": "adhd/main/logical", "lifeboat_restore_options": options}
+    variables["lifeboat_restore_point"] = "newest"
+    played = site.play("restore", "-e", json.dumps(variables), described=described)
+    try:
+        assert played.status != 0
+        assert re.search(r"named-users +failed +500", played.output), played.output
+        assert "named-users: 500 is not 501" in played.output
+        assert f"cluster in {folder}, port {options['port']}" in played.output
+    finally:
+        stop_cluster(folder)
+
+
+def stop_cluster(folder: pathlib.Path) -> None:
+    file = folder / "postmaster.pid"
+    if file.exists():
+        pid = int(file.read_text().splitlines()[0])
+        os.kill(pid, signal.SIGQUIT)
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}/exe"))
+
+
+def test_redis_in_place_stops_the_application_and_the_way_back_works(site: Site) -> None:
+    subprocess.run(["sh", site.application.folder / "start"], check=True)
+    with site.redis.client() as client:
+        client.set("written later", "1")
+
+    refused = site.restore("family/cache/rdb", lifeboat_restore_in_place=True, lifeboat_restore_point="newest")
+    assert refused.status != 0
+    name = re.search(r"lifeboat_restore_confirm='([^']+)'", words(refused))
+    assert name, refused.output
+    assert site.application.diary == ["started"]
+
+    wanted = {
+        "lifeboat_restore_in_place": True,
+        "lifeboat_restore_point": "newest",
+        "lifeboat_restore_confirm": name[1],
+    }
+    played = site.restore("family/cache/rdb", **wanted)
+    assert played.status == 0, played.output
+    assert "stops and starts: api on one" in played.output
+    assert site.application.diary == ["started", "stopped", "started"]
+    assert site.application.is_well()
+    assert re.search(r"keys +passed +33", played.output)
+    with site.redis.client() as client:
+        assert client.dbsize() == 33
+
+    restore_id = re.search(r"--roll-back (\S+)", played.output)
+    assert restore_id, played.output
+    done = run_module(
+        site.lab,
+        "restore_finish",
+        {
+            "restore_id": restore_id[1],
+            "action": "roll_back",
+            "confirm": name[1],
+            "repositories": site.lab.repositories,
+            "state_directory": str(site.lab.directory / "state"),
+        },
+    )
+    assert not done.get("failed"), done
+    with site.redis.client() as client:
+        assert client.get("written later") == b"1"
+
+
+def test_a_restore_that_fails_leaves_the_old_data_and_the_application_runs(site: Site, tmp_path: pathlib.Path) -> None:
+    """The fault: one bit of the only copy is flipped, which is seen when it is read, with everything stopped."""
+    copy = tmp_path / "copy"
+    shutil.copytree(site.lab.local, copy)
+    payload = next(path for path in (copy / "family/cache/rdb").rglob("*.rdb*"))
+    data = bytearray(payload.read_bytes())
+    data[len(data) // 2] ^= 1
+    payload.write_bytes(data)
+    described = site.services()
+    for source in described["one"][0]["sources"]:
+        source["backups"][0]["repositories"] = ["local"]
+    described.pop("two")
+    if not site.application.is_well():
+        subprocess.run(["sh", site.application.folder / "start"], check=True)
+    diary = site.application.diary
+    with site.redis.client() as client:
+        client.set("precious", "1")
+    target = f"redis at 127.0.0.1:{site.redis.port}"
+    variables = {
+        "lifeboat_restore": "family/cache/rdb",
+        "lifeboat_restore_in_place": True,
+        "lifeboat_restore_point": "newest",
+        "lifeboat_restore_confirm": target,
+        "lifeboat_health_wait": 20,
+    }
+    played = site.play(
+        "restore",
+        "-e",
+        json.dumps(variables),
+        described=described,
+        lifeboat_repositories={"local": {"type": "file", "path": str(copy)}},
+    )
+    assert played.status != 0
+    assert "Not restored." in played.output
+    assert "What was there before is there again; started again: api." in words(played)
+    assert site.application.diary == [*diary, "stopped", "started"]
+    assert site.application.is_well()
+    with site.redis.client() as client:
+        assert client.get("precious") == b"1"
+
+
+def test_what_is_not_one_thing_is_refused_before_anything_runs(site: Site) -> None:
+    for what, said in (
+        ("adhd/main", "has backups of the kinds logical, base: say which"),
+        ("adhd/main/basse", "No host has backups of adhd/main/basse."),
+    ):
+        played = site.restore(what)
+        assert played.status != 0
+        assert said in words(played)
