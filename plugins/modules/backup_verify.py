@@ -66,8 +66,8 @@ options:
     description:
       - What is asked of the restored data at level 4, and what the right answer is.
       - Each asks in one way (O(questions[].sql), O(questions[].count), O(questions[].find), O(questions[].aggregate) or
-        O(questions[].redis)), and expects something (O(questions[].min), O(questions[].max), O(questions[].equals),
-        O(questions[].within_percent_of) or O(questions[].within_count_of)).
+        O(questions[].redis)). The answer is held against O(questions[].min), O(questions[].max), O(questions[].equals),
+        O(questions[].within_percent_of) or O(questions[].within_count_of), and only reported where none is given.
       - They are asked of every backup that is chosen, so name the O(source) that they are about.
     type: list
     elements: dict

@@ -77,6 +77,13 @@ options:
   expected_bytes_per_second:
     description: What the plan reckons with when it compares the dump's length with the server's history.
     type: float
+  record_hash:
+    description:
+      - Whether to note the server's own hash (C(dbHash)) of every collection that nobody changed meanwhile; verifications
+        compare the restored copy's with it.
+      - The server reads everything twice more, and lets nobody write to a database while it hashes it. Read a secondary.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - lifeboat.recovery._mongodb
   - lifeboat.recovery._backup
@@ -335,6 +342,7 @@ OWN_OPTIONS = {
     "max_lag_seconds": {"type": "float", "default": 60.0},
     "raise_history_window": {"type": "bool", "default": False},
     "expected_bytes_per_second": {"type": "float"},
+    "record_hash": {"type": "bool", "default": False},
 }
 
 

@@ -19,10 +19,12 @@ from tests.integration.ansible.way_back import (
     KEYS,
     ROWS,
     WayBack,
-    back_up,
     copied,
+    good,
     open_folder,
     redis_target,
+    refused,
+    stocked,
     tree,
 )
 from tests.integration.postgresql.restoring import Cluster
@@ -34,15 +36,8 @@ pytestmark = pytest.mark.newest
 @pytest.fixture(scope="module")
 def made(servers: Lab) -> t.Iterator[WayBack]:
     """One backup of each kind, that nobody verified yet."""
-    servers.postgresql.query(f"CREATE DATABASE {DATABASE}")
-    servers.postgresql.query(
-        f"CREATE TABLE members AS SELECT n AS id FROM generate_series(1, {ROWS}) n", database=DATABASE
-    )
-    with open_folder() as folder:
-        try:
-            yield back_up(servers, folder)
-        finally:
-            servers.postgresql.query(f"DROP DATABASE {DATABASE}")
+    with stocked(servers) as backups:
+        yield backups
 
 
 @pytest.fixture
@@ -50,20 +45,6 @@ def way_back(made: WayBack) -> t.Iterator[WayBack]:
     """The same in a repository that the test may spoil."""
     with open_folder() as folder:
         yield copied(made, folder)
-
-
-def good(result: Json) -> Json:
-    """The result of a task that did not fail."""
-    assert not result.get("failed"), result
-    return result
-
-
-def refused(result: Json, code: str) -> Json:
-    """The result of a task that failed so."""
-    assert result.get("failed"), result
-    assert result.get("code") == code, result
-    assert result["hint"]
-    return result
 
 
 def redis_keys(*, port: int) -> int:

@@ -88,7 +88,7 @@ def open_folder() -> t.Iterator[pathlib.Path]:
         shutil.rmtree(folder)
 
 
-def back_up(servers: Lab, folder: pathlib.Path) -> WayBack:
+def _back_up(servers: Lab, folder: pathlib.Path) -> WayBack:
     """One backup of each kind, made by the modules; that of the source ``sealed`` is encrypted."""
     lab = servers.in_folder(folder)
     identity = folder / "identity.txt"
@@ -110,6 +110,20 @@ def back_up(servers: Lab, folder: pathlib.Path) -> WayBack:
     for job, result in results.items():
         assert not result.get("failed"), f"{job}: {result['msg']}"
     return dataclasses.replace(made, ids={job: result["backup"]["id"] for job, result in results.items()})
+
+
+@contextlib.contextmanager
+def stocked(servers: Lab) -> t.Iterator[WayBack]:
+    """Backups of the lab's servers, PostgreSQL's with a database of their own."""
+    servers.postgresql.query(f"CREATE DATABASE {DATABASE}")
+    try:
+        servers.postgresql.query(
+            f"CREATE TABLE members AS SELECT n AS id FROM generate_series(1, {ROWS}) n", database=DATABASE
+        )
+        with open_folder() as folder:
+            yield _back_up(servers, folder)
+    finally:
+        servers.postgresql.query(f"DROP DATABASE {DATABASE}")
 
 
 def copied(made: WayBack, folder: pathlib.Path) -> WayBack:
@@ -141,6 +155,20 @@ def redis_target(folder: pathlib.Path) -> t.Iterator[tuple[Daemon, Json]]:
         )
     finally:
         target.kill()
+
+
+def good(result: Json) -> Json:
+    """The result of a task that did not fail."""
+    assert not result.get("failed"), result
+    return result
+
+
+def refused(result: Json, code: str) -> Json:
+    """The result of a task that failed so."""
+    assert result.get("failed"), result
+    assert result.get("code") == code, result
+    assert result["hint"]
+    return result
 
 
 def tree(folder: pathlib.Path) -> dict[str, str]:
