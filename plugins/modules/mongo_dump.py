@@ -79,9 +79,10 @@ options:
     type: float
   record_hash:
     description:
-      - Whether to note the server's own hash (C(dbHash)) of every collection that nobody changed meanwhile; verifications
-        compare the restored copy's with it.
-      - The server reads everything twice more, and lets nobody write to a database while it hashes it. Read a secondary.
+      - Whether to note the server's own hash (C(dbHash)) of every collection that nobody changed meanwhile.
+        Verifications compare the restored copy's with it.
+      - The server reads everything twice more, and lets nobody write to a database while it hashes it, so read a
+        secondary.
     type: bool
     default: false
 extends_documentation_fragment:

@@ -75,6 +75,18 @@ def vendor_content(
     return {**_common(facts, options, tool=MONGODUMP, version=version), "consistency": how, "databases": databases}
 
 
+def with_hashes(content: t.Mapping[str, t.Any], hashes: t.Mapping[tuple[str, str], str]) -> dict[str, t.Any]:
+    """The content with the server's hash (``dbhash``, MD5 in hexadecimal) of each collection that has one."""
+    databases = {
+        database: {
+            name: {**entry, "dbhash": hashes[database, name]} if (database, name) in hashes else entry
+            for name, entry in entries.items()
+        }
+        for database, entries in content["databases"].items()
+    }
+    return {**content, "databases": databases}
+
+
 def _common(facts: ServerFacts, options: MongoDumpOptions, *, tool: str, version: str) -> dict[str, t.Any]:
     return {
         "replica_set": facts.replica_set,

@@ -32,6 +32,7 @@ _KEYS = (
     "max_lag_seconds",
     "raise_history_window",
     "expected_bytes_per_second",
+    "record_hash",
 )
 # Slower than what was measured over loopback (250 MB/s), about what a gigabit network gives.
 _BYTES_PER_SECOND = 50_000_000.0
@@ -44,7 +45,8 @@ class MongoDumpOptions:
     *scope* is what to dump; *parallel* how many cursors read at the same time (1 to 64); *max_lag_seconds* how far a
     secondary may be behind to be read; *expected_bytes_per_second* is what plans reckon with. With
     *raise_history_window* the server's snapshot history is made longer for the run where it is too short; that needs
-    the role hostManager. *tool_directory* is where mongodump is, when not on PATH.
+    the role hostManager. *tool_directory* is where mongodump is, when not on PATH. *record_hash* has the server hash
+    every collection before and after (see :mod:`database_hash`).
     """
 
     connection: MongoConnection
@@ -57,6 +59,7 @@ class MongoDumpOptions:
     max_lag_seconds: float = 60.0
     raise_history_window: bool = False
     expected_bytes_per_second: float = _BYTES_PER_SECOND
+    record_hash: bool = False
 
 
 def options_from_description(description: t.Mapping[str, t.Any]) -> MongoDumpOptions:
@@ -64,7 +67,7 @@ def options_from_description(description: t.Mapping[str, t.Any]) -> MongoDumpOpt
 
     Keys: connection, database, collections ({include: [...], exclude: [...]}, shell patterns), tool (native or
     mongodump), tool_directory, consistency (auto, snapshot, oplog, none), parallel, users_and_roles, read_preference,
-    max_lag_seconds, raise_history_window, expected_bytes_per_second.
+    max_lag_seconds, raise_history_window, expected_bytes_per_second, record_hash.
     """
     of = "mongodb"
     refuse_unknown(description, known=_KEYS, of=of)
@@ -94,6 +97,7 @@ def options_from_description(description: t.Mapping[str, t.Any]) -> MongoDumpOpt
         expected_bytes_per_second=number(
             description, "expected_bytes_per_second", of=of, default=_BYTES_PER_SECOND, at_most=1e12
         ),
+        record_hash=flag(description, "record_hash", of=of, default=False),
     )
     _refuse_contradictions(options)
     return options

@@ -9,13 +9,15 @@ import contextlib
 import typing as t
 
 from ..core.checksums import CRC64_XZ, crc_function
+from ..core.errors import LifeboatError
 from ..core.host import Host
 from ..core.progress import Progress
 from ..core.state import StateDirectory
 from ..core.version import VERSION
 from ..pipeline.producer import Inspection, PayloadInput, PayloadSink, Production
 from . import consistency
-from .content import native_content, vendor_content
+from .content import native_content, vendor_content, with_hashes
+from .database_hash import read_hashes, unchanged
 from .history_window import put_back_left_over, raised_history
 from .namespaces import TIME_SERIES
 from .native_dump import DumpResult, NativeDump
@@ -82,7 +84,10 @@ class MongoDumpProducer:
                         journal=journal,
                     )
                 )
+            hashes = self._hashes(survey)
             content = self._native(survey, sink) if tool is None else self._vendor(survey, sink, tool=tool)
+            if self._options.record_hash:
+                content = with_hashes(content, unchanged(hashes, self._hashes(survey)))
         scope = self._options.scope
         guide = restore_guide(
             database=scope.database,
@@ -92,6 +97,16 @@ class MongoDumpProducer:
             server_version=facts.version,
         )
         return Production(content=content, restore_commands=guide)
+
+    def _hashes(self, survey: Survey) -> dict[tuple[str, str], str]:
+        """Read from the member that is dumped; what can't be hashed is a warning, for the dump matters more."""
+        if not self._options.record_hash:
+            return {}
+        try:
+            return read_hashes(survey.client, ((one.database, one.name) for one in survey.namespaces))
+        except LifeboatError as error:
+            self._host.journal.warning(f"No hashes are noted: {error.message}")
+            return {}
 
     def _vendor_tool(self, survey: Survey) -> VendorTool | None:
         if self._options.tool != MONGODUMP:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..recovery.questions import FAILED, PASSED, Answer, Check, Question
 from .archive_listing import ListedArchive
+from .database_hash import hash_checks
 from .load_values import LoadReport
 from .namespaces import VIEW
 from .noted_content import NotedContent
@@ -48,12 +49,17 @@ class RestoredDump:
         }
 
     def compare(self) -> t.Iterator[Check]:
-        """Counts, indexes, options and the server's own validate. Raises MongoUnreachable and MongoError."""
+        """Counts, indexes, options, noted hashes, the server's own validate. Raises MongoUnreachable and MongoError."""
         yield from restored_checks(
             self.client,
             report=self.report,
             archived={".".join(key): one for key, one in self.archive.collections.items()},
             noted={".".join(key): one.documents for key, one in self.noted.collections.items()},
+        )
+        yield from hash_checks(
+            self.client,
+            noted={key: one.dbhash for key, one in self.noted.collections.items() if one.dbhash is not None},
+            targets={_parts(one.source): _parts(one.target) for one in self.report.collections},
         )
         yield from self._people()
 
@@ -122,3 +128,8 @@ class RestoredDump:
         is_view = any(one.target == full and one.type == VIEW for one in self.report.collections)
         handle = self.client[database][name]
         return int(handle.count_documents({}) if is_view else handle.estimated_document_count())
+
+
+def _parts(full_name: str) -> tuple[str, str]:
+    database, _dot, name = full_name.partition(".")
+    return database, name

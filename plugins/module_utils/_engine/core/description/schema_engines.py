@@ -113,6 +113,10 @@ OPTIONS: dict[str, dict[str, dict[str, Schema]]] = {
                 "exclusiveMinimum": 0,
                 "default": 50000000,
             },
+            "record_hash": switch(
+                "Note the server's hash of what nobody changes meanwhile; it lets nobody write while it hashes.",
+                default=False,
+            ),
         },
         "incremental": {"database": text("Only this database.")},
         "differential": {"database": text("Only this database.")},
