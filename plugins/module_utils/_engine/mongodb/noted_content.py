@@ -24,6 +24,7 @@ class NotedCollection:
     indexes: tuple[str, ...] | None
     metadata_sha256: str | None
     size: int | None = None  # bytes
+    dbhash: str | None = None  # MD5 by the server
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def _collection(entry: t.Mapping[str, t.Any]) -> NotedCollection:
         indexes=None if indexes is None else tuple(_text(name) for name in indexes),
         metadata_sha256=entry.get("metadata_sha256"),
         size=None if size is None else int(size),
+        dbhash=None if entry.get("dbhash") is None else _text(entry["dbhash"]),
     )
 
 
