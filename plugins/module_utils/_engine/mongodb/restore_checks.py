@@ -21,7 +21,7 @@ from .restore_direct import in_the_way
 from .restore_names import RestoreNames
 from .restore_options import ASIDE, NATIVE, MongoRestoreOptions
 from .restore_selection import DIRECT, STAGED, RestoreSelection
-from .restore_target import Existing, TargetFacts, existing_in, missing_actions
+from .restore_target import Existing, TargetFacts, existing_in, may_read_people, missing_actions
 
 if t.TYPE_CHECKING:
     from .connection import Client
@@ -92,8 +92,13 @@ def require_names(selection: RestoreSelection, names: RestoreNames, facts: Targe
             )
 
 
-def require_rights(client: Client, selection: RestoreSelection) -> None:
+def require_rights(client: Client, selection: RestoreSelection, options: MongoRestoreOptions) -> None:
     """Raise MongoNotAuthorised when a step would be refused."""
+    if options.users_and_roles and selection.people and not may_read_people(client):
+        raise MongoNotAuthorised(
+            "The user may not read the users and roles of the target, of which a copy is kept.",
+            hint='In mongosh, as administrator: db.getSiblingDB("admin").grantRolesToUser("NAME", ["backup"])',
+        )
     missing = missing_actions(client, selection.databases, wanted=_ACTIONS)
     if missing:
         database, actions = next(iter(missing.items()))

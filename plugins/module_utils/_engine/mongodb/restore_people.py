@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ..core.errors import LifeboatError
 from .collection_making import WRITE_CONCERN
 from .faults import named_faults
 from .restore_commands import drop
@@ -22,7 +21,7 @@ if t.TYPE_CHECKING:
     from .connection import Client
 
 _KINDS = ("users", "roles")
-_USER_NOT_FOUND, _ROLE_NOT_FOUND = 11, 31
+_BATCH = 500
 _ROLE = "restore, readWriteAnyDatabase"
 
 
@@ -41,8 +40,8 @@ def keep_people(client: Client, names: RestoreNames, *, account: str | None) -> 
                 admin[loaded].delete_one({"_id": account})
             ids = sorted(str(one["_id"]) for one in admin[loaded].find({}, {"_id": 1}))
             replaced: list[str] = []
-            for start in range(0, len(ids), 500):
-                old = list(admin[f"system.{kind}"].find({"_id": {"$in": ids[start : start + 500]}}))
+            for start in range(0, len(ids), _BATCH):
+                old = list(admin[f"system.{kind}"].find({"_id": {"$in": ids[start : start + _BATCH]}}))
                 replaced += [str(one["_id"]) for one in old]
                 if old:
                     admin.command({"insert": before, "documents": old, "writeConcern": dict(WRITE_CONCERN)})
@@ -60,37 +59,47 @@ def forget_loaded(client: Client, names: RestoreNames) -> None:
     """Remove the collections that users and roles were loaded into."""
     for kind in _KINDS:
         drop(client, "admin", f"{names.people}.{kind}")
+        drop(client, "admin", f"{names.people}.all_{kind}")
 
 
-def merge(client: Client, beginning: str) -> None:
-    """Put the users and roles in ``admin.BEGINNING.users`` and ``.roles`` in force, beside all others."""
-    there = set(on_primary(client, "admin").list_collection_names())
-    users, roles = (f"{beginning}.{kind}" for kind in _KINDS)
-    if not {users, roles} & there:
-        return
+def put_in_force(client: Client, kept: t.Mapping[str, t.Any], names: RestoreNames) -> None:
+    """Put the loaded users and roles in force; *kept* is what keep_people() said. All others stay as they are."""
+    _merge(client, kept, beginning=names.people, names=names)
+
+
+def take_back(client: Client, kept: t.Mapping[str, t.Any], names: RestoreNames) -> None:
+    """Remove what was not there before, and put in force again what was. Fit to be called twice."""
+    if kept:
+        _merge(client, kept, beginning=names.people_before, names=names)
+
+
+def _merge(client: Client, kept: t.Mapping[str, t.Any], *, beginning: str, names: RestoreNames) -> None:
+    """Of the loaded names have what ``admin.BEGINNING.*`` holds, and of all others what is there now.
+
+    The server's command replaces users only when it may also remove those that it is not given, so it is given all.
+    """
+    together = {kind: f"{names.people}.all_{kind}" for kind in _KINDS}
+    for kind, name in together.items():
+        drop(client, "admin", name)
+        with named_faults(f"Collecting the {kind}", role=_ROLE):
+            admin = on_primary(client, "admin")
+            loaded = set(kept[kind]["loaded"])
+            documents = list(admin[f"{beginning}.{kind}"].find({"_id": {"$in": sorted(loaded)}}))
+            documents += [one for one in admin[f"system.{kind}"].find() if one["_id"] not in loaded]
+            admin.command({"create": name, "writeConcern": dict(WRITE_CONCERN)})
+            for start in range(0, len(documents), _BATCH):
+                some = documents[start : start + _BATCH]
+                admin.command({"insert": name, "documents": some, "writeConcern": dict(WRITE_CONCERN)})
     with named_faults("Putting users and roles in force", role=_ROLE):
         client.admin.command(
             {
                 "_mergeAuthzCollections": 1,
-                "tempUsersCollection": f"admin.{users}" if users in there else "",
-                "tempRolesCollection": f"admin.{roles}" if roles in there else "",
-                "drop": False,
+                "tempUsersCollection": f"admin.{together['users']}",
+                "tempRolesCollection": f"admin.{together['roles']}",
+                "drop": True,
                 "db": "",
                 "writeConcern": dict(WRITE_CONCERN),
             }
         )
-
-
-def unmerge(client: Client, kept: t.Mapping[str, t.Any], names: RestoreNames) -> None:
-    """Remove what was not there before, and put in force again what was. Fit to be called twice."""
-    for kind, command, missing in (("users", "dropUser", _USER_NOT_FOUND), ("roles", "dropRole", _ROLE_NOT_FOUND)):
-        one = kept.get(kind, {})
-        for identity in sorted(set(one.get("loaded", ())) - set(one.get("replaced", ()))):
-            database, _dot, name = identity.partition(".")
-            try:
-                with named_faults(f"Removing {identity}", role=_ROLE):
-                    client[database].command({command: name, "writeConcern": dict(WRITE_CONCERN)})
-            except LifeboatError as error:
-                if error.details.get("server_code") != missing:
-                    raise
-    merge(client, names.people_before)
+    for name in together.values():
+        drop(client, "admin", name)

@@ -18,7 +18,7 @@ from .restore_direct import make, note_coming, remove, require_absent
 from .restore_exchange import Exchange, pair
 from .restore_load import Load, read_prelude
 from .restore_options import ASIDE
-from .restore_people import forget_kept, forget_loaded, keep_people, merge, unmerge
+from .restore_people import forget_kept, forget_loaded, keep_people, put_in_force, take_back
 from .restore_selection import DIRECT, RestoreSelection, select_items, wanted_of
 from .restore_session import RestoreSession
 from .restore_target import existing_in, read_target
@@ -104,10 +104,8 @@ class RestoreSteps:
             Step(
                 name=PEOPLE,
                 title="Put the backup's users and roles in force",
-                do=lambda _facts: self._change(lambda client: merge(client, names.people)),
-                undo=lambda _facts: self._change(
-                    lambda client: unmerge(client, self._session.facts(KEEP_PEOPLE), names)
-                ),
+                do=lambda _facts: self._change(lambda client: put_in_force(client, self._kept(), names)),
+                undo=lambda _facts: self._change(lambda client: take_back(client, self._kept(), names)),
             ),
         ]
 
@@ -197,6 +195,9 @@ class RestoreSteps:
     def _keep_people(self, _facts: Facts) -> Facts:
         with self._session.change() as client:
             return keep_people(client, self._names, account=self._session.facts(LOAD)["account"])
+
+    def _kept(self) -> Facts:
+        return self._session.facts(KEEP_PEOPLE)
 
     def _tidy(self, client: Client) -> None:
         drop_own(client, self._names, prefixes=[self._names.marks])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ..core.errors import MongoShardedCluster, MongoTooOld, RestoreTargetInvalid
 from .facts import OLDEST_VERSION, version_numbers
-from .faults import UNAUTHORIZED, named_faults
+from .faults import named_faults
 from .namespace_map import BUCKETS
 from .namespaces import COLLECTION, TIME_SERIES, VIEW, faithful_codec
 from .topology import say_hello
@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
 
     from .connection import Client
 
+_ANY = "anyAction"
 _HIDDEN = ("system.views", "system.profile")
 
 
@@ -167,26 +168,38 @@ def missing_actions(client: Client, databases: t.Sequence[str], *, wanted: t.Col
 
     Without access control everybody may do everything.
     """
-    with named_faults("Asking for the rights"):
-        status = client.admin.command({"connectionStatus": 1, "showPrivileges": True})["authInfo"]
-    if not status["authenticatedUsers"]:
+    privileges = _privileges(client)
+    if privileges is None:
         return {}
     found: dict[str, list[str]] = {}
     for database in databases:
-        allowed: set[str] = set()
-        for privilege in status["authenticatedUserPrivileges"]:
-            resource = privilege["resource"]
-            covers = resource.get("anyResource") or (
-                resource.get("collection") == "" and resource.get("db") in ("", database)
-            )
-            if covers:
-                allowed.update(privilege["actions"])
-        lacking = sorted(set(wanted) - allowed) if "anyAction" not in allowed else []
-        if lacking:
-            found[database] = lacking
+        allowed = _allowed(privileges, database, "")
+        if _ANY not in allowed and not set(wanted) <= allowed:
+            found[database] = sorted(set(wanted) - allowed)
     return found
 
 
-def is_unauthorised(error: t.Any) -> bool:
-    """Whether an error of ours means that a right is missing."""
-    return bool(error.details.get("server_code") == UNAUTHORIZED)
+def may_read_people(client: Client) -> bool:
+    """Whether whoever is logged in may read users and roles with all that the server keeps of them."""
+    privileges = _privileges(client)
+    return privileges is None or all(
+        {"find", _ANY} & _allowed(privileges, "admin", name) for name in ("system.users", "system.roles")
+    )
+
+
+def _privileges(client: Client) -> t.Sequence[t.Mapping[str, t.Any]] | None:
+    """None without access control. Raises MongoNotAuthorised."""
+    with named_faults("Asking for the rights"):
+        status = client.admin.command({"connectionStatus": 1, "showPrivileges": True})["authInfo"]
+    return status["authenticatedUserPrivileges"] if status["authenticatedUsers"] else None
+
+
+def _allowed(privileges: t.Sequence[t.Mapping[str, t.Any]], database: str, collection: str) -> set[str]:
+    """The actions on a collection; "" means all collections that are not the system's."""
+    allowed: set[str] = set()
+    for privilege in privileges:
+        resource, actions = privilege["resource"], set(privilege["actions"])
+        named = resource.get("db") in ("", database) and resource.get("collection") == collection
+        if resource.get("anyResource") or named:
+            allowed |= actions
+    return allowed

@@ -69,7 +69,7 @@ class MongoRestorer:
             warnings = require_version(noted, facts)
             require_loadable(selection, facts, options)
             require_names(selection, self._names, facts)
-            require_rights(client, selection)
+            require_rights(client, selection, options)
             holders, others = in_the_way_of(client, selection, options, self._names)
             tool = self._session.tool(facts)
         moved, staying = that_step_aside(others, options)
