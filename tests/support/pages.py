@@ -43,7 +43,7 @@ class Page:
         """The sections that have commands."""
         return tuple(dict.fromkeys(block.section for block in self.blocks))
 
-    def run(self, sections: t.Sequence[str], *, environment: t.Mapping[str, str], timeout: float = 120) -> str:
+    def run(self, sections: t.Sequence[str], *, environment: t.Mapping[str, str], timeout: float = 240) -> str:
         """Run the commands of *sections*, in that order; and return what they printed; fails at the first surprise."""
         chosen: list[Block] = []
         for section in sections:

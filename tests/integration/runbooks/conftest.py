@@ -20,7 +20,7 @@ from tests.support.children import ENGINE
 
 @pytest.fixture
 def walk() -> t.Iterator[Walk]:
-    folder = Path(tempfile.mkdtemp(prefix="lifeboat-runbook-"))
+    folder = Path(tempfile.mkdtemp(prefix="lb-"))
     folder.chmod(0o755)
     programs = folder / "bin"
     programs.mkdir()

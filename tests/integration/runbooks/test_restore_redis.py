@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import pathlib
 import typing as t
 
 import pytest
 
 from tests.integration.redis.daemons import Daemon
 from tests.integration.redis.servers import digest, fill
-from tests.integration.runbooks.walk import Walk, backup
+from tests.integration.runbooks.walk import PAGES, Walk, backup
+from tests.support.pages import read_page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PAGE = "restore-redis.md"
 
 
@@ -75,3 +77,19 @@ def test_a_restore_that_died(walk: Walk, server: Daemon) -> None:
     assert not server.answers()
     walk.through(PAGE, 1, 7)
     assert digest(server) == wanted
+
+
+def test_the_index(walk: Walk, server: Daemon) -> None:
+    assert server.answers()
+    page = read_page(PAGES / "restore.md")
+    page.run(page.sections, environment=walk.environment())
+
+
+def test_every_page_is_in_the_index_and_every_one_is_walked_through() -> None:
+    index = (PAGES / "restore.md").read_text(encoding="utf-8")
+    names = sorted(path.name for path in PAGES.glob("restore-*.md"))
+    assert names
+    tests = "".join(path.read_text(encoding="utf-8") for path in pathlib.Path(__file__).parent.glob("test_*.py"))
+    for name in names:
+        assert f"({name})" in index
+        assert f'"{name}"' in tests

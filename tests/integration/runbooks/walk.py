@@ -14,6 +14,8 @@ from tests.support.children import ROOT, environment
 from tests.support.command_line import CommandLine, describe
 from tests.support.pages import read_page
 
+PAGES = ROOT / "docs" / "runbooks"
+
 
 @dataclass
 class Walk:
@@ -40,16 +42,24 @@ class Walk:
             },
         )
 
+    def command_line(self) -> CommandLine:
+        """``lifeboat`` with the description that was written."""
+        return CommandLine(configuration=self.folder / "config.yml")
+
     def through(self, name: str, *numbers: int, **variables: str) -> str:
         """Run the sections of that page whose numbers are given; all that was printed."""
-        page = read_page(ROOT / "docs" / "runbooks" / name)
+        page = read_page(PAGES / name)
         sections = []
         for number in numbers:
             [section] = [one for one in page.sections if one.startswith(f"{number}. ")]
             sections.append(section)
+        return page.run(sections, environment=self.environment(**variables))
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """What the commands of a page find."""
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         given = {"LIFEBOAT_CONFIG": str(self.folder / "config.yml"), "PATH": path, **self.variables, **variables}
-        return page.run(sections, environment=environment(**given))
+        return environment(**given)
 
 
 def backup(kind: str, **more: t.Any) -> dict[str, t.Any]:

@@ -63,6 +63,8 @@ def restore_text(result: RestoreResult) -> str:
             f"  to go back to what was there before: lifeboat restore --roll-back {result.restore_id} {confirm}"
         )
         lines.append(f"  to remove it for ever:               lifeboat restore --discard {result.restore_id} {confirm}")
+    else:
+        lines.append(f"  to undo it: lifeboat restore --roll-back {result.restore_id} --confirm '{result.target}'")
     lines += [f"  warning: {warning}" for warning in (*result.warnings, *restoration.warnings)]
     return "\n".join(lines)
 
