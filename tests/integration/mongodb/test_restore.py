@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import datetime
+import subprocess
+import time
 import typing as t
 from pathlib import Path
 
+import bson
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.layout import BackupFolder
@@ -365,3 +368,82 @@ def test_a_flipped_bit_leaves_nothing(
     with pytest.raises(errors.MongoArchiveInvalid, match="checksum"):
         restore(folder).run()
     assert KINDS not in there.list_database_names()
+
+
+# --- particular data ------------------------------------------------------------------------------------------------
+
+
+def test_an_encrypted_payload(
+    replica_set: MongoReplicaSet, restore: Making, client: t.Any, there: t.Any, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["age-keygen", "-o", str(key)], check=True, capture_output=True, timeout=30)
+    recipient = subprocess.run(["age-keygen", "-y", str(key)], check=True, capture_output=True, text=True, timeout=30)
+    private = Place(repository=tmp_path / "repository", scratch=tmp_path, state=tmp_path / "backup-state")
+    folder = private.back_up(replica_set.uri, recipient=recipient.stdout.strip(), database=KINDS)
+    one = restore(folder)
+    one.repository = private.repository
+    with pytest.raises(errors.IdentityMissing):
+        one.inspect()
+    one.identity_file = str(key)
+    one.run()
+    assert of(fingerprint(there), KINDS) == of(fingerprint(client), KINDS)
+
+
+def test_a_collection_with_encrypted_fields(
+    place: Place, replica_set: MongoReplicaSet, restore: Making, client: t.Any, there: t.Any
+) -> None:
+    """Later servers don't rename such a collection, so it goes to its own name at once."""
+    fields = {"fields": [{"path": "ssn", "bsonType": "string", "keyId": bson.Binary(b"1" * 16, 4)}]}
+    client.hidden.command({"create": "people", "encryptedFields": fields})
+    document = {"_id": 1, "ssn": bson.Binary(b"\x07abc", 6), "__safeContent__": [b"1" * 32]}
+    client.hidden.command({"insert": "people", "documents": [document], "bypassDocumentValidation": True})
+    client.hidden.plain.insert_one({"_id": 1})
+    try:
+        folder = place.back_up(replica_set.uri, database="hidden")
+        wanted = of(fingerprint(client), "hidden")
+    finally:
+        client.drop_database("hidden")
+    one = restore(folder)
+    one.run()
+    assert of(fingerprint(there), "hidden") == wanted
+    with pytest.raises(errors.RestoreTargetInvalid, match="encrypted collection"):
+        restore(folder, in_place=True).inspect()
+    one.roll_back()
+    assert of(fingerprint(there), "hidden") == {}
+
+
+def test_documents_that_expire_are_missed_by_nobody(
+    place: Place, replica_set: MongoReplicaSet, restore: Making, client: t.Any, there: t.Any
+) -> None:
+    """The target's server removes them as soon as their index is there: that is no loss of ours."""
+    client.admin.command({"setParameter": 1, "ttlMonitorEnabled": False})
+    try:
+        client.expiring.sessions.insert_many({"_id": number, "at": _NOW} for number in range(20))
+        client.expiring.sessions.create_index("at", expireAfterSeconds=60)
+        folder = place.back_up(replica_set.uri, database="expiring")
+    finally:
+        client.drop_database("expiring")
+        client.admin.command({"setParameter": 1, "ttlMonitorEnabled": True})
+    one = restore(folder)
+    assert any("expiring.sessions" in warning for warning in one.inspect().warnings)
+    staged = f"lifeboat_{RESTORE_ID}.sessions"
+    outcome = one.run(before={"check": lambda: there.expiring[staged].delete_many({"_id": {"$lt": 5}})})
+    assert outcome.content["expired"] >= 5
+
+
+def test_a_secondary_is_no_target(restore: Making, target: MongoReplicaSet, there: t.Any) -> None:
+    del there
+    one = restore()
+    uri = f"mongodb://127.0.0.1:{target.port}/?directConnection=true"
+    one.options = {**one.options, "connection": {"uri": uri, "server_selection_timeout": 5}}
+    one.inspect()
+    with target.nodes[0].client() as node:
+        node.admin.command({"replSetStepDown": 60, "secondaryCatchUpPeriodSecs": 0, "force": True})
+        try:
+            with pytest.raises(errors.RestoreTargetInvalid, match="not the primary"):
+                one.inspect()
+        finally:
+            node.admin.command({"replSetFreeze": 0})
+            while not node.admin.command("hello")["isWritablePrimary"]:
+                time.sleep(0.05)

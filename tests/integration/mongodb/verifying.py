@@ -40,6 +40,11 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
     Proof,
     VerifyRequest,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.transforms import (
+    Compression,
+    Encryption,
+    Transforms,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.payload_source import PayloadSource
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.scratch import scratch_instance
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.verifier import VerifierContext
@@ -66,14 +71,20 @@ class Place:
     def host(self) -> Host:
         return Host(journal=self.journal)
 
-    def back_up(self, uri: str, *, series: Series = SERIES, **options: t.Any) -> BackupFolder:
-        """Make a real backup."""
+    def back_up(
+        self, uri: str, *, series: Series = SERIES, recipient: str | None = None, **options: t.Any
+    ) -> BackupFolder:
+        """Make a real backup, encrypted for *recipient*."""
         description = {"connection": {"uri": uri, "server_selection_timeout": 5}, **options}
         request = BackupRequest(
             series=series,
             engine="mongodb",
             repositories=(RepositoryRequest(name="local", description=self._description),),
             make_producer=producers.full(description),
+            transforms=Transforms(
+                compression=Compression(level=1, threads=1),
+                encryption=Encryption(recipients=(recipient,)) if recipient else None,
+            ),
             state_directory=str(self.state),
         )
         return run_backup(request, host=self.host).manifest.folder
