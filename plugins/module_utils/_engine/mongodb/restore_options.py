@@ -72,6 +72,7 @@ class MongoRestoreOptions:
 def restore_options_from(description: t.Mapping[str, t.Any]) -> MongoRestoreOptions:
     """The options of a description. Raises RequestInvalid for unknown keys, wrong types and contradictions."""
     refuse_unknown(description, known=KEYS, of=_OF)
+    description = {key: value for key, value in description.items() if value is not None}
     parallel = number(description, "parallel", of=_OF, default=4, at_most=64)
     if parallel != int(parallel):
         raise RequestInvalid(f"{_OF}: parallel must be a whole number, not {parallel!r}.")

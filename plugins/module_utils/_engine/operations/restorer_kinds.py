@@ -9,9 +9,10 @@ import typing as t
 
 from ..core.errors import KindNotRunnable
 from ..recovery.restorer import RestorerFactory
-from .restorers import postgresql_base, postgresql_logical, redis
+from .restorers import mongodb, postgresql_base, postgresql_logical, redis
 
 RESTORERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], RestorerFactory]] = {
+    ("mongodb", "full"): mongodb.full,
     ("postgresql", "logical"): postgresql_logical.logical,
     ("postgresql", "base"): postgresql_base.base,
     ("postgresql", "incremental"): postgresql_base.incremental,
