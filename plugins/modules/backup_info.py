@@ -55,8 +55,8 @@ options:
     default: false
   objectives:
     description:
-      - The longest that a recovery may take, by C(service/source) or C(service/source/kind), for example
-        V({family/main: 1h, family/main/base: 4h}). RV(forecasts) are held against it.
+      - The longest that a recovery may take, for example V(1h), by C(service/source) or C(service/source/kind).
+        RV(forecasts) are held against it.
     type: dict
     default: {}
   state_directory:
@@ -181,7 +181,25 @@ restores:
   returned: success
   type: list
   elements: dict
-  sample: RESTORES
+  sample:
+    - id: 20261121T163028Z-287209
+      target: mcp_adhd
+      state: finished
+      started: '2026-11-21T16:30:29.171233Z'
+      job: adhd/main/logical
+      backup: 20261121T162805Z-c1a99a
+      step: take the name
+      aside:
+        - database mcp_adhd_before_20261121t163028z_287209
+    - id: 20261121T163137Z-b5b03c
+      target: redis at 127.0.0.1:6379
+      state: finished
+      started: '2026-11-21T16:31:38.084398Z'
+      job: family/cache/rdb
+      backup: 20261121T162740Z-209690
+      step: start
+      aside:
+        - /var/lib/redis/dump.rdb.before-20261121T163137Z-b5b03c
 """
 
 from ansible.module_utils.basic import AnsibleModule

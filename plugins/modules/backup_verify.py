@@ -338,7 +338,120 @@ verifications:
   returned: except in check mode; also when the task fails because a backup is not proved
   type: list
   elements: dict
-  sample: []
+  sample:
+    - backup: 20261121T162740Z-209690
+      job: family/cache/rdb
+      engine: redis
+      state: passed
+      verification:
+        format: lifeboat-verification
+        format_version: 1
+        id: 20261121T162913Z-d6d8fa
+        backup: 20261121T162740Z-209690
+        manifest_checksum: 03d6e7b34f245b46984d4319988f8244520cc2109c1a6f46365c742d198d176c
+        state: passed
+        level: 4
+        reached: 4
+        repository: local
+        copies:
+          local:
+            reached: 4
+            error: null
+        checks:
+          - level: 2
+            name: snapshot
+            state: passed
+            message: 7485 bytes of RDB version 10, checksum 227d50614b5948ed
+            expected: null
+            found: null
+          - level: 2
+            name: version of the RDB
+            state: passed
+            message: 'version of the RDB: 10'
+            expected: 10
+            found: 10
+          - level: 2
+            name: size of the RDB
+            state: passed
+            message: 'size of the RDB: 7485'
+            expected: 7485
+            found: 7485
+          - level: 2
+            name: checksum of the RDB
+            state: passed
+            message: 'checksum of the RDB: 227d50614b5948ed'
+            expected: 227d50614b5948ed
+            found: 227d50614b5948ed
+          - level: 2
+            name: time of the snapshot
+            state: passed
+            message: 'time of the snapshot: 2026-11-21T16:27:41Z'
+            expected: '2026-11-21T16:27:41Z'
+            found: '2026-11-21T16:27:41Z'
+          - level: 2
+            name: age of the snapshot
+            state: passed
+            message: the snapshot was begun at 2026-11-21T16:27:41Z, and the backup ran from 2026-11-21T16:27:40.955862Z
+              to 2026-11-21T16:27:41.290738Z
+            expected:
+              from: '2026-11-21T16:17:40.955862Z'
+              to: '2026-11-21T16:37:41.290738Z'
+            found: '2026-11-21T16:27:41Z'
+          - level: 4
+            name: keys in the RDB
+            state: passed
+            message: 'keys in the RDB: 300'
+            expected:
+              min: 300
+              max: 300
+            found: 300
+          - level: 4
+            name: keys in db0
+            state: passed
+            message: 'keys in db0: 300'
+            expected:
+              min: 300
+              max: 300
+            found: 300
+          - level: 4
+            name: evicted keys
+            state: passed
+            message: the scratch server evicted 0 keys
+            expected: 0
+            found: 0
+          - level: 4
+            name: sessions
+            state: passed
+            message: 'sessions: 300'
+            expected:
+              min: 100.0
+            found: 300
+        error: null
+        started: '2026-11-21T16:29:13.273126Z'
+        finished: '2026-11-21T16:29:13.667869Z'
+        host: db1
+        user: lifeboat
+        lifeboat_version: 0.1.0
+        versions:
+          server: Redis 7.0.15
+          keyspace:
+            db0:
+              keys: 300
+              expires: 0
+          keys_of_rdb: 300
+          used_memory: 984128
+        stages:
+          starting: 0.109
+          looking at local: 0.001
+          reading local: 0.003
+          reading through: 0.066
+          fetching and loading: 0.027
+          questioning: 0.19
+        recovery_seconds: 0.132
+        plain_bytes: 7485
+        warnings: []
+        checksum: 8bab29a65d6653a7a82cb42256e5db87f3b74ffb0ae14d1ce6be613636ea806b
+      error: null
 problems:
   description: Places of the catalog that could not be read; there may be more backups.
   returned: except in check mode
@@ -350,17 +463,23 @@ plan:
   returned: in check mode
   type: list
   elements: dict
-  sample: []
+  sample:
+    - backup: 20261121T162740Z-209690
+      job: family/cache/rdb
+      engine: redis
+      state: complete
+      level: 4
+      level_name: questioned
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure
   type: str
-  sample: backup.not_proved
+  sample: verify.not_proved
 hint:
   description: What to type or to change next.
   returned: failure
   type: str
-  sample: ""
+  sample: "Keep the older verified ones, and look closer: lifeboat show 20261121T162740Z-209690"
 details:
   description: Facts about the error.
   returned: failure

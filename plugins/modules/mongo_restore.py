@@ -28,7 +28,7 @@ options:
     type: list
     elements: str
   rename:
-    description: Other names for databases, for example V({shop: shop_recovery}).
+    description: Other names for databases, the names in the backup as keys and the new ones as values.
     type: dict
   suffix:
     description: Is put behind the names of all databases that O(rename) does not name, for example V(_recovery).
@@ -111,47 +111,127 @@ restore:
     id:
       description: The restore's id; M(lifeboat.recovery.restore_finish) takes it.
       type: str
+      sample: 20261121T163056Z-62a2a7
     target:
       description: The name of what was restored into.
       type: str
+      sample: second_brain_database_recovery at 127.0.0.1:27017
     state:
       description: V(finished).
       type: str
+      sample: finished
     backup:
       description: The backup that was taken, with the copy that was read and the reason.
       type: dict
+      sample:
+        id: 20261121T162828Z-43836c
+        kind: full
+        engine: mongodb
+        state: complete
+        started: '2026-11-21T16:28:28.466664Z'
+        repository: local
+        reason: the newest; not verified yet
+        stored_bytes: 10135
+        plain_bytes: 98998
     where:
       description: Where the data is now.
       type: str
+      sample: second_brain_database_recovery at 127.0.0.1:27017
     connect:
       description: A command that opens it.
       type: str
+      sample: mongosh 'mongodb://127.0.0.1:27017/second_brain_database_recovery'
     content:
       description: What was restored, in the engine's own words.
       type: dict
+      sample:
+        collections: 2
+        documents: 3400
+        expired: 0
+        views: 0
+        databases:
+          second_brain_database_recovery:
+            families: 900
+            users: 2500
+        oplog: null
+        users: 0
+        roles: 0
     aside:
       description: What was replaced, and where it lies now.
       type: list
       elements: str
+      sample: []
     removed:
       description: Nothing; M(lifeboat.recovery.restore_finish) removes what was moved aside.
       type: list
       elements: str
+      sample: []
     seconds:
       description: How long it took.
       type: float
+      sample: 0.554
     stages:
       description: Seconds spent in each stage.
       type: dict
+      sample:
+        starting: 0.0
+        looking at the target: 0.556
+        restoring: 0.001
+        Load the backup into second_brain_database_recovery, as lifeboat_20261121T163056Z-62a2a7.*: 0.223
+        building indexes: 0.006
+        Compare what was loaded with what was dumped: 0.045
+        Remove views that are in the way, with their definitions noted: 0.063
+        Rename what was loaded to its own names: 0.075
+        Make the views: 0.061
+        Remove what the restore needed for itself: 0.086
     warnings:
       description: What an operator should look at.
       type: list
       elements: str
+      sample: []
 plan:
   description: What would be done, from which backup and why, and what would be replaced.
   returned: in check mode
   type: dict
-  sample: {}
+  sample:
+    backup:
+      id: 20261121T162828Z-43836c
+      kind: full
+      engine: mongodb
+      state: complete
+      started: '2026-11-21T16:28:28.466664Z'
+      repository: local
+      reason: the newest; not verified yet
+      stored_bytes: 10135
+      plain_bytes: 98998
+    target: second_brain_database_recovery at 127.0.0.1:27017
+    replaces: null
+    stops: []
+    moves: []
+    steps:
+      - Load the backup into second_brain_database_recovery, as lifeboat_20261121T163044Z-8ca185.*
+      - Compare what was loaded with what was dumped
+      - Remove views that are in the way, with their definitions noted
+      - Rename what was loaded to its own names
+      - Make the views
+      - Remove what the restore needed for itself
+    facts:
+      host: 127.0.0.1:27017
+      version: 6.0.5
+      feature_compatibility_version: '6.0'
+      replica_set: rs0
+      backup_server_version: 6.0.5
+      tool: native
+      databases:
+        second_brain_database_recovery: 2
+      users_and_roles: false
+      replaces: []
+      stays: []
+    needed_bytes: 96390
+    free_bytes: 52366180352
+    forecast: null
+    unfinished: []
+    warnings: []
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure
@@ -161,12 +241,14 @@ hint:
   description: What to type or to change next.
   returned: failure
   type: str
-  sample: ''
+  sample: "Look at the plan (--dry-run, check mode), then add --confirm \"second_brain_database_recovery at
+    127.0.0.1:27017\" (confirm: \"second_brain_database_recovery at 127.0.0.1:27017\")."
 details:
   description: Facts about the error.
   returned: failure
   type: dict
-  sample: {}
+  sample:
+    replaces: second_brain_database_recovery at 127.0.0.1:27017
 """
 
 from ansible.module_utils.basic import AnsibleModule

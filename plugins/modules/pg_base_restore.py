@@ -122,47 +122,114 @@ restore:
     id:
       description: The restore's id; M(lifeboat.recovery.restore_finish) takes it.
       type: str
+      sample: 20261121T162952Z-f44e7c
     target:
       description: The name of what was restored into.
       type: str
+      sample: /var/lib/postgresql/15/recovery
     state:
       description: V(finished).
       type: str
+      sample: finished
     backup:
       description: The backup that was taken, with the copy that was read and the reason.
       type: dict
+      sample:
+        id: 20261121T162818Z-22e3bd
+        kind: base
+        engine: postgresql
+        state: complete
+        started: '2026-11-21T16:28:18.647743Z'
+        repository: local
+        reason: the newest; not verified yet
+        stored_bytes: 3974679
+        plain_bytes: 48107520
     where:
       description: Where the data is now.
       type: str
+      sample: PostgreSQL cluster in /var/lib/postgresql/15/recovery
     connect:
       description: A command that opens it.
       type: str
+      sample: psql -h /var/lib/postgresql/15/recovery -p 5433 -U postgres -d postgres
     content:
       description: What was restored, in the engine's own words.
       type: dict
+      sample:
+        system_identifier: '7710662196918593409'
+        checked_by: pg_verifybackup
+        configuration: of the backup
+        state: read-write
+        chain: []
     aside:
       description: What was replaced, and where it lies now.
       type: list
       elements: str
+      sample: []
     removed:
       description: Nothing; M(lifeboat.recovery.restore_finish) removes what was moved aside.
       type: list
       elements: str
+      sample: []
     seconds:
       description: How long it took.
       type: float
+      sample: 2.469
     stages:
       description: Seconds spent in each stage.
       type: dict
+      sample:
+        starting: 0.0
+        looking at the target: 0.101
+        restoring: 0.001
+        Check every file against the backup's manifest: 0.317
+        Prepare the configuration: 0.247
+        Give the restored cluster its name /var/lib/postgresql/15/recovery: 0.011
+        Start the restored cluster and wait until it takes writes: 0.484
     warnings:
       description: What an operator should look at.
       type: list
       elements: str
+      sample: []
 plan:
   description: What would be done, from which backup and why, and what would be replaced.
   returned: in check mode
   type: dict
-  sample: {}
+  sample:
+    backup:
+      id: 20261121T162818Z-22e3bd
+      kind: base
+      engine: postgresql
+      state: complete
+      started: '2026-11-21T16:28:18.647743Z'
+      repository: local
+      reason: the newest; not verified yet
+      stored_bytes: 3974679
+      plain_bytes: 48107520
+    target: /var/lib/postgresql/15/recovery
+    replaces: null
+    stops: []
+    moves: []
+    steps:
+      - Unpack 20261121T162818Z-22e3bd into /var/lib/postgresql/15/recovery.restoring-20261121T162933Z-d0e5d2
+      - Check every file against the backup's manifest
+      - Prepare the configuration
+      - Give the restored cluster its name /var/lib/postgresql/15/recovery
+      - Start the restored cluster and wait until it takes writes
+    facts:
+      data_directory: /var/lib/postgresql/15/recovery
+      found: absent
+      running: false
+      programs: /usr/lib/postgresql/15/bin
+      version: '15.18'
+      system_identifier: '7710662196918593409'
+      account: postgres
+      chain: []
+    needed_bytes: 48107520
+    free_bytes: 52531834880
+    forecast: null
+    unfinished: []
+    warnings: []
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure
@@ -172,12 +239,14 @@ hint:
   description: What to type or to change next.
   returned: failure
   type: str
-  sample: ''
+  sample: "Look at the plan (--dry-run, check mode), then add --confirm \"/var/lib/postgresql/15/recovery\" (confirm:
+    \"/var/lib/postgresql/15/recovery\")."
 details:
   description: Facts about the error.
   returned: failure
   type: dict
-  sample: {}
+  sample:
+    replaces: /var/lib/postgresql/15/recovery
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -150,47 +150,115 @@ restore:
     id:
       description: The restore's id; M(lifeboat.recovery.restore_finish) takes it.
       type: str
+      sample: 20261121T163028Z-287209
     target:
       description: The name of what was restored into.
       type: str
+      sample: mcp_adhd
     state:
       description: V(finished).
       type: str
+      sample: finished
     backup:
       description: The backup that was taken, with the copy that was read and the reason.
       type: dict
+      sample:
+        id: 20261121T162805Z-c1a99a
+        kind: logical
+        engine: postgresql
+        state: complete
+        started: '2026-11-21T16:28:05.123804Z'
+        repository: local
+        reason: the newest; not verified yet
+        stored_bytes: 1986
+        plain_bytes: 6515
     where:
       description: Where the data is now.
       type: str
+      sample: database mcp_adhd on 127.0.0.1:5432
     connect:
       description: A command that opens it.
       type: str
+      sample: psql -h 127.0.0.1 -p 5432 -U postgres mcp_adhd
     content:
       description: What was restored, in the engine's own words.
       type: dict
+      sample:
+        database: mcp_adhd
+        tables: 1
+        rows: 400
+        roles_made: []
+        left_out: []
+        tolerated: []
     aside:
       description: What was replaced, and where it lies now.
       type: list
       elements: str
+      sample:
+        - database mcp_adhd_before_20261121t163028z_287209
     removed:
       description: Nothing; M(lifeboat.recovery.restore_finish) removes what was moved aside.
       type: list
       elements: str
+      sample: []
     seconds:
       description: How long it took.
       type: float
+      sample: 0.734
     stages:
       description: Seconds spent in each stage.
       type: dict
+      sample:
+        starting: 0.0
+        looking at the target: 0.197
+        restoring: 0.002
+        Load the dump of mcp_adhd into the new database mcp_adhd_restoring_20261121t163028z_287209: 0.409
+        Compare what is in mcp_adhd_restoring_20261121t163028z_287209 with what was dumped: 0.241
     warnings:
       description: What an operator should look at.
       type: list
       elements: str
+      sample: []
 plan:
   description: What would be done, from which backup and why, and what would be replaced.
   returned: in check mode
   type: dict
-  sample: {}
+  sample:
+    backup:
+      id: 20261121T162805Z-c1a99a
+      kind: logical
+      engine: postgresql
+      state: complete
+      started: '2026-11-21T16:28:05.123804Z'
+      repository: local
+      reason: the newest; not verified yet
+      stored_bytes: 1986
+      plain_bytes: 6515
+    target: mcp_adhd
+    replaces: mcp_adhd
+    stops:
+      - all sessions in mcp_adhd are ended for the moment of the renaming
+    moves:
+      - database mcp_adhd -> mcp_adhd_before_20261121t163013z_4e7164
+    steps:
+      - Load the dump of mcp_adhd into the new database mcp_adhd_restoring_20261121t163013z_4e7164
+      - Compare what is in mcp_adhd_restoring_20261121t163013z_4e7164 with what was dumped
+      - Rename mcp_adhd_restoring_20261121t163013z_4e7164 to mcp_adhd (the old one becomes
+        mcp_adhd_before_20261121t163013z_4e7164)
+    facts:
+      database: mcp_adhd
+      into: mcp_adhd
+      server_version: '15.18'
+      dump_server_version: 15.18 (Debian 15.18-0+deb12u1)
+      dump_created: '2026-11-21T16:28:05'
+      pg_restore: '15.18'
+      objects: 6
+      roles_to_make: []
+    needed_bytes: 7650663
+    free_bytes: 52461289472
+    forecast: null
+    unfinished: []
+    warnings: []
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure
@@ -200,12 +268,13 @@ hint:
   description: What to type or to change next.
   returned: failure
   type: str
-  sample: ''
+  sample: "Look at the plan (--dry-run, check mode), then add --confirm \"mcp_adhd\" (confirm: \"mcp_adhd\")."
 details:
   description: Facts about the error.
   returned: failure
   type: dict
-  sample: {}
+  sample:
+    replaces: mcp_adhd
 """
 
 from ansible.module_utils.basic import AnsibleModule

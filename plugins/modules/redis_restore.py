@@ -118,47 +118,153 @@ restore:
     id:
       description: The restore's id; M(lifeboat.recovery.restore_finish) takes it.
       type: str
+      sample: 20261121T163137Z-b5b03c
     target:
       description: The name of what was restored into.
       type: str
+      sample: redis at 127.0.0.1:6379
     state:
       description: V(finished).
       type: str
+      sample: finished
     backup:
       description: The backup that was taken, with the copy that was read and the reason.
       type: dict
+      sample:
+        id: 20261121T162740Z-209690
+        kind: rdb
+        engine: redis
+        state: verified
+        started: '2026-11-21T16:27:40.955862Z'
+        repository: local
+        reason: the newest verified
+        stored_bytes: 1032
+        plain_bytes: 7485
     where:
       description: Where the data is now.
       type: str
+      sample: redis at 127.0.0.1:6379
     connect:
       description: A command that opens it.
       type: str
+      sample: redis-cli -h 127.0.0.1 -p 6379
     content:
       description: What was restored, in the engine's own words.
       type: dict
+      sample:
+        server: Redis 7.0.15
+        keyspace:
+          db0:
+            keys: 300
+            expires: 0
+        keys_of_rdb: 300
     aside:
       description: What was replaced, and where it lies now.
       type: list
       elements: str
+      sample:
+        - /var/lib/redis/dump.rdb.before-20261121T163137Z-b5b03c
     removed:
       description: Nothing; M(lifeboat.recovery.restore_finish) removes what was moved aside.
       type: list
       elements: str
+      sample: []
     seconds:
       description: How long it took.
       type: float
+      sample: 0.668
     stages:
       description: Seconds spent in each stage.
       type: dict
+      sample:
+        starting: 0.0
+        looking at the target: 0.105
+        restoring: 0.002
+        look at 127.0.0.1:6379 once more: 0.107
+        fetch and check the backup beside the old data: 0.06
+        save what 127.0.0.1:6379 holds now: 0.089
+        stop the unit redis-server: 0.217
+        move the old data aside: 0.027
+        put the restored data in its place: 0.017
+        start the unit redis-server, wait until it has loaded, and compare the counts: 0.162
     warnings:
       description: What an operator should look at.
       type: list
       elements: str
+      sample: []
 plan:
   description: What would be done, from which backup and why, and what would be replaced.
   returned: in check mode
   type: dict
-  sample: {}
+  sample:
+    backup:
+      id: 20261121T162740Z-209690
+      kind: rdb
+      engine: redis
+      state: verified
+      started: '2026-11-21T16:27:40.955862Z'
+      repository: local
+      reason: the newest verified
+      stored_bytes: 1032
+      plain_bytes: 7485
+    target: redis at 127.0.0.1:6379
+    replaces: redis at 127.0.0.1:6379
+    stops:
+      - the unit redis-server
+    moves: []
+    steps:
+      - look at 127.0.0.1:6379 once more
+      - fetch and check the backup beside the old data in /var/lib/redis
+      - save what 127.0.0.1:6379 holds now
+      - stop the unit redis-server
+      - move the old data in /var/lib/redis aside
+      - put the restored data in its place
+      - start the unit redis-server, wait until it has loaded, and compare the counts
+    facts:
+      target:
+        address: 127.0.0.1:6379
+        running: true
+        flavour: redis
+        version:
+          - 7
+          - 0
+          - 15
+        directory: /var/lib/redis
+        append_only: false
+        rdb_name: dump.rdb
+        append_name: appendonly.aof
+        append_folder: appendonlydir
+        databases: 16
+        save: ''
+        run_id: 6e5c3103c5e9311c358707a45cdaa50a063af6d3
+        process_id: 1114
+        user: 107
+        group: 107
+        mode: 416
+        maximum_memory: 0
+        used_memory: 1090744
+        modules: []
+        keyspace:
+          db0:
+            keys: 3
+            expires: 0
+        configuration_file: /etc/redis/redis.conf
+      backup: Redis 7.0.15
+      keyspace:
+        db0:
+          keys: 300
+          expires: 0
+    needed_bytes: 1098229
+    free_bytes: 52352524288
+    forecast:
+      seconds: 0.1
+      fastest: 0.1
+      slowest: 0.1
+      smallest_bytes: 7485
+      largest_bytes: 7485
+      count: 1
+    unfinished: []
+    warnings: []
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure
@@ -168,12 +274,14 @@ hint:
   description: What to type or to change next.
   returned: failure
   type: str
-  sample: ''
+  sample: "Look at the plan (--dry-run, check mode), then add --confirm \"redis at 127.0.0.1:6379\" (confirm: \"redis at
+    127.0.0.1:6379\")."
 details:
   description: Facts about the error.
   returned: failure
   type: dict
-  sample: {}
+  sample:
+    replaces: redis at 127.0.0.1:6379
 """
 
 from ansible.module_utils.basic import AnsibleModule

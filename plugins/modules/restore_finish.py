@@ -98,14 +98,66 @@ restore:
   description: What came of it, as the modules that restore return it.
   returned: when something was done
   type: dict
-  sample: {}
+  sample:
+    id: 20261121T163137Z-b5b03c
+    target: redis at 127.0.0.1:6379
+    state: rolled back
+    backup:
+      id: 20261121T162740Z-209690
+      kind: rdb
+      engine: redis
+      state: complete
+      started: '2026-11-21T16:27:40.955862Z'
+      repository: local
+      reason: the newest verified
+      stored_bytes: 1032
+      plain_bytes: 7485
+    where: null
+    connect: null
+    content: {}
+    aside: []
+    removed: []
+    seconds: 0.0
+    stages:
+      starting: 0.0
+      'undoing: start the unit redis-server, wait until it has loaded, and compare the counts': 0.211
+      'undoing: put the restored data in its place': 0.027
+      'undoing: move the old data aside': 0.03
+      'undoing: stop the unit redis-server': 0.22
+      'undoing: save what 127.0.0.1:6379 holds now': 0.017
+      'undoing: fetch and check the backup beside the old data': 0.014
+      'undoing: look at 127.0.0.1:6379 once more': 0.024
+    warnings: []
 plan:
   description:
     - The restore as it was found. RV(ignore:state) is V(running), V(died), V(finished), V(rolled back) or V(discarded).
     - RV(ignore:changes) says whether there is anything to do, RV(ignore:confirm) which name must be repeated, if any.
   returned: success
   type: dict
-  sample: {}
+  sample:
+    id: 20261121T163137Z-b5b03c
+    target: redis at 127.0.0.1:6379
+    state: finished
+    action: roll_back
+    changes: true
+    confirm: redis at 127.0.0.1:6379
+    steps:
+      - name: look
+        state: done
+      - name: fetch
+        state: done
+      - name: keep
+        state: done
+      - name: stop
+        state: done
+      - name: aside
+        state: done
+      - name: place
+        state: done
+      - name: start
+        state: done
+    aside:
+      - /var/lib/redis/dump.rdb.before-20261121T163137Z-b5b03c
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure
@@ -115,12 +167,13 @@ hint:
   description: What to type or to change next.
   returned: failure
   type: str
-  sample: ""
+  sample: "Add --confirm \"redis at 127.0.0.1:6379\" (confirm: \"redis at 127.0.0.1:6379\")."
 details:
   description: Facts about the error.
   returned: failure
   type: dict
-  sample: {}
+  sample:
+    replaces: redis at 127.0.0.1:6379
 """
 
 from ansible.module_utils.basic import AnsibleModule

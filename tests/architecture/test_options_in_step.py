@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import pathlib
 import typing as t
 
@@ -25,6 +26,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.des
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import RequestInvalid
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import (
+    restore_options as mongodb_restore,
     verifier_options as mongodb_verify,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.kinds import KINDS
@@ -47,6 +49,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.
 from ansible_collections.lifeboat.recovery.plugins.modules import (
     backup_verify,
     mongo_dump,
+    mongo_restore,
     pg_base_restore,
     pg_basebackup_walg,
     pg_logical_dump,
@@ -66,6 +69,7 @@ MODULES = {
 }
 # Each restorer's own list of options (the connection is taken apart before some of them look), and the module.
 RESTORE_MODULES = {
+    ("mongodb", "full"): (mongo_restore, mongodb_restore.KEYS),
     ("postgresql", "logical"): (pg_logical_restore, logical_restore_options.KEYS),
     ("postgresql", "base"): (pg_base_restore, base_restore_options.KEYS),
     ("postgresql", "incremental"): (pg_base_restore, base_restore_options.KEYS),
@@ -153,6 +157,22 @@ def test_verification_can_be_told_every_option_of_every_verifier() -> None:
     assert {engine for engine, _kind in VERIFIERS} == set(VERIFIER_KEYS) == set(backup_verify.ENGINE_OPTIONS)
     for engine, keys in VERIFIER_KEYS.items():
         assert set(backup_verify.ENGINE_OPTIONS[engine]) == set(keys), engine
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins/modules").glob("*.py")), ids=lambda path: path.stem)
+def test_every_module_is_documented_in_yaml_and_belongs_to_the_group(path: pathlib.Path) -> None:
+    name = path.stem
+    assert name in yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]["lifeboat"]
+    texts = {
+        statement.targets[0].id: yaml.safe_load(ast.literal_eval(statement.value))
+        for statement in ast.parse(path.read_text()).body
+        if isinstance(statement, ast.Assign)
+        and isinstance(statement.targets[0], ast.Name)
+        and statement.targets[0].id in ("DOCUMENTATION", "EXAMPLES", "RETURN")
+    }
+    assert texts["DOCUMENTATION"]["module"] == name
+    assert texts["RETURN"]
+    assert any(f"lifeboat.recovery.{name}" in task for task in texts["EXAMPLES"])
 
 
 def test_module_and_description_ask_the_same_questions() -> None:
