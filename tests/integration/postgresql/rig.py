@@ -214,17 +214,21 @@ class RestoredCluster:
         if self._user is not None:
             shutil.chown(path, self._user, pwd.getpwnam(self._user).pw_gid)
 
-    def run(self, production: Production, sink: FolderSink) -> list[str]:
-        """Run all commands of one RESTORE.md; what each printed."""
+    def run(self, production: Production, sink: FolderSink, *, place: str = ".") -> list[str]:
+        """Run all commands of one RESTORE.md in the folder *place* from here; what each printed."""
         for path in sink.folder.iterdir():
             path.chmod(0o644)
-        return [self._run(command.replace("5433", str(self.port))) for command in commands_of(production, sink)]
+        directory = (self.folder / place).resolve()
+        directory.mkdir(exist_ok=True)
+        self.own(directory)
+        commands = [command.replace("5433", str(self.port)) for command in commands_of(production, sink)]
+        return [self._run(command, directory=directory) for command in commands]
 
-    def _run(self, command: str) -> str:
+    def _run(self, command: str, *, directory: Path) -> str:
         if command.startswith("pg_verifybackup") and not _runs(self.source.program("pg_verifybackup")):
             # The one in the PyPI package of PostgreSQL 18 crashes in the loader, whatever it is asked.
-            return verify_by_manifest(self.folder / command.split()[1])
-        return shell(command, directory=self.folder, environment=self.environment, user=self._user)
+            return verify_by_manifest(directory / command.split()[1])
+        return shell(command, directory=directory, environment=self.environment, user=self._user)
 
     def query(self, statement: str, *, database: str = "postgres") -> str:
         done = subprocess.run(

@@ -64,20 +64,18 @@ def test_a_chain_combines_into_the_cluster(server_18: PostgreSQLServer, tmp_path
         assert second.content["parent"] == {"backup_id": FIRST, "chain": [FULL, FIRST]}
         sizes = [sink.stored["base.tar"].plain_size or 0 for sink in (full_sink, first_sink, second_sink)]
         assert sizes[1] < sizes[0] - 30_000_000, "what did not change is not in it"
-        with restored_cluster(server_18, folder=tmp_path / "work") as cluster:
-            # As the last RESTORE.md says: the others are unpacked first, each into a folder named by its id.
+        with restored_cluster(server_18, folder=tmp_path / "work" / SECOND) as cluster:
+            # As the last RESTORE.md says: the others are unpacked first, each in its own folder beside this one.
             for production, sink, backup_id in ((full, full_sink, FULL), (first, first_sink, FIRST)):
-                unpack = production.restore_commands.split("    ")
-                assert any("tar -x -C" in part for part in unpack)
-                self_contained = Production(
-                    content={},
-                    restore_commands="".join(
-                        f"    {line.strip()}\n".replace("restored", backup_id)
-                        for line in production.restore_commands.splitlines()
-                        if line.startswith(("    mkdir", "    {fetch"))
-                    ),
+                unpacking = [
+                    line
+                    for line in production.restore_commands.splitlines()
+                    if line.startswith(("    mkdir", "    {fetch"))
+                ]
+                assert len(unpacking) == 2
+                cluster.run(
+                    Production(content={}, restore_commands="\n".join(unpacking)), sink, place=f"../{backup_id}"
                 )
-                cluster.run(self_contained, sink)
             printed = cluster.run(second, second_sink)
             assert "backup successfully verified" in "".join(printed)
             assert cluster.query("SELECT pg_is_in_recovery()") == "f"

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .options import IncrementalParent
+from .restore_words import become_postgres
 
 _HEAD = """\
-The programs must be those of PostgreSQL {major}, and everything runs as the user `postgres`.
+The programs must be those of PostgreSQL {major} (on Debian and Ubuntu: `apt install postgresql-{major}`).
+
 """
 _FULL = """\
 ## Unpack and check
@@ -22,10 +26,11 @@ This backup is incremental: it holds only what changed since `{parent}`. Needed 
 
 ## Unpack
 
-Unpack each of them into a folder of its own, named by its id, as its own RESTORE.md says. This one:
+Copy the folders of the others to the host, too, beside this one (the full one lies under `base/` in the repository).
+In each of them do what its own RESTORE.md says until its data is unpacked. Then here:
 
-    mkdir -m 0700 {backup_id}
-    {fetch} | tar -x -C {backup_id}
+    mkdir -m 0700 increment
+    {fetch} | tar -x -C increment
 
 ## Combine and check
 
@@ -40,17 +45,28 @@ The backup was made from a standby, so it would start as one and follow the prim
 _START = """\
 ## Start
 
-The WAL of the backup is inside, so it starts without an archive. `archive_mode=off` keeps it from writing into the
-archive of the cluster that it was made from; a port of its own keeps the two apart:
+Debian keeps the configuration outside of the data, so it is not in the backup. These are enough to get at the data:
 
-    pg_ctl -D restored -l restored.log -w -o '-p 5433 -c archive_mode=off' start
-    psql -p 5433 -d postgres -c 'SELECT pg_is_in_recovery()'
+    [ -e restored/postgresql.conf ] || touch restored/postgresql.conf
+    [ -e restored/pg_ident.conf ] || touch restored/pg_ident.conf
+    [ -e restored/pg_hba.conf ] || echo 'local all all peer' > restored/pg_hba.conf
 
-It is ready when the answer is `f`.
+The WAL of the backup is inside, so it starts without an archive. The options keep it apart from the cluster that it was
+made from, whatever the configuration says: its own port, no other network, no archive, these very files:
 
-Debian keeps the configuration outside of the data: there copy postgresql.conf, pg_hba.conf and conf.d from
-/etc/postgresql/{major}/main of the old host into `restored` first.
+    pg_ctl -D restored -l restored.log -w -o "-p 5433 -k /tmp {options}" start
+    psql -h /tmp -p 5433 -d postgres -c 'SELECT pg_is_in_recovery()'
+
+It is ready when the answer is `f`. If it does not start, `restored.log` says why; most often a setting of the old host
+is wrong here (a library, a certificate, more memory than there is): change it in `restored/postgresql.conf`.
+
+For production stop it (`pg_ctl -D restored stop`), move `restored` to where the data belongs, and put the configuration
+of the old host in its place (Debian: `/etc/postgresql/{major}/main`).
 """
+_OPTIONS = (
+    "-c listen_addresses=127.0.0.1 -c archive_mode=off -c data_directory='$PWD/restored' "
+    "-c hba_file='$PWD/restored/pg_hba.conf' -c ident_file='$PWD/restored/pg_ident.conf'"
+)
 
 
 def base_restore_commands(
@@ -58,7 +74,7 @@ def base_restore_commands(
 ) -> str:
     """Markdown that makes a running cluster of the backup (and of those it builds on)."""
     fetch = f"{{fetch:{payload}}}"
-    parts = [_HEAD.format(major=major)]
+    parts = [_HEAD.format(major=major) + become_postgres(major=major)]
     if parent is None:
         parts.append(_FULL.format(fetch=fetch))
     else:
@@ -67,12 +83,17 @@ def base_restore_commands(
             _INCREMENTAL.format(
                 parent=parent.backup_id,
                 chain=", ".join(f"`{one}`" for one in chain),
-                folders=" ".join(chain),
-                backup_id=backup_id,
+                folders=_folders(parent.chain),
                 fetch=fetch,
             )
         )
     if from_standby:
         parts.append(_STANDBY)
-    parts.append(_START.format(major=major))
+    parts.append(_START.format(major=major, options=_OPTIONS))
     return "\n".join(parts)
+
+
+def _folders(parents: t.Sequence[str]) -> str:
+    """Where the commands above have put each, the full one first."""
+    unpacked = ["restored", *("increment" for _increment in parents[1:])]
+    return " ".join([*(f"../{parent}/{folder}" for parent, folder in zip(parents, unpacked)), "increment"])

@@ -8,13 +8,19 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from .restore_words import become_postgres
+
 # They are in every new cluster, so they are restored into and never created.
 _ALWAYS_THERE = ("postgres", "template1")
 
 _HEAD = """\
-The dumps need `pg_restore` of PostgreSQL {major} or later. It finds the server through the usual variables:
+The dumps need `pg_restore` and a running server of PostgreSQL {major} or later (on Debian and Ubuntu `apt install
+postgresql` makes one and starts it).
 
-    export PGHOST=127.0.0.1 PGPORT=5432 PGUSER=postgres
+{become}
+The programs find the server through the usual variables:
+
+    export PGHOST=${{PGHOST:-/var/run/postgresql}} PGPORT=${{PGPORT:-5432}} PGUSER=${{PGUSER:-postgres}}
 """
 _GLOBALS = """\
 ## A new cluster: roles and tablespaces first
@@ -54,7 +60,7 @@ def logical_restore_commands(
     *, databases: t.Sequence[t.Mapping[str, t.Any]], form: str, globals_payload: str | None, major: int
 ) -> str:
     """Markdown that brings the dumps back with pg_restore and psql of at least version *major*."""
-    parts = [_HEAD.format(major=major)]
+    parts = [_HEAD.format(major=major, become=become_postgres(major=major))]
     if globals_payload is not None:
         parts.append(_GLOBALS.format(fetch=f"{{fetch:{globals_payload}}}"))
     parts.extend(_database(database, form=form) for database in databases)
