@@ -111,6 +111,7 @@ class MongoPart(Part):
             "uri_file": self.secret_file("mongodb.uri", server.uri_of("backup", self.secrets.mongodb_backup)),
             "root_uri_file": self.secret_file("mongodb-root.uri", server.uri),
             "uri": f"mongodb://{HOST}:{server.port}/?replicaSet={server.name}",
+            "program": str(server.nodes[0].program),
             "data_directory": str(server.nodes[0].data_directory),
             "log_file": str(server.log_file),
         }

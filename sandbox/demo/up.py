@@ -51,6 +51,7 @@ def up(directory: Path, *, megabytes: float) -> None:
             else:
                 raise error
         described["age"] = {"recipient": recipient, "identity_file": str(identity)}
+        described["scratch_directory"] = str(layout.elsewhere / "tmp")  # short enough for sockets; down empties it
         if problems:
             raise SandboxError("\n".join(problems))
         replace_file(layout.description, json.dumps(described, indent=2) + "\n", mode=0o644)

@@ -164,7 +164,8 @@ def test_the_sandboxs_inventory_reads_what_the_sandbox_says_of_itself(play: Play
     """Made-up addresses: nothing is connected to here. The demo's own test runs the jobs on the real servers."""
     said = {
         "directory": "/sandbox",
-        "mongodb": {"uri_file": "/sandbox/mongodb.uri"},
+        "scratch_directory": "/sandbox/scratch",
+        "mongodb": {"uri_file": "/sandbox/mongodb.uri", "program": "/usr/bin/mongod"},
         "postgresql": {
             "host": "127.0.0.1",
             "port": 5499,

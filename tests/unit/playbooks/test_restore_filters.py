@@ -158,9 +158,11 @@ def test_what_runs_on_kubernetes_only_is_outside() -> None:
 QUESTION = {"name": "users", "sql": "select count(*) from users", "database": "shop", "min": 1}
 
 
-def asked(question: Json, connect: str, options: Json, facts: Json | None = None) -> list[str] | None:
+def asked(
+    question: Json, connect: str, options: Json, facts: Json | None = None, *, module: str = "pg_logical_restore"
+) -> list[str] | None:
     (one,) = restore_questions.recovery_questions(
-        {"questions": [question]}, {"connect": connect}, {"facts": facts or {}}, options
+        {"questions": [question], "module": module}, {"connect": connect}, {"facts": facts or {}}, options
     )
     return t.cast("list[str] | None", one["argv"])
 
@@ -169,10 +171,10 @@ def test_a_question_follows_its_database_to_its_new_name() -> None:
     options = {"database": "shop", "connection": {"password_file": "/etc/pw"}}
     argv = asked(QUESTION, "psql -h db -p 5432 -U me shop_recovery", options)
     assert argv is not None
-    assert argv[3:6] == ["lifeboat", "", "/etc/pw"]
-    assert argv[6:] == [
+    assert argv[3:7] == ["lifeboat", "", "/etc/pw", ""]
+    assert argv[7:] == [
         "psql",
-        "-XAtq",
+        "-XAtqw",
         "-h",
         "db",
         "-p",
@@ -191,8 +193,21 @@ def test_a_cluster_of_its_own_is_asked_as_its_account() -> None:
     options = {"connection": {"password_file": "/etc/pw", "bin_directory": "/usr/lib/pg"}}
     argv = asked(QUESTION, "psql -p 5433 -U postgres", options, {"account": "postgres"})
     assert argv is not None
-    assert argv[4:7] == ["postgres", "", "/usr/lib/pg/psql"]
+    assert argv[4:8] == ["postgres", "", "", "/usr/lib/pg/psql"]
     assert argv[-4:] == ["-d", "shop", "-c", QUESTION["sql"]]
+
+
+def test_a_copy_of_a_cluster_has_the_users_and_passwords_of_its_source() -> None:
+    connection = {"user": "lifeboat", "password_file": "/etc/pw"}
+    connect = "psql -h /srv/copy -p 5433 -U postgres -d postgres"
+    argv = asked(QUESTION, connect, {"connection": connection}, {"account": "postgres"}, module="pg_base_restore")
+    assert argv is not None
+    assert argv[4:7] == ["", "/etc/pw", ""]
+    assert argv[9:15] == ["-h", "/srv/copy", "-p", "5433", "-U", "lifeboat"]
+    argv = asked(QUESTION, connect, {"connection": {}}, {"account": "postgres"}, module="pg_base_restore")
+    assert argv is not None
+    assert argv[4:7] == ["postgres", "", ""]
+    assert "postgres" in argv[9:]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +233,7 @@ def test_the_script_reads_the_password_from_its_file_and_puts_it_nowhere(tmp_pat
     assert argv is not None
     assert "secret" not in " ".join(argv)
     done = subprocess.run(
-        [*argv[:6], "printenv", "PGPASSWORD", "PGOPTIONS"], capture_output=True, text=True, check=True
+        [*argv[:7], "printenv", "PGPASSWORD", "PGOPTIONS"], capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[:2] == ["secret", "-cdefault_transaction_read_only=on"]
 
@@ -262,6 +277,9 @@ def test_the_report_has_time_objective_and_answers() -> None:
     ]
     assert "  warning: look" in lines
     assert lines[-1] == "users: 0 is less than 1"
+    told = {**QUESTION, "min": None}
+    checks = restore_questions.judged([{"rc": 0, "stdout": "9", "lifeboat_asked": {"question": told, "argv": []}}])
+    assert restore_questions.restore_report(RESTORED, checks)[-1].split() == ["users", "reported", "9"]
 
 
 def test_the_way_back_names_the_restore_and_quotes_its_target() -> None:
