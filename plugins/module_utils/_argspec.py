@@ -136,6 +136,38 @@ def restore_options() -> Spec:
     }
 
 
+def questions_option() -> Spec:
+    """What is asked of restored data: documented in the fragment ``_questions``."""
+    place = {"database": {"type": "str"}, "collection": {"type": "str", "required": True}}
+    reference = {"type": "str", "choices": ["noted", "previous", "primary"], "required": True}
+    difference = {"type": "float", "required": True}
+    return {
+        "questions": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "name": {"type": "str", "required": True},
+                "description": {"type": "str"},
+                "ask": {"type": "list", "elements": "str", "choices": ["verification", "recovery"]},
+                "database": {"type": "str"},
+                "sql": {"type": "str"},
+                "count": {"type": "dict", "options": {**place, "filter": {"type": "dict"}}},
+                "find": {"type": "dict", "options": {**place, "filter": {"type": "dict"}}},
+                "aggregate": {
+                    "type": "dict",
+                    "options": {**place, "pipeline": {"type": "list", "elements": "dict", "required": True}},
+                },
+                "redis": {"type": "list", "elements": "str"},
+                "min": {"type": "float"},
+                "max": {"type": "float"},
+                "equals": {"type": "raw"},
+                "within_percent_of": {"type": "dict", "options": {"reference": reference, "percent": difference}},
+                "within_count_of": {"type": "dict", "options": {"reference": reference, "count": difference}},
+            },
+        }
+    }
+
+
 def service_control_option() -> Spec:
     """How a server that is replaced is stopped and started: documented in the fragment ``_service_control``."""
     return {

@@ -62,117 +62,6 @@ options:
     type: int
     choices: [0, 1, 2, 3, 4]
     default: 4
-  questions:
-    description:
-      - What is asked of the restored data at level 4, and what the right answer is.
-      - Each asks in one way (O(questions[].sql), O(questions[].count), O(questions[].find), O(questions[].aggregate) or
-        O(questions[].redis)). The answer is held against O(questions[].min), O(questions[].max), O(questions[].equals),
-        O(questions[].within_percent_of) or O(questions[].within_count_of), and only reported where none is given.
-      - They are asked of every backup that is chosen, so name the O(source) that they are about.
-    type: list
-    elements: dict
-    suboptions:
-      name:
-        description: What the answer is called in the result; unique.
-        type: str
-        required: true
-      description:
-        description: What it means, for people.
-        type: str
-      ask:
-        description: When it is asked; here those with V(verification), which is among them when this is left out.
-        type: list
-        elements: str
-        choices: [verification, recovery]
-      database:
-        description: The database that is asked.
-        type: str
-      sql:
-        description: For PostgreSQL, a query that returns one value.
-        type: str
-      count:
-        description: For MongoDB, how many documents match.
-        type: dict
-        suboptions:
-          database:
-            description: The database.
-            type: str
-          collection:
-            description: The collection.
-            type: str
-            required: true
-          filter:
-            description: The documents to count, in MongoDB's Extended JSON where plain JSON has no word for it.
-            type: dict
-      find:
-        description: For MongoDB, whether a document matches, 1 or 0.
-        type: dict
-        suboptions:
-          database:
-            description: The database.
-            type: str
-          collection:
-            description: The collection.
-            type: str
-            required: true
-          filter:
-            description: What to look for.
-            type: dict
-      aggregate:
-        description: For MongoDB, the field C(value) of the one document that a pipeline gives.
-        type: dict
-        suboptions:
-          database:
-            description: The database.
-            type: str
-          collection:
-            description: The collection.
-            type: str
-            required: true
-          pipeline:
-            description: The stages.
-            type: list
-            elements: dict
-            required: true
-      redis:
-        description: For Redis, a command that returns one value, word by word, for example V([DBSIZE]).
-        type: list
-        elements: str
-      min:
-        description: The least that is right.
-        type: float
-      max:
-        description: The most that is right.
-        type: float
-      equals:
-        description: The one right answer, a number, a text or a truth value.
-        type: raw
-      within_percent_of:
-        description: How far the answer may be from another one.
-        type: dict
-        suboptions:
-          reference:
-            description: V(noted) is the answer at backup time, V(previous) that of the previous backup.
-            type: str
-            choices: [noted, previous, primary]
-            required: true
-          percent:
-            description: The greatest difference.
-            type: float
-            required: true
-      within_count_of:
-        description: The same as a number.
-        type: dict
-        suboptions:
-          reference:
-            description: V(noted) is the answer at backup time, V(previous) that of the previous backup.
-            type: str
-            choices: [noted, previous, primary]
-            required: true
-          count:
-            description: The greatest difference.
-            type: float
-            required: true
   require_collections:
     description: Collections that a restored MongoDB must have, as C(collection) or C(database.collection).
     type: list
@@ -256,6 +145,7 @@ options:
         description: Who runs the scratch server when the module runs as root.
         type: str
 extends_documentation_fragment:
+  - lifeboat.recovery._questions
   - lifeboat.recovery._recovery
   - lifeboat.recovery._decryption
   - lifeboat.recovery._repositories
@@ -489,53 +379,12 @@ details:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import recovery_options
+from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import questions_option, recovery_options
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verify_values import (
     DEFAULT_SCRATCH_DIRECTORY,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._verify_module import run_verify_module
 
-REFERENCES = ["noted", "previous", "primary"]
-FIND = {
-    "database": {"type": "str"},
-    "collection": {"type": "str", "required": True},
-    "filter": {"type": "dict"},
-}
-QUESTION = {
-    "name": {"type": "str", "required": True},
-    "description": {"type": "str"},
-    "ask": {"type": "list", "elements": "str", "choices": ["verification", "recovery"]},
-    "database": {"type": "str"},
-    "sql": {"type": "str"},
-    "count": {"type": "dict", "options": FIND},
-    "find": {"type": "dict", "options": FIND},
-    "aggregate": {
-        "type": "dict",
-        "options": {
-            "database": {"type": "str"},
-            "collection": {"type": "str", "required": True},
-            "pipeline": {"type": "list", "elements": "dict", "required": True},
-        },
-    },
-    "redis": {"type": "list", "elements": "str"},
-    "min": {"type": "float"},
-    "max": {"type": "float"},
-    "equals": {"type": "raw"},
-    "within_percent_of": {
-        "type": "dict",
-        "options": {
-            "reference": {"type": "str", "choices": REFERENCES, "required": True},
-            "percent": {"type": "float", "required": True},
-        },
-    },
-    "within_count_of": {
-        "type": "dict",
-        "options": {
-            "reference": {"type": "str", "choices": REFERENCES, "required": True},
-            "count": {"type": "float", "required": True},
-        },
-    },
-}
 # What each engine's verifiers can be told; what is left out is theirs to decide.
 ENGINE_OPTIONS = {
     "mongodb": {
@@ -575,7 +424,7 @@ def main() -> None:
             "count": {"type": "int", "default": 1},
             "since": {"type": "str"},
             "level": {"type": "int", "choices": [0, 1, 2, 3, 4], "default": 4},
-            "questions": {"type": "list", "elements": "dict", "options": QUESTION},
+            **questions_option(),
             "require_collections": {"type": "list", "elements": "str"},
             "require_tables": {"type": "list", "elements": "str"},
             "scratch_directory": {"type": "path", "default": DEFAULT_SCRATCH_DIRECTORY},

@@ -25,25 +25,16 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.des
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.schema_sources import QUESTION
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import RequestInvalid
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import (
-    restore_options as mongodb_restore,
-    verifier_options as mongodb_verify,
-)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.kinds import KINDS
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.option_names import (
+    RESTORE_OPTIONS,
+    VERIFY_OPTIONS,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.restorer_kinds import RESTORERS
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verifier_kinds import VERIFIERS
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql import (
-    base_restore_options,
-    base_verify_options,
-    logical_restore_options,
-)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery import questions
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.service_control import (
     service_control_from,
-)
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis import (
-    restore_options as redis_restore_options,
-    verifier_options as redis_verify,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.registry import open_storage
 from ansible_collections.lifeboat.recovery.plugins.modules import (
@@ -67,19 +58,13 @@ MODULES = {
     ("redis", "rdb"): redis_snapshot,
     ("redis", "aof"): redis_snapshot,
 }
-# Each restorer's own list of options (the connection is taken apart before some of them look), and the module.
 RESTORE_MODULES = {
-    ("mongodb", "full"): (mongo_restore, mongodb_restore.KEYS),
-    ("postgresql", "logical"): (pg_logical_restore, logical_restore_options.KEYS),
-    ("postgresql", "base"): (pg_base_restore, base_restore_options.KEYS),
-    ("postgresql", "incremental"): (pg_base_restore, base_restore_options.KEYS),
-    ("redis", "rdb"): (redis_restore, redis_restore_options.RESTORE_KEYS),
-    ("redis", "aof"): (redis_restore, redis_restore_options.RESTORE_KEYS),
-}
-VERIFIER_KEYS = {
-    "mongodb": mongodb_verify.KEYS,
-    "postgresql": base_verify_options.KEYS,
-    "redis": redis_verify.VERIFIER_KEYS,
+    ("mongodb", "full"): mongo_restore,
+    ("postgresql", "logical"): pg_logical_restore,
+    ("postgresql", "base"): pg_base_restore,
+    ("postgresql", "incremental"): pg_base_restore,
+    ("redis", "rdb"): redis_restore,
+    ("redis", "aof"): redis_restore,
 }
 # What every job has, whatever its engine; `kind` tells two kinds of one module apart.
 COMMON = set(_argspec.backup_options()) - {"fail_on_partial"} | {"connection", "kind"}
@@ -124,26 +109,41 @@ def test_the_description_can_say_every_option_of_the_module(engine: str, kind: s
 
 
 def test_every_kind_that_can_be_restored_has_a_module() -> None:
-    assert set(RESTORERS) == set(RESTORE_MODULES)
-    for (_engine, kind), (module, _keys) in RESTORE_MODULES.items():
+    assert set(RESTORERS) == set(RESTORE_MODULES) == set(RESTORE_OPTIONS)
+    for (_engine, kind), module in RESTORE_MODULES.items():
         assert kind in module.KINDS
 
 
 @pytest.mark.parametrize(("engine", "kind"), RESTORE_MODULES)
 def test_the_restore_module_has_every_option_of_the_restorer_and_decides_none(engine: str, kind: str) -> None:
-    module, keys = RESTORE_MODULES[engine, kind]
-    assert set(module.OWN_OPTIONS) == set(keys) - {"connection"}
+    options = RESTORE_MODULES[engine, kind].OWN_OPTIONS
+    assert set(options) == set(RESTORE_OPTIONS[engine, kind]) - {"connection"}
     # The restorers tell an option that was given from one that was not: some are for one way of restoring only.
-    assert not [name for name, option in module.OWN_OPTIONS.items() if "default" in option]
+    assert not [name for name, option in options.items() if "default" in option]
     # A spec of the module wins over a shared one of the same name, and would change what it means.
-    assert not set(module.OWN_OPTIONS) & set(_argspec.restore_options())
+    assert not set(options) & set(_argspec.restore_options())
 
 
-@pytest.mark.parametrize(("engine", "kind"), RESTORE_MODULES)
-def test_the_restorer_takes_what_the_module_takes(engine: str, kind: str) -> None:
-    for name in set(RESTORE_MODULES[engine, kind][0].OWN_OPTIONS):
-        complaint = restorer_refusal(engine, kind, {name: object()})
-        assert "has no option" not in complaint, name
+@pytest.mark.parametrize(("engine", "kind"), RESTORE_OPTIONS)
+def test_the_restorer_takes_the_options_that_it_is_said_to_take(engine: str, kind: str) -> None:
+    for name in RESTORE_OPTIONS[engine, kind]:
+        # A value that nothing takes: the refusal is about the value when the key is known.
+        value = {} if name == "connection" else object()
+        assert "has no option" not in restorer_refusal(engine, kind, {name: value}), name
+    assert "has no option" in restorer_refusal(engine, kind, {"nonsense": 1}), "the refusal has other words now"
+
+
+def test_the_description_s_page_names_the_options_of_restores_and_verifications() -> None:
+    page = (ROOT / "docs/description.md").read_text()
+    for (engine, kind), names in RESTORE_OPTIONS.items():
+        module = str(RESTORE_MODULES[engine, kind].__name__).rpartition(".")[2]
+        assert f"| {engine} {kind} | `{module}` | {listed(names)} |" in page
+    for engine, names in VERIFY_OPTIONS.items():
+        assert f"| {engine} | {listed(names)} |" in page
+
+
+def listed(names: t.Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def test_the_way_to_stop_a_server_is_the_same_everywhere() -> None:
@@ -154,9 +154,19 @@ def test_the_way_to_stop_a_server_is_the_same_everywhere() -> None:
 
 
 def test_verification_can_be_told_every_option_of_every_verifier() -> None:
-    assert {engine for engine, _kind in VERIFIERS} == set(VERIFIER_KEYS) == set(backup_verify.ENGINE_OPTIONS)
-    for engine, keys in VERIFIER_KEYS.items():
-        assert set(backup_verify.ENGINE_OPTIONS[engine]) == set(keys), engine
+    assert {engine for engine, _kind in VERIFIERS} == set(VERIFY_OPTIONS) == set(backup_verify.ENGINE_OPTIONS)
+    for (engine, kind), factory in VERIFIERS.items():
+        assert set(backup_verify.ENGINE_OPTIONS[engine]) == set(VERIFY_OPTIONS[engine]), engine
+        for name in VERIFY_OPTIONS[engine]:
+            assert "has no option" not in verifier_refusal(factory, {name: object()}), f"{engine} {kind}: {name}"
+
+
+def verifier_refusal(factory: t.Callable[[t.Mapping[str, t.Any]], t.Any], options: dict[str, t.Any]) -> str:
+    try:
+        factory(options)
+    except RequestInvalid as error:
+        return str(error.message)
+    return ""
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "plugins/modules").glob("*.py")), ids=lambda path: path.stem)
@@ -176,10 +186,10 @@ def test_every_module_is_documented_in_yaml_and_belongs_to_the_group(path: pathl
 
 
 def test_module_and_description_ask_the_same_questions() -> None:
-    said = QUESTION["properties"]
-    assert set(backup_verify.QUESTION) == set(said) == set(questions._KEYS)
+    said, taken = QUESTION["properties"], _argspec.questions_option()["questions"]["options"]
+    assert set(taken) == set(said) == set(questions._KEYS)
     for way in ("count", "find", "aggregate", "within_percent_of", "within_count_of"):
-        assert set(backup_verify.QUESTION[way]["options"]) == set(said[way]["properties"]), way
+        assert set(taken[way]["options"]) == set(said[way]["properties"]), way
 
 
 @pytest.mark.parametrize("engine", ["mongodb", "postgresql", "redis"])

@@ -34,8 +34,9 @@ def documented(name: str) -> set[str]:
         and isinstance(node.value, ast.Constant)
     )
     documentation = yaml.safe_load(str(text))
-    controls = "lifeboat.recovery._service_control" in documentation["extends_documentation_fragment"]
-    return set(documentation["options"]) | ({"service_control"} if controls else set())
+    fragments = documentation["extends_documentation_fragment"]
+    shared = {name for name in ("service_control", "questions") if f"lifeboat.recovery._{name}" in fragments}
+    return set(documentation["options"]) | shared
 
 
 def task(path: str, name: str) -> dict[str, t.Any]:

@@ -19,6 +19,7 @@ from .core.state import StateDirectory, running_jobs
 from .operations.choosing import NEWEST, NEWEST_VERIFIED, Sources
 from .operations.description_requests import identity_from, repositories_of, selection_of, source_of
 from .operations.earlier_restores import discard_restore, resume_restore, roll_back_restore
+from .operations.option_names import restore_options_text
 from .operations.restore import plan_restore, run_restore
 from .operations.restore_values import EarlierRestore, RestoreRequest
 from .recovery.ledger import all_restores, unfinished_restores
@@ -35,6 +36,8 @@ _OPTIONS_HERE = (
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options of ``lifeboat restore``."""
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.epilog = f"options of the restore (-o NAME=VALUE), by what is restored:\n{restore_options_text()}"
     command.add_argument("what", nargs="?", metavar="JOB|ID", help="service/source/kind, or a backup's id")
     command.add_argument("--before", metavar="TIME", help="a backup started before, such as 2026-11-21T02:00:00Z")
     command.add_argument(

@@ -24,6 +24,7 @@ from .operations.description_requests import (
     repositories_of,
     source_of,
 )
+from .operations.option_names import verify_options_text
 from .operations.verify import plan_verifications, run_verifications
 from .operations.verify_values import DUE, NEWEST, SAMPLE, UNVERIFIED, VerifyRequest
 from .report.printer import Printer
@@ -32,6 +33,8 @@ from .report.recovery import verify_plan_text, verify_text
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options of ``lifeboat verify``."""
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.epilog = f"options in a source's verify: {{options: ...}}, by engine:\n{verify_options_text()}"
     command.add_argument(
         "what", nargs="*", metavar="JOB|ID", help="service[/source[/kind]], or a backup's id; default: all"
     )

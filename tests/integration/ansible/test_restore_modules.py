@@ -16,6 +16,7 @@ from sandbox.ports import free_port
 from tests.integration.ansible.plays import PASSWORD, Json, Lab
 from tests.integration.ansible.way_back import (
     DATABASE,
+    DOCUMENTS,
     KEYS,
     ROWS,
     WayBack,
@@ -201,7 +202,7 @@ def test_redis_in_place_undone_done_again_and_tidied_up_without_a_secret_anywher
         assert files_with_secrets([PASSWORD], way_back.state, way_back.lab.local) == []
 
 
-@pytest.mark.parametrize("action", ["resume", "roll_back"])
+@pytest.mark.parametrize("action", [pytest.param("resume", marks=pytest.mark.slow), "roll_back"])
 def test_a_restore_that_was_killed_is_listed_and_finished(way_back: WayBack, action: str) -> None:
     with redis_target(way_back.folder) as (target, in_place):
         (target.folder / "die").touch()
@@ -217,10 +218,9 @@ def test_a_restore_that_was_killed_is_listed_and_finished(way_back: WayBack, act
         assert known["state"] == "died"
         assert known["job"] == "lab/cache/rdb"
         task = way_back.task("restore_finish", restore_id=known["id"], action=action, connection={"password": PASSWORD})
-        (planned,) = way_back.run(task, check=True)
-        assert (planned["plan"]["state"], planned["plan"]["confirm"]) == ("died", None)
         finished, listed = way_back.run(task, way_back.task("backup_info"))
         assert good(finished)["changed"]
+        assert (finished["plan"]["state"], finished["plan"]["confirm"]) == ("died", None)
         assert redis_keys(port=target.port) == (KEYS if action == "resume" else 3)
         assert [one["state"] for one in listed["restores"]] == (["finished"] if action == "resume" else [])
 
@@ -294,6 +294,38 @@ def test_a_dump_of_postgresql_beside_and_in_place(way_back: WayBack) -> None:
     assert databases(way_back) == {"postgres", "template0", "template1", DATABASE}
 
 
+def test_a_database_of_mongodb_beside_and_one_collection_in_place(way_back: WayBack) -> None:
+    connection = way_back.lab.connection("mongodb")
+    newest = {"connection": connection, "point": "newest"}
+    client = way_back.lab.mongodb.client()
+    try:
+        client["shop"]["orders"].delete_many({"_id": {"$gte": 10}})
+        beside = way_back.task("mongo_restore", "documents", databases=["shop"], suffix="_recovery", **newest)
+        one = way_back.task("mongo_restore", "documents", collections=["shop.orders"], in_place=True, **newest)
+        (planned,) = way_back.run(one, check=True)
+        assert good(planned)["plan"]["replaces"] == planned["plan"]["target"]
+        assert client["shop"]["orders"].count_documents({}) == 10
+        assert "shop_recovery" not in client.list_database_names()
+        confirm = {"confirm": planned["plan"]["replaces"]}
+        unconfirmed, copied_beside, replaced = way_back.run(one, beside, (one[0], {**one[1], **confirm}))
+        refused(unconfirmed, "restore.confirmation_missing")
+        assert good(copied_beside)["restore"]["content"]["documents"] == DOCUMENTS
+        assert client["shop_recovery"]["orders"].count_documents({}) == DOCUMENTS
+        assert good(replaced)["restore"]["aside"]
+        assert client["shop"]["orders"].count_documents({}) == DOCUMENTS
+        (undone,) = way_back.run(
+            way_back.task("restore_finish", restore_id=replaced["restore"]["id"], action="roll_back", **confirm)
+        )
+        assert good(undone)["changed"]
+        assert client["shop"]["orders"].count_documents({}) == 10
+        assert files_with_secrets([PASSWORD], way_back.state) == []
+    finally:
+        client["shop"]["orders"].insert_many({"_id": number, "total": number * 3} for number in range(10, DOCUMENTS))
+        client.drop_database("shop_recovery")
+        client.close()
+
+
+@pytest.mark.slow
 def test_a_whole_cluster_from_a_base_backup_beside_and_in_place(way_back: WayBack) -> None:
     server = way_back.lab.postgresql
     cluster = Cluster(
