@@ -7,13 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: backup_follow
-short_description: Follow a backup that runs in the background and show how far it is
+short_description: Follow a backup, verification or restore in the background and show how far it is
 version_added: 0.1.0
 author:
   - Lifeboat contributors (@lifeboat-contributors)
 description:
-  - Waits for a task that was started with C(async) and C(poll=0), and shows stage, bytes and rate of the backup while
-    it runs.
+  - Waits for a task that was started with C(async) and C(poll=0), and shows stage, bytes and rate while it runs.
   - Returns what the task itself would have returned, its failure included.
 options:
   jid:
@@ -21,7 +20,9 @@ options:
     type: str
     required: true
   job:
-    description: The backup's job, as C(service/source/kind).
+    description:
+      - The job of a backup, as C(service/source/kind); of a verification, as C(verify service/source/kind).
+      - Of a restore, as C(restore into TARGET) with the name that the plan shows in check mode.
     type: str
     required: true
   state_directory:
