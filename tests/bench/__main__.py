@@ -26,6 +26,7 @@ from .mongodb import mongodb_contest, replica_set
 from .place import Place
 from .postgresql import cluster
 from .redis import redis_contest, redis_server
+from .restore_mongodb import restore_mongodb_contest
 from .restore_postgresql import restore_postgresql_contest
 
 _Server = t.Callable[[Place], contextlib.AbstractContextManager[t.Any]]
@@ -36,7 +37,12 @@ SERVERS: tuple[tuple[_Server, dict[str, _Opening]], ...] = (
     (cluster, {"base": base_contest, "logical": logical_contest, "restore-postgresql": restore_postgresql_contest}),
     (
         replica_set,
-        {"mongodb": mongodb_contest, "memory": small_memory_contest, "memory-large": large_memory_contest},
+        {
+            "mongodb": mongodb_contest,
+            "restore-mongodb": restore_mongodb_contest,
+            "memory": small_memory_contest,
+            "memory-large": large_memory_contest,
+        },
     ),
     (redis_server, {"redis": redis_contest}),
 )
