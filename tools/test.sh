@@ -39,6 +39,7 @@ stage_integration_quick() { suite "$venv" integration --numprocesses "$workers" 
 stage_integration() { suite "$venv" integration --numprocesses "$workers" --dist loadfile -m "not interop and not soak"; }
 stage_interop() { suite "$venv" integration -m interop; }
 stage_sandbox() { suite "$venv" sandbox; }
+stage_breakglass() { suite "$venv" breakglass; }
 stage_faults() { suite "$venv" faults --numprocesses "$workers" --dist loadfile -m "not soak"; }
 stage_soak() {
     suite "$venv" integration -m soak || return 1
@@ -72,7 +73,7 @@ stages=()
 for argument in "$@"; do
     case $argument in
     fast) stages+=(lint sanity architecture unit conformance integration_quick) ;;
-    all) stages+=(lint sanity architecture unit conformance sandbox integration interop faults artefact newest py39) ;;
+    all) stages+=(lint sanity architecture unit conformance sandbox integration interop breakglass faults artefact newest py39) ;;
     *) stages+=("$argument") ;;
     esac
 done

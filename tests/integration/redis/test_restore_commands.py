@@ -35,7 +35,9 @@ _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 _FETCH = re.compile(r"\{fetch:([^}]+)\}")
 
 
-def run_restore(taken: Taken, target: RedisServer, *, tool: str = "redis", **variables: str) -> str:
+def run_restore(
+    taken: Taken, target: RedisServer, *, tool: str = "redis", timeout: float = 60, **variables: str
+) -> str:
     """Run every block of the commands in one shell against *target*, as root, without systemd; return its output."""
     commands = taken.production.restore_commands
     script = "set -eu\n" + "\n".join(_BLOCK.findall(commands))
@@ -60,7 +62,7 @@ def run_restore(taken: Taken, target: RedisServer, *, tool: str = "redis", **var
         **variables,
     }
     done = subprocess.run(
-        ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     wait_for(lambda: answers(target))
@@ -131,6 +133,24 @@ def test_a_target_with_a_file_name_of_its_own(start: Starter, tmp_path: pathlib.
     with restored_rdb(target.data_directory / "before-restore/own.rdb", tmp_path / "way-back") as back:
         assert digest(back) == old, "the old data must still be there"
     target.discard()
+
+
+def test_a_server_that_was_not_stopped_is_not_restored_over(start: Starter, tmp_path: pathlib.Path) -> None:
+    source = start()
+    fill(source, keys=20)
+    taken = take(source, tmp_path / "backup")
+    target = ready(tmp_path / "target", flavour="redis", append_only=True)
+    held, names = digest(target), {path.name for path in target.data_directory.iterdir()}
+    try:
+        with pytest.raises(subprocess.TimeoutExpired) as waits:
+            run_restore(taken, target, timeout=5, STOP="true")
+        assert b"It still runs" in (waits.value.stdout or b"")
+        assert digest(target) == held
+        # Only the snapshot that was unpacked beside is new.
+        assert {path.name for path in target.data_directory.iterdir()} - names <= {"restored.rdb"}
+    finally:
+        end(target)
+        target.discard()
 
 
 @pytest.mark.parametrize("flavour", ["redis", "valkey"])

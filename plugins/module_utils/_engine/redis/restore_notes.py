@@ -36,9 +36,11 @@ replica is emptied when its primary comes back empty, and a failover in the midd
 
 _ASIDE = """\
 Stop the server and move its old data aside. It is the way back: delete it when the restored server has proved itself.
+A server that still answers would write over what is put in place, so wait until it doesn't:
 
 ```sh
 $STOP
+while $CLI PING >/dev/null 2>&1; do echo "It still runs: stop it by other means, now."; sleep 2; done
 mkdir "$DATA/before-restore"
 for old in {old}; do
   if [ -e "$DATA/$old" ]; then mv "$DATA/$old" "$DATA/before-restore/"; fi
