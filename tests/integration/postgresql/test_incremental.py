@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import typing as t
 from pathlib import Path
 
@@ -98,6 +99,13 @@ def test_manifests_are_pruned_but_never_the_parents(server_18: PostgreSQLServer,
     assert shelf.backup_ids() == [FIRST, SECOND]
 
 
+def wait_for(server: PostgreSQLServer, condition: str) -> None:
+    deadline = time.monotonic() + 60
+    while server.query(condition) != [(True,)]:
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.05)
+
+
 def refused(
     server: PostgreSQLServer, tmp_path: Path, *, parent: IncrementalParent | None, code: str
 ) -> errors.LifeboatError:
@@ -147,8 +155,11 @@ def test_without_summaries_it_is_refused(tmp_path: Path, server_18: PostgreSQLSe
         assert "summarize_wal = on" in error.hint
         # Switched on only now, the summaries don't reach back to the parent: the server itself says so.
         psql(server, "ALTER SYSTEM SET summarize_wal = on")
-        psql(server, "SELECT pg_reload_conf(), pg_sleep(0.5)")
+        psql(server, "SELECT pg_reload_conf()")
         psql(server, "CREATE TABLE t (i int); SELECT pg_switch_wal(); CHECKPOINT")
+        # What it has summarised once it does not summarise again, so what is removed then stays away.
+        position = server.query("SELECT redo_lsn FROM pg_control_checkpoint()")[0][0]
+        wait_for(server, f"SELECT summarized_lsn >= '{position}' FROM pg_get_wal_summarizer_state()")
         producer, _journal = base_producer(
             server,
             state_directory=tmp_path / "state",
@@ -193,6 +204,8 @@ def test_a_server_restored_to_before_the_parent_needs_a_full_one(server_18: Post
             environment={"PATH": "/bin"},
         )
         server.start()
+        wait_for(server, "SELECT NOT pg_is_in_recovery()")
+        psql(server, "CHECKPOINT")
         assert server.query("SELECT timeline_id FROM pg_control_checkpoint()") == [(2,)]
         psql(server, "INSERT INTO t SELECT generate_series(1, 200000); CHECKPOINT")
         producer, _journal = base_producer(
