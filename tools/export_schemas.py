@@ -18,6 +18,7 @@ import sys
 import typing as t
 
 from lifeboat.catalog.manifest_schema import MANIFEST_SCHEMA
+from lifeboat.catalog.verification_schema import VERIFICATION_SCHEMA
 from lifeboat.core.description.kinds import KINDS
 from lifeboat.core.description.schema import DESCRIPTION_SCHEMA
 from lifeboat.core.description.schema_engines import OPTIONS
@@ -33,6 +34,7 @@ ROOT: t.Final = pathlib.Path(__file__).resolve().parents[1]
 SCHEMAS: t.Final[t.Mapping[str, t.Mapping[str, t.Any]]] = {
     "docs/schema/description.schema.json": DESCRIPTION_SCHEMA,
     "docs/schema/manifest-1.schema.json": MANIFEST_SCHEMA,
+    "docs/schema/verification-1.schema.json": VERIFICATION_SCHEMA,
 }
 PAGE: t.Final = "docs/description.md"
 MARK: t.Final = "<!-- Everything below is written by tools/export_schemas.py. -->\n"

@@ -48,7 +48,7 @@ def verification(
             name: CopyResult(reached=far, error=ERROR if far < 1 or (bad and name == "local") else None)
             for name, far in (copies or {"local": reached}).items()
         },
-        checks=({"level": 4, "name": "users", "state": "passed", "found": 7},),
+        checks=({"level": 4, "name": "users", "state": "passed", "message": "users: 7", "found": 7},),
         error=ERROR if bad else None,
         started=started,
         finished=started + datetime.timedelta(seconds=9),

@@ -73,7 +73,7 @@ def test_a_scratch_folder_is_made_and_gone_with_all_that_runs_in_it(directory: s
         process = scratch.spawn(["sh", "-c", SERVER], log="server.log", environment={"COLOUR": "blue"})
         wait_until(lambda: "ready" in pathlib.Path(scratch.path("server.log")).read_text())
         assert len(sleepers(scratch.folder)) >= 4
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 10
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
         assert scratch.memory_limit == 5 * MIB
         assert os.stat(scratch.folder).st_mode & 0o777 == 0o711
         assert b"COLOUR=blue" in pathlib.Path(f"/proc/{process.pid}/environ").read_bytes()

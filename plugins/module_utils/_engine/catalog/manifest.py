@@ -15,7 +15,7 @@ from ..core.clock import format_time
 from ..core.errors import ManifestInvalid, ManifestTooNew
 from ..pipeline.producer import StoredPayload
 from .layout import BackupFolder, Series
-from .manifest_fields import Fields
+from .manifest_fields import Fields, shortened
 from .manifest_schema import (
     COMPRESSION,
     ENCRYPTION,
@@ -138,7 +138,8 @@ def parse_manifest(data: bytes, *, folder: BackupFolder) -> Manifest:
         raise _invalid(folder, f"format_version is {version!r}")
     if version > FORMAT_VERSION:
         raise ManifestTooNew(
-            f"The backup {folder.backup_id} has manifest format {version}; this Lifeboat reads up to {FORMAT_VERSION}.",
+            f"The backup {folder.backup_id} has manifest format {shortened(str(version))}; "
+            f"this Lifeboat reads up to {FORMAT_VERSION}.",
             hint="Upgrade Lifeboat on this host, or restore with the commands in the backup's RESTORE.md.",
             details={"key": folder.manifest_key, "format_version": version},
         )
@@ -208,6 +209,7 @@ def _encryption(manifest: Fields) -> dict[str, t.Any]:
 
 
 def _invalid(folder: BackupFolder, problem: str) -> ManifestInvalid:
+    problem = shortened(problem)  # it may quote what somebody else wrote
     return ManifestInvalid(
         f"The manifest {folder.manifest_key} can't be trusted: {problem}.",
         hint="Look at the copy in another repository of the job; lifeboat list shows which have one.",

@@ -17,6 +17,7 @@ from ..core.clock import parse_time
 from ..core.ids import is_backup_id, is_name
 
 _LONGEST_SHOWN = 80
+_LONGEST_PROBLEM = 300
 
 
 class Fields:
@@ -90,6 +91,13 @@ class Fields:
             raise self._wrong(key, f"{_shown(value)}, which is no list of names")
         return value
 
+    def values(self, key: str) -> list[t.Any]:
+        """A list of whatever values."""
+        value = self._get(key)
+        if not isinstance(value, list):
+            raise self._wrong(key, "no list")
+        return value
+
     def object(self, key: str) -> dict[str, t.Any]:
         """An object of whatever content."""
         value = self._get(key)
@@ -115,12 +123,18 @@ class Fields:
             raise self._wrong(key, "no object of texts")
         return value
 
+    def seconds(self, key: str) -> float:
+        """A duration."""
+        value = self._get(key)
+        if not _is_duration(value):
+            raise self._wrong(key, f"{_shown(value)}, which is no duration")
+        return float(value)
+
     def seconds_by_name(self, key: str) -> dict[str, float]:
         """An object whose values are seconds."""
         value = self.object(key)
         for item in value.values():
-            # JSON's whole numbers have no end; those beyond any float are no durations.
-            if isinstance(item, bool) or not isinstance(item, (int, float)) or not 0 <= item <= sys.float_info.max:
+            if not _is_duration(item):
                 raise self._wrong(key, f"an object with {_shown(item)}, which is no duration")
         return {name: float(item) for name, item in value.items()}
 
@@ -131,6 +145,16 @@ class Fields:
 
     def _wrong(self, key: str, problem: str) -> ValueError:
         return ValueError(f"{'.'.join(part for part in (self._place, key) if part)} is {problem}")
+
+
+def shortened(problem: str) -> str:
+    """What is wrong, in a length that people read."""
+    return problem if len(problem) <= _LONGEST_PROBLEM else f"{problem[:_LONGEST_PROBLEM]}..."
+
+
+def _is_duration(value: t.Any) -> bool:
+    # JSON's whole numbers have no end; those beyond any float are no durations.
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and 0 <= value <= sys.float_info.max
 
 
 def _shown(value: t.Any) -> str:

@@ -22,13 +22,13 @@ HIGHEST_LEVEL = 19
 SHA256 = r"[0-9a-f]{64}"
 PAYLOAD_NAME = r"[A-Za-z0-9_][A-Za-z0-9._=@+,-]{0,200}"
 
-_TIME = {
+TIME = {
     "type": "string",
     "format": "date-time",
     "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$",
 }
 _NAME = {"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,62}$"}
-_BACKUP_ID = {"type": "string", "pattern": r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"}
+BACKUP_ID = {"type": "string", "pattern": r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"}
 _SHA256 = {"type": "string", "pattern": f"^{SHA256}$"}
 
 MANIFEST_SCHEMA: dict[str, t.Any] = {
@@ -61,18 +61,18 @@ MANIFEST_SCHEMA: dict[str, t.Any] = {
     "properties": {
         "format": {"const": FORMAT},
         "format_version": {"const": FORMAT_VERSION},
-        "id": {**_BACKUP_ID, "description": "Start time in UTC and 24 random bits."},
+        "id": {**BACKUP_ID, "description": "Start time in UTC and 24 random bits."},
         "service": _NAME,
         "source": _NAME,
         "engine": {**_NAME, "description": "mongodb, postgresql, redis or files."},
         "kind": {**_NAME, "description": "full, logical, base, incremental, rdb, aof ..."},
         "parent": {
-            "oneOf": [_BACKUP_ID, {"type": "null"}],
+            "oneOf": [BACKUP_ID, {"type": "null"}],
             "description": "The backup that this one is an increment of; it can't be restored without it.",
         },
         "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-        "started": {**_TIME, "description": "When the run began (UTC)."},
-        "finished": {**_TIME, "description": "When the last payload was durable (UTC)."},
+        "started": {**TIME, "description": "When the run began (UTC)."},
+        "finished": {**TIME, "description": "When the last payload was durable (UTC)."},
         "host": {"type": "string", "description": "The host that made the backup."},
         "lifeboat_version": {"type": "string"},
         "repositories": {

@@ -19,13 +19,12 @@ from ..core.errors import VerificationInvalid
 from ..core.ids import is_backup_id
 from .layout import BackupFolder
 from .manifest import document_checksum
-from .manifest_fields import Fields
+from .manifest_fields import Fields, shortened
+from .verification_schema import CHECK_STATES, FORMAT, FORMAT_VERSION, LONGEST_SECONDS, STATES
 
-FORMAT = "lifeboat-verification"
-FORMAT_VERSION = 1
 PREFIX = "verification-"
 SUFFIX = ".json"
-PASSED, FAILED = "passed", "failed"
+PASSED, FAILED = STATES
 PRESENT, INTACT, READABLE, RESTORED, QUESTIONED = range(5)
 LEVELS: t.Mapping[int, str] = {
     PRESENT: "present",
@@ -159,23 +158,25 @@ def parse_verification(data: bytes, *, key: str, backup_id: str) -> Verification
         document = json.loads(data.decode("utf-8"))
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"it does not say format: {FORMAT}")
-        if document.get("format_version") != FORMAT_VERSION:
-            raise ValueError(f"format_version is {document.get('format_version')!r}")
+        version = document.get("format_version")
+        if not isinstance(version, int) or isinstance(version, bool) or version != FORMAT_VERSION:
+            raise ValueError(f"format_version is {version!r}, and this Lifeboat reads {FORMAT_VERSION}")
         if document_checksum(document) != document.get("checksum"):
             raise ValueError("its checksum differs: it was changed after it was written")
-        found = _verification(Fields(document, place=""), document)
+        found = _verification(Fields(document, place=""))
         if found.backup_id != backup_id:
             raise ValueError(f"it is about the backup {found.backup_id}")
     except (ValueError, RecursionError) as error:
         raise VerificationInvalid(
-            f"The verification {key} can't be trusted: {error}.",
+            f"The verification {key} can't be trusted: {shortened(str(error))}.",
             hint=f"It counts for nothing; verify the backup again: lifeboat verify {backup_id}",
             details={"key": key},
         ) from error
     return found
 
 
-def _verification(fields: Fields, document: t.Mapping[str, t.Any]) -> Verification:
+def _verification(fields: Fields) -> Verification:
+    fields.text("state", like="|".join(STATES))  # it follows from the rest
     return Verification(
         verification_id=fields.backup_id("id"),
         backup_id=fields.backup_id("backup"),
@@ -183,15 +184,9 @@ def _verification(fields: Fields, document: t.Mapping[str, t.Any]) -> Verificati
         level=fields.whole("level", highest=QUESTIONED),
         reached=fields.whole("reached", lowest=-1, highest=QUESTIONED),
         repository=fields.text("repository"),
-        copies={
-            name: CopyResult(
-                reached=Fields(copy, place=f"copies.{name}").whole("reached", lowest=-1, highest=QUESTIONED),
-                error=_optional_object(Fields(copy, place=f"copies.{name}"), "error"),
-            )
-            for name, copy in fields.object("copies").items()
-        },
-        checks=tuple(_objects(document.get("checks"))),
-        error=_optional_object(fields, "error"),
+        copies={name: _copy(copy, name) for name, copy in fields.object("copies").items()},
+        checks=tuple(_check(value, number) for number, value in enumerate(fields.values("checks"))),
+        error=_error(fields),
         started=fields.time("started"),
         finished=fields.time("finished"),
         host=fields.text("host"),
@@ -199,25 +194,41 @@ def _verification(fields: Fields, document: t.Mapping[str, t.Any]) -> Verificati
         lifeboat_version=fields.text("lifeboat_version"),
         versions=fields.object("versions"),
         stages=fields.seconds_by_name("stages"),
-        recovery_seconds=_seconds(document.get("recovery_seconds")),
+        recovery_seconds=_seconds(fields) if fields.given("recovery_seconds") else None,
         plain_bytes=fields.whole("plain_bytes") if fields.given("plain_bytes") else None,
         warnings=fields.texts("warnings"),
     )
 
 
-def _objects(value: t.Any) -> list[dict[str, t.Any]]:
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise ValueError("checks is no list of objects")
-    return value
+def _copy(value: t.Any, name: str) -> CopyResult:
+    fields = Fields(value, place=f"copies.{name}")
+    return CopyResult(reached=fields.whole("reached", lowest=-1, highest=QUESTIONED), error=_error(fields))
 
 
-def _optional_object(fields: Fields, key: str) -> dict[str, t.Any] | None:
-    return fields.object(key) if fields.given(key) else None
+def _check(value: t.Any, number: int) -> dict[str, t.Any]:
+    fields = Fields(value, place=f"checks[{number}]")
+    fields.whole("level", highest=QUESTIONED)
+    fields.text("name")
+    fields.text("state", like="|".join(CHECK_STATES))
+    fields.text("message")
+    return t.cast("dict[str, t.Any]", value)
 
 
-def _seconds(value: t.Any) -> float | None:
-    if value is None:
+def _error(fields: Fields) -> dict[str, t.Any] | None:
+    if not fields.given("error"):
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e12:
+    error = fields.fields("error")
+    for key in ("code", "message"):
+        error.text(key)
+    if error.has("hint"):
+        error.text("hint")
+    if error.has("details"):
+        error.object("details")
+    return fields.object("error")
+
+
+def _seconds(fields: Fields) -> float:
+    value = fields.seconds("recovery_seconds")
+    if value >= LONGEST_SECONDS:
         raise ValueError("recovery_seconds is no duration")
-    return float(value)
+    return value
