@@ -72,7 +72,10 @@ stage_py39() {
 stages=()
 for argument in "$@"; do
     case $argument in
-    fast) stages+=(lint sanity architecture unit conformance integration_quick) ;;
+    fast)
+        export LIFEBOAT_FUZZ_PERCENT=10 # of the inputs that searches for bad ones try
+        stages+=(lint sanity architecture unit conformance integration_quick)
+        ;;
     all) stages+=(lint sanity architecture unit conformance sandbox integration interop breakglass faults artefact newest py39) ;;
     *) stages+=("$argument") ;;
     esac

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import typing as t
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.description import (
     load_description,
@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.des
     DESCRIPTION_SCHEMA,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import ConfigurationInvalid
+from tests.support.fuzzing import many
 from tests.unit.description.samples import description
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -57,13 +58,13 @@ def loads_or_is_refused(value: t.Any) -> None:
     assert refused is None or (refused.message and isinstance(refused.details.get("problems", []), list))
 
 
-@settings(deadline=None, max_examples=300)
+@many(200, deadline=None)
 @given(JSON)
 def test_any_json_value(value: t.Any) -> None:
     loads_or_is_refused(value)
 
 
-@settings(deadline=None, max_examples=300)
+@many(200, deadline=None)
 @given(
     st.fixed_dictionaries(
         {},
@@ -86,7 +87,7 @@ def _places(value: t.Any) -> t.Iterator[tuple[t.Any, t.Any]]:
         yield from _places(value[key])
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@many(200, deadline=None)
 @given(st.data())
 def test_a_good_description_with_anything_anywhere(data: st.DataObject) -> None:
     value = copy.deepcopy(description())

@@ -14,7 +14,7 @@ import typing as t
 
 import bson
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import MongoArchiveInvalid
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import archive_reader
@@ -24,14 +24,13 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.
     ArchiveCollection,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_listing import list_archive
+from tests.support.fuzzing import many
 from tests.unit.mongodb.archives import archive, collection, small_archive
 
 MIB = 1024 * 1024
-# Milliseconds for one input; the slowest honest one takes a few.
-DEADLINE = 2000
 # Lengths at which a reader that believes them goes wrong.
 LENGTHS = (0, 1, 4, 5, 6, 255, 4096, 4097, 65536, MIB, 2**24, 2**24 + 16384, 2**24 + 16385, 2**31 - 1, 2**31, 2**32 - 2)
-MANY = settings(max_examples=1500, deadline=DEADLINE, suppress_health_check=list(HealthCheck))
+MANY = many(1000)
 
 
 class Source(io.RawIOBase):
@@ -121,13 +120,13 @@ def altered(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(MANY, max_examples=4000)
+@many(2500)
 @given(altered())
 def test_altered_archives(data: bytes) -> None:
     outcome(data)
 
 
-@settings(MANY, max_examples=500)
+@many(300)
 @given(altered(), st.integers(1, 40))
 def test_how_it_arrives_changes_nothing(data: bytes, most: int) -> None:
     """A pipe gives what it has: the same archive in other pieces gives the same result."""
@@ -162,7 +161,7 @@ _METADATA = st.one_of(
 )
 
 
-@settings(MANY, max_examples=2000)
+@many(1000)
 @given(_METADATA, st.sampled_from(("collection", "view", "timeseries", "", "other")))
 def test_metadata_that_is_none(metadata: str, kind: str) -> None:
     text = metadata.encode("utf-8", "replace").decode("utf-8")
@@ -186,7 +185,7 @@ _SEGMENT = st.tuples(
 )
 
 
-@settings(MANY, max_examples=2000)
+@many(1000)
 @given(st.lists(_SEGMENT, max_size=6), st.booleans())
 def test_segments_in_any_order(segments: list[t.Any], with_prelude: bool) -> None:
     prelude = archive({collection("orders"): [], collection("users"): []})
@@ -227,7 +226,7 @@ def test_memory_does_not_grow_with_the_number_of_bad_archives() -> None:
     try:
         read_some(200)
         before = tracemalloc.get_traced_memory()[0]
-        read_some(1500)
+        read_some(600)
         assert tracemalloc.get_traced_memory()[0] - before < 200_000
     finally:
         tracemalloc.stop()
