@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import datetime
+import os
+import signal
 import subprocess
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -16,8 +19,10 @@ import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.layout import BackupFolder
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core import errors
-from sandbox.mongodb import MongoReplicaSet
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.signals import stopping_on_signals
+from sandbox.mongodb import MongoReplicaSet, MongoServer
 from tests.integration.mongodb import sample
+from tests.integration.mongodb.load import TOTAL, open_accounts, total_on, transfers
 from tests.integration.mongodb.restoring import RESTORE_ID, Restore, fingerprint, own_names
 from tests.integration.mongodb.verifying import Place
 from tests.support import resealing
@@ -161,6 +166,68 @@ def test_one_database_of_a_whole_dump_with_an_oplog(
         restore(folder, databases=["shop"]).inspect()
     with pytest.raises(errors.RequestInvalid, match=r"no collection kinds\.nothing"):
         restore(folder, collections=["kinds.nothing"]).inspect()
+
+
+def test_everything_under_transactions_comes_back_as_of_one_moment(
+    place: Place, replica_set: MongoReplicaSet, restore: Making, client: t.Any, there: t.Any
+) -> None:
+    """Also what came up while the dump ran, which only the oplog knows, goes where all goes."""
+    accounts = client.accounts
+    open_accounts(accounts)
+    try:
+        with transfers(client, accounts) as count:
+            while count[0] < 5:
+                time.sleep(0.01)
+            folder = place.back_up(replica_set.uri, consistency="oplog")
+    finally:
+        client.drop_database("accounts")
+    one = restore(folder, suffix="_r")
+    assert "(*_r)" in one.restorer().target
+    outcome = one.run()
+    assert outcome.content["oplog"]["operations"] > 0
+    assert total_on(there.accounts_r) == TOTAL
+    assert {name for name in there.list_database_names() if name not in ("admin", "config", "local")} == {
+        "accounts_r",
+        f"{KINDS}_r",
+    }
+
+
+def test_into_a_server_of_its_own(restore: Making, standalone: MongoServer, client: t.Any) -> None:
+    one = restore(suffix="_r")
+    one.options = {**one.options, "connection": {"uri": standalone.uri, "server_selection_timeout": 5}}
+    one.run()
+    with standalone.client() as there:
+        assert of(fingerprint(there), f"{KINDS}_r") == of(fingerprint(client), KINDS)
+        one.roll_back()
+        assert of(fingerprint(there), f"{KINDS}_r") == {}
+
+
+def test_being_told_to_stop_takes_everything_back(
+    place: Place, replica_set: MongoReplicaSet, restore: Making, client: t.Any, there: t.Any
+) -> None:
+    client.big.pile.insert_many({"_id": number, "pad": "x" * 5000} for number in range(4000))
+    try:
+        folder = place.back_up(replica_set.uri, database="big")
+    finally:
+        client.drop_database("big")
+    there.big.pile.insert_one({"_id": "old"})
+    before = fingerprint(there)
+    threads = set(threading.enumerate())
+
+    def stop() -> None:
+        staged = there.big[f"lifeboat_{RESTORE_ID}.pile"]
+        while staged.estimated_document_count() < 100:
+            time.sleep(0.002)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=stop)
+    killer.start()
+    with pytest.raises(errors.Interrupted), stopping_on_signals():
+        restore(folder, in_place=True).run()
+    killer.join()
+    assert fingerprint(there) == before
+    ours = [one.name for one in set(threading.enumerate()) - threads if one.name.startswith("mongodb")]
+    assert ours == []
 
 
 def test_existing_names_are_refused_and_nothing_is_touched(restore: Making, there: t.Any) -> None:

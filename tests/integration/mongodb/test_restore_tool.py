@@ -113,6 +113,16 @@ def test_a_part(restore: Making, client: t.Any, there: t.Any) -> None:
     assert of(fingerprint(there), KINDS)["german"] == of(fingerprint(client), KINDS)["german"]
 
 
+def test_a_dump_by_mongodump_restored_natively(
+    place: Place, replica_set: MongoReplicaSet, restore: Making, client: t.Any, there: t.Any
+) -> None:
+    folder = place.back_up(replica_set.uri, tool="mongodump", tool_directory=str(vendor_tools()))
+    one = restore(folder, tool="native", databases=[KINDS])
+    assert one.inspect().needed_bytes > 0
+    one.run()
+    assert of(fingerprint(there), KINDS) == of(fingerprint(client), KINDS)
+
+
 def test_names_that_are_patterns(place: Place, replica_set: MongoReplicaSet, restore: Making, there: t.Any) -> None:
     with replica_set.client() as client:
         names = ["a*b", "axb", "back\\slash", "dotted.name", "q?"]
