@@ -91,7 +91,7 @@ def restore(options: argparse.Namespace, printer: Printer, description: Descript
             return _earlier(options, printer, description, host)
         return _new(options, printer, description, host)
     except LifeboatError as error:
-        if error.exit_status == RequestInvalid.exit_status and _IS_OPTION.search(error.hint):
+        if error.exit_status == RequestInvalid.exit_status and "--" not in error.hint and _IS_OPTION.search(error.hint):
             # The hint has the words of modules and descriptions.
             error.hint += f"\n  {_OPTIONS_HERE}"
         raise
