@@ -12,7 +12,9 @@ import typing as t
 import pytest
 import redis
 
+from sandbox.parts import POSTGRESQL, postgresql_18_bin_directory, require
 from sandbox.ports import free_port
+from sandbox.postgresql import PostgreSQLServer
 from tests.integration.ansible.plays import PASSWORD, Json, Lab
 from tests.integration.ansible.way_back import (
     DATABASE,
@@ -362,5 +364,49 @@ def test_a_whole_cluster_from_a_base_backup_beside_and_in_place(way_back: WayBac
         )
         assert good(discarded)["restore"]["removed"] == [aside]
         assert not pathlib.Path(aside).exists()
+    finally:
+        cluster.stop()
+
+
+@pytest.mark.slow
+def test_an_increment_named_by_its_id_comes_back_with_its_chain(way_back: WayBack) -> None:
+    programs = require(postgresql_18_bin_directory(), POSTGRESQL)
+    with PostgreSQLServer(bin_directory=programs, settings={"summarize_wal": "on"}) as server:
+        connection = {
+            "host": "127.0.0.1",
+            "port": server.port,
+            "user": server.superuser,
+            "bin_directory": str(programs),
+        }
+        base = way_back.task("pg_basebackup_walg", "modern", connection=connection)
+        server.query("CREATE TABLE early AS SELECT 1 AS one")
+        (full,) = way_back.run(base)
+        server.query("CREATE TABLE late AS SELECT 2 AS two")
+        (increment,) = way_back.run((base[0], {**base[1], "kind": "incremental"}))
+    cluster = Cluster(data=way_back.new_data_directory("modern"), port=free_port(), bin_directory=str(programs))
+    try:
+        restored, verified = way_back.run(
+            way_back.task(
+                "pg_base_restore",
+                "modern",
+                id=good(increment)["backup"]["id"],
+                data_directory=str(cluster.data),
+                bin_directory=str(programs),
+                start=True,
+                port=cluster.port,
+            ),
+            way_back.task(
+                "backup_verify",
+                "modern",
+                kind="incremental",
+                level=3,
+                postgresql={"bin_directory": str(programs)},
+                scratch_directory=str(way_back.folder / "scratch"),
+            ),
+        )
+        assert good(restored)["restore"]["backup"]["kind"] == "incremental"
+        assert good(full)["backup"]["id"] in restored["restore"]["content"]["chain"]
+        assert cluster.query("SELECT one + two FROM early, late") == "3"
+        assert good(verified)["verifications"][0]["verification"]["reached"] == 3
     finally:
         cluster.stop()
