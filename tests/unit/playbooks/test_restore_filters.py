@@ -10,6 +10,7 @@ import subprocess
 import typing as t
 
 import pytest
+import yaml
 
 from tests.unit.description.samples import changed, description
 
@@ -153,6 +154,30 @@ def test_what_runs_on_kubernetes_only_is_outside() -> None:
         ("pods", True),
         ("both", False),
     ]
+
+
+ROOT = pathlib.Path(__file__).parents[3]
+EXAMPLES = sorted((ROOT / "playbooks/examples").glob("*.yml"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_restores_what_its_inventory_describes(example: pathlib.Path) -> None:
+    variables = yaml.safe_load(example.read_text())
+    name = example.stem.partition("-")[0]
+    data: Json = {}
+    for path in (ROOT / f"inventories/{name}/group_vars/{name}").glob("*.yml"):
+        data.update(yaml.safe_load(path.read_text()))
+    one = target(variables["lifeboat_restore"], data)
+    options = restore_play.restore_options(
+        one, variables.get("lifeboat_restore_options"), in_place=variables.get("lifeboat_restore_in_place", False)
+    )
+    assert ("service_control" in options) is variables.get("lifeboat_restore_in_place", False)
+    assert variables.get("lifeboat_repository", "local") in [each["name"] for each in one["repositories"]]
+    assert example.name in (ROOT / "playbooks/examples/README.md").read_text()
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 3
 
 
 QUESTION = {"name": "users", "sql": "select count(*) from users", "database": "shop", "min": 1}
