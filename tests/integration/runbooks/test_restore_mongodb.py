@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -43,7 +42,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def server() -> t.Iterator[MongoReplicaSet]:
-    with MongoReplicaSet() as one:
+    with MongoReplicaSet(parameters={"enableTestCommands": "1"}) as one:
         yield one
 
 
@@ -115,18 +114,29 @@ def test_a_restore_that_died(place: Place) -> None:
     place.client["shop"]["orders"].delete_many({"_id": {"$gte": 500}})
     before = place.names
     server = place.walk.variables["SERVER"]
-    # The fault: whoever restores is killed as soon as what it loads can be seen.
+    # The fault: the server lets the first rename wait, so that whoever restores can be killed in the middle.
+    wait = {"failCommands": ["renameCollection"], "blockConnection": True, "blockTimeMS": 60_000, "errorCode": 11600}
+    place.client["admin"].command("configureFailPoint", "failCommand", mode="alwaysOn", data=wait)
     words = ["restore", "shop/main/full", "--in-place", "-o", "databases=[shop]", "--confirm", f"shop at {server}"]
     configuration = str(place.walk.folder / "config.yml")
-    with subprocess.Popen(
-        [sys.executable, "-m", ENGINE, "--config", configuration, *words], env=environment(), stdout=subprocess.DEVNULL
-    ) as restoring:
-        while place.names == before and restoring.poll() is None:
-            time.sleep(0.001)
-        restoring.kill()
-    if restoring.returncode == 0:
-        pytest.fail("it was done before it could be killed")
+    command = [sys.executable, "-m", ENGINE, "--config", configuration, *words]
+    try:
+        with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL) as restoring:
+            while not (renaming := _renaming(place.client)):
+                assert restoring.poll() is None, "it never renamed anything"
+                time.sleep(0.05)
+            restoring.kill()
+        for operation in renaming:  # or it would sleep on
+            place.client["admin"].command("killOp", op=operation)
+    finally:
+        place.client["admin"].command("configureFailPoint", "failCommand", mode="off")
+    assert place.names != before
     place.walk.through(PAGE, 1, 8)
     assert place.orders == 500
     assert place.names == before
-    assert os.path.exists(configuration)
+
+
+def _renaming(client: MongoClient[t.Any]) -> list[int]:
+    """The operations that wait to rename a collection."""
+    running = client["admin"].command("currentOp", active=True)["inprog"]
+    return [operation["opid"] for operation in running if "renameCollection" in operation.get("command", {})]
