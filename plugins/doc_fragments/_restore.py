@@ -41,7 +41,7 @@ options:
     default: false
   confirm:
     description:
-      - The name of what is replaced, where something is, exactly as RV(plan.replaces) shows it in check mode.
+      - The name of what is replaced, where something is, exactly as C(replaces) in RV(plan) shows it in check mode.
       - Without it nothing that exists is replaced. A name that does not fit is refused, in check mode, too.
     type: str
 extends_documentation_fragment:
@@ -57,7 +57,7 @@ notes:
     removes what was moved aside when nobody needs it any more.
   - While a restore lasts, C(lifeboat status) on the target and the result
     RV(lifeboat.recovery.backup_info#module:running) show stage, bytes and rate. Its job is C(restore into TARGET), with
-    the name that RV(plan.target) shows; M(lifeboat.recovery.backup_follow) takes that, too.
+    the name that C(target) in RV(plan) shows; M(lifeboat.recovery.backup_follow) takes that, too.
 seealso:
   - module: lifeboat.recovery.restore_finish
   - module: lifeboat.recovery.backup_verify

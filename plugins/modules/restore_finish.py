@@ -31,7 +31,7 @@ options:
     choices: [resume, roll_back, discard]
     required: true
   confirm:
-    description: The name of the restore's target, as RV(plan.confirm) shows it in check mode where it is needed.
+    description: The name of the restore's target, as C(confirm) in RV(plan) shows it in check mode where it is needed.
     type: str
   connection:
     description:

@@ -21,7 +21,7 @@ from ..recovery.questions import Answer, Question
 from ..redis.asking import asking as asking_redis
 
 Ask = t.Callable[[Question], Answer]
-Asking = t.Callable[[t.Mapping[str, t.Any], Runner], "contextlib.AbstractContextManager[Ask]"]
+Asking = t.Callable[[t.Mapping[str, t.Any], Runner], contextlib.AbstractContextManager[Ask]]
 
 _ENGINES: t.Mapping[str, Asking] = {
     "mongodb": asking_mongodb,
