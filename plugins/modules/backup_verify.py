@@ -67,7 +67,7 @@ options:
     type: list
     elements: str
   require_tables:
-    description: Tables that a restored PostgreSQL must have, as C(table) or C(schema.table).
+    description: Tables that a restored PostgreSQL must have, as C(table), C(schema.table) or C(database.schema.table).
     type: list
     elements: str
   scratch_directory:
@@ -122,7 +122,8 @@ options:
         type: list
         elements: str
       amcheck:
-        description: Whether to check tables and indexes of base backups by C(pg_amcheck); done unless V(false).
+        description: Whether to check tables and indexes of base backups by the extension C(amcheck); done unless
+          V(false).
         type: bool
       page_checksums:
         description: Whether to check every page's checksum of base backups; done unless V(false).
@@ -132,7 +133,8 @@ options:
     type: dict
     suboptions:
       server_program:
-        description: The server's program, when it is not C(redis-server) or C(valkey-server) on the path.
+        description: The server's program; C(redis-server), or C(valkey-server) for backups of one, on the path when
+          left out.
         type: path
       modules:
         description: Paths of the server's modules that the data needs.

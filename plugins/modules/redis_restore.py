@@ -46,7 +46,8 @@ options:
       - Left out, it is the owner of O(data_directory).
     type: str
   server_program:
-    description: The server's program, when it is not C(redis-server) or C(valkey-server) on the path.
+    description: The server's program; C(redis-server), or C(valkey-server) for backups of one, on the path when left
+      out.
     type: path
   modules:
     description: Paths of the server's modules that the data needs; only for a restore beside.
