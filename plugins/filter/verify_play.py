@@ -60,7 +60,7 @@ def verify_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict
         if host.get("lifeboat_selected") and not results and _is_unreachable(host):
             counts["error"] += 1
             rows.append([name, "-", "unreachable", *("-" * (len(_COLUMNS) - 3))])
-            problems.append(f"{name}: can't be reached; nothing of it was verified.")
+            problems.append(f"{name}: the host that verifies can't be reached; nothing of it was verified.")
         for result in results:
             for state, cells, problem in _told(result, check_mode=check_mode):
                 counts[state] += 1

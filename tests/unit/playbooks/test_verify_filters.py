@@ -197,4 +197,4 @@ def test_check_mode_shows_the_plan() -> None:
 def test_a_host_that_could_not_be_reached_is_an_error() -> None:
     summary = summed(lifeboat_reached={"unreachable": True})
     assert summary["failed"]
-    assert "one: can't be reached; nothing of it was verified." in summary["verdict"]
+    assert "one: the host that verifies can't be reached; nothing of it was verified." in summary["verdict"]
