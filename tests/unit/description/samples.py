@@ -11,7 +11,7 @@ import typing as t
 RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 
 _DESCRIPTION: dict[str, t.Any] = {
-    "lifeboat_settings": {"timezone": "UTC", "parallel": 2},
+    "lifeboat_settings": {"timezone": "UTC", "scratch_memory_mib": 512},
     "lifeboat_repositories": {
         "local": {"type": "file", "path": "/var/backups/lifeboat"},
         "offsite": {"type": "s3", "bucket": "acme-backups", "region": "eu-west-1"},

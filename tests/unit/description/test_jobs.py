@@ -145,7 +145,7 @@ def test_defaults_stand_where_nothing_is_said() -> None:
     assert job.compression == {"method": "zstd", "level": 1, "threads": 0}
     assert job.encryption == {}
     assert job.describe_schedule() == "on request"
-    assert loaded.settings.parallel == 1
+    assert loaded.settings.scratch_memory_mib == 1024
 
 
 def test_settings_hold_for_all_jobs_unless_they_say_otherwise() -> None:

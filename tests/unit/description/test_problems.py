@@ -130,7 +130,13 @@ CASES: list[tuple[str, t.Any, str, str, str]] = [
     (f"{REDIS}.connection.port", "6379", f"{IN_REDIS} > connection > port", "must be a whole number, not text", ""),
     (f"{REDIS}.connection.port", 70000, f"{IN_REDIS} > connection > port", "must be at most 65535", ""),
     (f"{REDIS}.connection.timeout", 0, f"{IN_REDIS} > connection > timeout", "must be more than 0", ""),
-    ("lifeboat_settings.parallel", 0, "lifeboat_settings > parallel", "must be at least 1", ""),
+    (
+        "lifeboat_settings.scratch_memory_mib",
+        0,
+        "lifeboat_settings > scratch_memory_mib",
+        "must be at least 128",
+        "",
+    ),
     (
         "lifeboat_settings.compression",
         {"level": 22},

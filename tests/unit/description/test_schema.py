@@ -117,11 +117,13 @@ def test_the_example_of_the_page_loads_without_a_doubt() -> None:
 
 @pytest.mark.parametrize("block", blocks())
 def test_every_excerpt_of_the_page_fits_into_a_description(block: str) -> None:
-    """An excerpt is put where it belongs: at the top, into a service, or into a source of its engine."""
+    """An excerpt is put where it belongs: at the top, into the settings, a service or a source of its engine."""
     excerpt = yaml.safe_load(block)
     data = description()
     if "lifeboat_repositories" in excerpt:
         data = excerpt
+    elif "lifeboat_settings" in excerpt:
+        data["lifeboat_settings"] = excerpt["lifeboat_settings"]
     elif "sources" in excerpt:
         data["lifeboat_services"] = [{"name": "excerpt", **excerpt}]
     elif "engine" in excerpt:

@@ -76,7 +76,6 @@ class Settings:
     decryption: Json = field(default_factory=dict)
     scratch_directory: str = "/var/tmp/lifeboat"  # noqa: S108 its folders are made anew, with random names
     scratch_memory_mib: int = 1024
-    parallel: int = 1
 
 
 @dataclass(frozen=True)

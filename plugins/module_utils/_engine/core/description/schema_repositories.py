@@ -183,7 +183,6 @@ SETTINGS: Schema = record(
             default="/var/tmp/lifeboat",  # noqa: S108
         ),
         "scratch_memory_mib": number("The memory that scratch servers keep within.", lowest=128, default=1024),
-        "parallel": number("How many jobs run at a time on one host.", lowest=1, highest=64, default=1),
     },
     "What holds for all services unless they say otherwise.",
 )
