@@ -369,9 +369,11 @@ def test_redis_in_place_stops_the_application_and_the_way_back_works(site: Site)
         "lifeboat_restore_in_place": True,
         "lifeboat_restore_point": "newest",
         "lifeboat_restore_confirm": name[1],
+        "lifeboat_repository": "offsite",
     }
     played = site.restore("family/cache/rdb", **wanted)
     assert played.status == 0, played.output
+    assert re.search(r"from \S+ in offsite: the newest", played.output)
     assert "stops and starts: api on one" in played.output
     assert site.application.diary == ["started", "stopped", "started"]
     assert site.application.is_well()
