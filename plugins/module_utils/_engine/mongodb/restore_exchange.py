@@ -52,7 +52,6 @@ class Exchange:
         for _number in range(_ATTEMPTS):
             if step(one):
                 return
-            self._listed.pop(one["database"], None)
         raise RestoreTargetInvalid(
             f"{one['database']}.{one['name']} is made or removed by somebody again and again.",
             hint="Stop the applications that use it, then restore again.",
@@ -60,7 +59,7 @@ class Exchange:
         )
 
     def _forth(self, one: Pair) -> bool:
-        """One attempt; False when somebody came between and it has to be looked at again."""
+        """One rename, when one is to be made; whether there is nothing left to do."""
         name, new, old = str(one["name"]), one["new"], one["old"]
         holder = self._all(one).get(name)
         if holder is not None and holder.uuid is not None and holder.uuid == new:
@@ -121,6 +120,7 @@ class Exchange:
                 details={"collection": what.full_name},
             )
         if not rename(self._client, what.database, what.name, to):
+            self._listed.pop(what.database, None)  # somebody else has changed what is there
             return False
         listed = self._all(one)
         moved = listed.pop(what.name)

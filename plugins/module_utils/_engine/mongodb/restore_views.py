@@ -33,8 +33,9 @@ def noted_view(database: str, name: str, options: t.Mapping[str, t.Any]) -> dict
 
 def remove_views(client: Client, views: t.Sequence[NotedView]) -> None:
     """Remove those that are still as they were noted; what is not a view any more, or another one, is left."""
+    there = _existing(client, views)
     for one in views:
-        found = existing_in(client, one["database"]).get(one["name"])
+        found = there[one["database"]].get(one["name"])
         if found is not None and _is_same(found, one):
             drop(client, one["database"], one["name"])
 
@@ -44,9 +45,10 @@ def make_views(client: Client, views: t.Sequence[NotedView], *, names: RestoreNa
 
     Raises RestoreTargetInvalid when another view or a time series has the name.
     """
+    there = _existing(client, views)
     for one in views:
         database, name = str(one["database"]), str(one["name"])
-        found = existing_in(client, database).get(name)
+        found = there[database].get(name)
         if found is not None and _is_same(found, one):
             continue
         if found is not None and not (
@@ -59,6 +61,10 @@ def make_views(client: Client, views: t.Sequence[NotedView], *, names: RestoreNa
             )
         metadata = CollectionMetadata(options=_options(one))
         create(client, MadeCollection(database=database, name=name, metadata=metadata))
+
+
+def _existing(client: Client, views: t.Sequence[NotedView]) -> dict[str, dict[str, Existing]]:
+    return {database: existing_in(client, database) for database in {str(one["database"]) for one in views}}
 
 
 def _is_same(found: Existing, noted: NotedView) -> bool:
