@@ -24,7 +24,7 @@ import yaml
 
 from sandbox.parts import MONGOD, find_mongod, require
 from sandbox.ports import free_port
-from tests.integration.ansible.plays import PASSWORD, Json, Lab, Played, run_module, run_playbook
+from tests.integration.ansible.plays import PASSWORD, ROOT, Json, Lab, Played, run_module, run_playbook
 from tests.integration.redis.daemons import Daemon
 from tests.integration.redis.servers import wait_for
 
@@ -452,6 +452,51 @@ def test_mongodb_comes_back_beside_production(site: Site) -> None:
     finally:
         client.drop_database("shop_recovery")
         client.close()
+
+
+def test_applications_that_do_not_start_or_get_well_are_noted_each(lab: Lab) -> None:
+    """The tasks alone, without a restore around them."""
+    nothing = {"unit": None, "stop_command": None, "start_command": None, "host": "localhost"}
+    lame = {**nothing, "name": "lame", "start_command": "/bin/false", "health": None}
+    sick = {
+        **nothing,
+        "name": "sick",
+        "health": {"url": None, "command": "/bin/false", "status": 200, "timeout": 1},
+    }
+    silent = {
+        **nothing,
+        "name": "silent",
+        "health": {"url": f"http://127.0.0.1:{free_port()}/", "command": None, "status": 200, "timeout": 1},
+    }
+    tasks = ROOT / "playbooks/tasks/restore"
+    each = {"loop_control": {"loop_var": "lifeboat_application", "label": "one"}}
+    play = [
+        {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "vars": {"lifeboat_health_wait": 1, "ansible_python_interpreter": sys.executable},
+            "tasks": [
+                {"ansible.builtin.set_fact": {"lifeboat_unwell": []}},
+                {"ansible.builtin.include_tasks": f"{tasks}/start.yml", "loop": [lame], **each},
+                {"ansible.builtin.include_tasks": f"{tasks}/health.yml", "loop": [sick, silent], **each},
+                {
+                    "name": "Told",
+                    "ansible.builtin.debug": {"msg": "{{ lifeboat_unwell | length }} noted: {{ lifeboat_unwell }}"},
+                },
+            ],
+        }
+    ]
+    playbook = lab.directory / "play.yml"
+    playbook.write_text(yaml.safe_dump(play))
+    played = run_playbook(lab, "--inventory", "localhost,", "--connection", "local", playbook=playbook)
+    assert played.status == 0, played.output
+    for said in (
+        "3 noted: ",
+        "lame on localhost did not start: ",
+        "sick on localhost is not well: ",
+        "silent on localhost is not",
+    ):
+        assert said in played.output
 
 
 def test_what_is_not_one_thing_is_refused_before_anything_runs(site: Site) -> None:
