@@ -40,8 +40,8 @@ class Bucket:
     def repository(self) -> Path:
         return self.folder / "repository"
 
-    def back_up(self, source: t.Mapping[str, t.Any], kind: str, **options: t.Any) -> str:
-        """Make one backup of *source* by the command line; its folder in the bucket."""
+    def back_up(self, source: t.Mapping[str, t.Any], kind: str, *, name: str = "main") -> str:
+        """Make one backup of *source* by the command line, which calls it *name*; its folder in the bucket."""
         settings: dict[str, t.Any] = {"state_directory": str(self.folder / "state")}
         if self.key is not None:
             done = subprocess.run(["age-keygen", "-y", self.key], check=True, capture_output=True, text=True)
@@ -51,7 +51,6 @@ class Bucket:
             "schedule": "0 2 * * *",
             "repositories": ["bucket"],
             "keep": {"count": 7},
-            "options": options,
         }
         lifeboat = describe(
             self.folder / "config.yml",
@@ -62,14 +61,14 @@ class Bucket:
                     {
                         "name": "shop",
                         "objectives": {"rpo": "1d", "rto": "2h"},
-                        "sources": [{**source, "name": "main", "backups": [job]}],
+                        "sources": [{**source, "name": name, "backups": [job]}],
                     }
                 ],
             },
         )
         lifeboat("backup --quiet").succeeded()
-        newest = lifeboat("list --json").succeeded().document["backups"][-1]
-        return f"shop/main/{kind}/{newest['id']}"
+        newest = lifeboat(f"list --json --source {name}").succeeded().document["backups"][-1]
+        return f"shop/{name}/{kind}/{newest['id']}"
 
     def guide(self, folder: str) -> str:
         """RESTORE.md of that backup."""

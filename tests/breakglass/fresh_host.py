@@ -32,13 +32,17 @@ _PODMAN = ("podman", "run", "--rm", "-i", "--network", "none", "--ulimit", "nofi
 _RUNTIMES = ((), ("--runtime", "runc", "--ulimit", "nproc=20000:20000"))
 _CHROOT = """\
 set -eu
-root=$1 bucket=$2 work=$3
+root=$1 work=$2
+shift 2
 mount -t tmpfs none "$work"
 mkdir "$work/upper" "$work/layer" "$work/root"
 mount -t overlay -o "lowerdir=$root,upperdir=$work/upper,workdir=$work/layer" none "$work/root"
-mkdir -p "$work/root/bucket"
-mount --bind "$bucket" "$work/root/bucket"
-mount -o remount,ro,bind "$work/root/bucket"
+while test $# -gt 0; do
+    mkdir -p "$work/root$1"
+    mount --bind "$2" "$work/root$1"
+    mount -o remount,ro,bind "$work/root$1"
+    shift 2
+done
 mount -t proc none "$work/root/proc"
 mount -t tmpfs none "$work/root/dev"
 for name in null zero random urandom; do
@@ -52,19 +56,31 @@ if command -v ip > /dev/null; then ip link set lo up; fi
 exec chroot "$work/root" bash
 """
 
+Command = t.Callable[[t.Mapping[str, Path]], list[str]]
+
 
 @dataclass(frozen=True)
 class FreshHost:
-    """*root* is the file system; *command* what runs ``bash`` on it, up to the folder that it sees as /bucket."""
+    """*root* is the file system; *command* is what runs ``bash`` on it, with folders (place to folder) put in."""
 
     root: Path
     way: str
-    command: t.Callable[[Path], list[str]]
+    command: Command
 
-    def run(self, script: str, *, bucket: Path, timeout: float = 240) -> str:
-        """Type *script* at a root shell of the host, which sees *bucket* as /bucket, read-only; what it printed."""
+    def run(
+        self, script: str, *, bucket: Path, others: t.Mapping[str, Path] | None = None, timeout: float = 240
+    ) -> str:
+        """Type *script* at a root shell of the host; what it printed.
+
+        The host sees *bucket* as /bucket, and *others* at their places, all of them read-only.
+        """
         done = subprocess.run(
-            self.command(bucket), input=script, capture_output=True, text=True, timeout=timeout, check=False
+            self.command({"/bucket": bucket, **(others or {})}),
+            input=script,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
         assert done.returncode == 0, f"{self.way}: {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
         return done.stdout
@@ -89,18 +105,20 @@ def fresh_host(work: Path, *, way: str | None = None) -> FreshHost:
     return _skip("; ".join(reasons))
 
 
-def _ways(root: Path, work: Path) -> t.Iterator[tuple[str, t.Callable[[Path], list[str]]]]:
+def _ways(root: Path, work: Path) -> t.Iterator[tuple[str, Command]]:
     for more in _RUNTIMES if shutil.which("podman") else ():
 
-        def in_podman(bucket: Path, more: t.Sequence[str] = more) -> list[str]:
-            return [*_PODMAN, *more, "-v", f"{bucket}:/bucket:ro", "--rootfs", f"{root}:O", "bash"]
+        def in_podman(folders: t.Mapping[str, Path], more: t.Sequence[str] = more) -> list[str]:
+            mounts = [word for place, folder in folders.items() for word in ("-v", f"{folder}:{place}:ro")]
+            return [*_PODMAN, *more, *mounts, "--rootfs", f"{root}:O", "bash"]
 
         yield PODMAN, in_podman
     layers = work / "layers"
     layers.mkdir()
 
-    def in_name_spaces(bucket: Path) -> list[str]:
-        inside = ["bash", "-c", _CHROOT, "bash", str(root), str(bucket), str(layers)]
+    def in_name_spaces(folders: t.Mapping[str, Path]) -> list[str]:
+        mounts = [str(word) for pair in folders.items() for word in pair]
+        inside = ["bash", "-c", _CHROOT, "bash", str(root), str(layers), *mounts]
         return ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", *inside]
 
     yield NAME_SPACES, in_name_spaces
@@ -112,7 +130,7 @@ def _problem(host: FreshHost, work: Path) -> str | None:
     bucket.mkdir(exist_ok=True)
     try:
         done = subprocess.run(
-            host.command(bucket),
+            host.command({"/bucket": bucket}),
             input="set -eu; touch /x; ls -d /bucket /proc/self /dev/null; redis-server --version",
             capture_output=True,
             text=True,
