@@ -53,6 +53,7 @@ bench: setup ## measure against the tools' own pipes and the peers (tens of minu
 docs: setup ## write the generated pages again
 	@.venv/bin/python tools/error_codes.py
 	@.venv/bin/python tools/export_schemas.py
+	@.venv/bin/python tools/verification_table.py
 
 changelog: setup ## check the changelog fragments
 	@.venv/bin/antsibull-changelog lint

@@ -21,11 +21,14 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.
     ArchiveCollection,
     ArchiveWriter,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_comparison import index_names
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_listing import list_archive
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_reader import (
     ArchiveDocuments,
     ArchivePrelude,
     ArchiveReader,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.content import metadata_sha256
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.reply import each_document
 
 Name = tuple[str, str]  # database and collection
@@ -223,6 +226,24 @@ def oplog_cut(data: bytes) -> bytes:
     """The oplog in the archive lacks its last entry."""
     parts = take_apart(data)
     return put_together(_with_documents(parts, ("", "oplog"), parts.documents["", "oplog"][:-1]))
+
+
+def note_what_is_there(document: dict[str, t.Any], *, archive: bytes) -> None:
+    """Make the content of a manifest's document that of the archive: as if the dump itself had been made like this."""
+    listed = list_archive(io.BytesIO(archive))
+    databases: dict[str, dict[str, t.Any]] = {}
+    for (database, name), one in listed.collections.items():
+        end = listed.end(one)
+        databases.setdefault(database, {})[name] = {
+            "documents": end.count,
+            "bytes": end.size,
+            "uuid": None,
+            "type": one.type,
+            "crc64": f"{end.checksum:016x}",
+            "indexes": list(index_names(one.metadata)),
+            "metadata_sha256": metadata_sha256(one.metadata),
+        }
+    document["content"]["databases"] = databases
 
 
 def _with_documents(parts: Parts, name: Name, documents: t.Sequence[bytes]) -> Parts:

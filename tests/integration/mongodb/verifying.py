@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import io
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +19,6 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.hos
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.journal import MemoryJournal
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.secrets import Secret
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_comparison import index_names
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_listing import list_archive
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.content import metadata_sha256
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.restored_dump import RestoredDump
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.backup import run_backup
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.backup_values import (
@@ -51,7 +47,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local import LocalStorage
 from sandbox.mongodb import MongoReplicaSet
 from sandbox.parts import MONGOD, find_mongod, require
-from tests.support import resealing
+from tests.support import mutations_mongodb, resealing
 
 ARCHIVE = "dump.archive"
 SHOP = "verified"
@@ -112,24 +108,10 @@ class Place:
 
     def note_what_is_there(self, folder: BackupFolder) -> None:
         """Make the manifest's content that of the archive: as if the dump itself had been made like this."""
-        listed = list_archive(io.BytesIO(resealing.plain_bytes(self.repository, folder, ARCHIVE)))
-
-        def note(document: dict[str, t.Any]) -> None:
-            databases: dict[str, dict[str, t.Any]] = {}
-            for (database, name), one in listed.collections.items():
-                end = listed.end(one)
-                databases.setdefault(database, {})[name] = {
-                    "documents": end.count,
-                    "bytes": end.size,
-                    "uuid": None,
-                    "type": one.type,
-                    "crc64": f"{end.checksum:016x}",
-                    "indexes": list(index_names(one.metadata)),
-                    "metadata_sha256": metadata_sha256(one.metadata),
-                }
-            document["content"]["databases"] = databases
-
-        resealing.mutate_manifest(self.repository, folder, note)
+        archive = resealing.plain_bytes(self.repository, folder, ARCHIVE)
+        resealing.mutate_manifest(
+            self.repository, folder, lambda document: mutations_mongodb.note_what_is_there(document, archive=archive)
+        )
 
     @contextlib.contextmanager
     def restored(self, folder: BackupFolder, **options: t.Any) -> t.Iterator[RestoredDump]:
