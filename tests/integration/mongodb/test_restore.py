@@ -20,6 +20,7 @@ import pytest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.layout import BackupFolder
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core import errors
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.signals import stopping_on_signals
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.native_dump import NativeDump
 from sandbox.mongodb import MongoReplicaSet, MongoServer
 from tests.integration.mongodb import sample
 from tests.integration.mongodb.load import TOTAL, open_accounts, total_on, transfers
@@ -190,6 +191,49 @@ def test_everything_under_transactions_comes_back_as_of_one_moment(
         "accounts_r",
         f"{KINDS}_r",
     }
+
+
+@pytest.mark.parametrize("in_the_way", [False, True])
+def test_a_time_series_made_while_the_dump_ran(
+    place: Place, restore: Making, client: t.Any, there: t.Any, in_the_way: bool
+) -> None:
+    """Only the oplog knows it, and it can't be renamed."""
+    listing = NativeDump._moment
+    fresh = client.fresh
+    fresh.create_collection("shown", viewOn="none", pipeline=[])
+
+    def meanwhile(dump: NativeDump) -> t.Any:
+        found = listing(dump)
+        fresh.create_collection("weather", timeseries={"timeField": "at", "metaField": "where"})
+        fresh.weather.insert_many({"at": _NOW, "where": number} for number in range(5))
+        fresh.weather.create_index([("where", 1), ("v", 1)], name="by v")
+        return found
+
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(NativeDump, "_moment", meanwhile)
+            folder = place.back_up(_uri_of(client), consistency="oplog")
+        wanted = of(fingerprint(client), "fresh")
+    finally:
+        client.drop_database("fresh")
+    one = restore(folder, databases=["fresh"], suffix="_r", in_place=True)
+    if not in_the_way:
+        one.run()
+        assert of(fingerprint(there), "fresh_r") == wanted
+        assert there.fresh_r.weather.count_documents({}) == 5
+        one.roll_back()
+        assert of(fingerprint(there), "fresh_r") == {}
+        return
+    there.fresh_r.create_collection("weather", timeseries={"timeField": "other"})
+    before = fingerprint(there)
+    with pytest.raises(errors.RestoreTargetInvalid, match="exists already"):
+        one.run()
+    assert fingerprint(there) == before, "empty, but not ours"
+
+
+def _uri_of(client: t.Any) -> str:
+    host, port = client.address
+    return f"mongodb://{host}:{port}/?replicaSet=rs0"
 
 
 def test_into_a_server_of_its_own(restore: Making, standalone: MongoServer, client: t.Any) -> None:

@@ -141,7 +141,10 @@ class _Load:
         return self._options.names.target(collection.database, collection.name)
 
     def _make_replay(self) -> OplogReplay:
-        return OplogReplay(client=self._client, names=self._options.names, users_into=self._options.users_into)
+        options = self._options
+        return OplogReplay(
+            client=self._client, names=options.names, users_into=options.users_into, make_direct=options.make_direct
+        )
 
     def _create(self) -> None:
         """Everything but views: these may show what is not there yet, and nobody should see that."""

@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .namespace_map import NamespaceMap
+from .oplog_commands import MakeDirect
 from .oplog_replay import ReplayReport
 
 
@@ -20,7 +21,8 @@ class LoadOptions:
     users and roles are put into (for :func:`restore_people.merge`); *users_of* limits them to those of these
     databases. Without it they are left out. *preserve_uuid* gives collections the UUIDs that they had. *made* names
     collections (``database.collection`` on the target) that are there already, and empty. Without *views* none are
-    made; the report has them.
+    made; the report has them. *make_direct* makes what an oplog makes and can't be renamed: time series, collections
+    with encrypted fields; without it they are refused where names have a prefix.
     """
 
     names: NamespaceMap = field(default_factory=NamespaceMap)
@@ -30,6 +32,7 @@ class LoadOptions:
     users_of: frozenset[str] | None = None
     made: frozenset[str] = frozenset()
     views: bool = True
+    make_direct: MakeDirect | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class NamespaceMap:
     that *renamed* gives and with *suffix* behind all other names. *include* and
     *exclude* are shell patterns of ``database.collection`` in the archive. *prefix* is put before the names of
     collections (a staging name within the same database), but for those whose ``database.collection`` is in
-    *unprefixed*.
+    *unprefixed*, or in *late*: what is added there while an oplog is replayed.
     """
 
     databases: t.Mapping[str, str] | None = None
@@ -30,6 +30,7 @@ class NamespaceMap:
     exclude: tuple[str, ...] = ()
     prefix: str = ""
     unprefixed: frozenset[str] = field(default_factory=frozenset)
+    late: set[str] = field(default_factory=set)
 
     def database(self, name: str) -> str | None:
         """What a database is called on the target, None when nothing of it is taken."""
@@ -39,7 +40,8 @@ class NamespaceMap:
 
     def is_staged(self, database: str, name: str) -> bool:
         """Whether it goes to a name with the prefix, from which it is to be renamed."""
-        return bool(self.prefix) and f"{database}.{name}" not in self.unprefixed
+        full = f"{database}.{name}"
+        return bool(self.prefix) and full not in self.unprefixed and full not in self.late
 
     def takes(self, database: str, name: str) -> bool:
         """Whether a collection, view or time series (by its own name, not that of its buckets) is taken."""

@@ -24,14 +24,24 @@ _NAMESPACE_EXISTS = 48
 # What other servers need to know, and a restored one does not; indexes are built at the end.
 _PASSED_OVER = frozenset(("startIndexBuild", "abortIndexBuild", "setMultikeyMetadata", "dropIdent", "dbCheck"))
 _Document = dict[str, t.Any]
+#: Makes a collection under its own name at once: database and name on the target, options.
+MakeDirect = t.Callable[[str, str, t.Mapping[str, t.Any]], None]
 
 
 class OplogCommands:
     """Runs one command after the other, each alone, when all operations before it are applied."""
 
     def __init__(
-        self, *, client: Client, names: NamespaceMap, operations: ApplyOps, indexes: IndexPlan, views: ViewPlan
+        self,
+        *,
+        client: Client,
+        names: NamespaceMap,
+        operations: ApplyOps,
+        indexes: IndexPlan,
+        views: ViewPlan,
+        make_direct: MakeDirect | None = None,
     ) -> None:
+        self._make_direct = make_direct
         self._client = client
         self._names = names
         self._operations = operations
@@ -101,14 +111,23 @@ class OplogCommands:
             options = {key: value for key, value in options.items() if key not in ("validator", "clusteredIndex")}
             self._indexes.series(database, name, options["timeseries"])
         if ("timeseries" in options or "encryptedFields" in options) and self._names.is_staged(database, name):
+            self._create_direct(database, name, options)
+            return
+        self._run(target[0], {"create": target[1], **options}, passing=_NAMESPACE_EXISTS)
+        self._operations.owed.discard(".".join(target))
+
+    def _create_direct(self, database: str, name: str, options: _Document) -> None:
+        if self._make_direct is None:
             raise MongoOplogNotReplayable(
                 f"{database}.{name} was made during the dump, and no collection of its kind can be renamed: it can't "
                 "be loaded beside and then take its name.",
                 hint="Restore another backup; or this one, into an empty server, by the commands of its RESTORE.md.",
                 details={"collection": f"{database}.{name}"},
             )
-        self._run(target[0], {"create": target[1], **options}, passing=_NAMESPACE_EXISTS)
-        self._operations.owed.discard(".".join(target))
+        self._names.late.add(f"{database}.{name}")
+        target = self._names.target(database, name)
+        if target is not None:
+            self._make_direct(*target, options)
 
     def _drop(self, database: str, body: _Document) -> None:
         name = str(body["drop"])

@@ -18,7 +18,7 @@ from .apply_ops import ApplyOps
 from .bson_bytes import MalformedBson
 from .load_plans import IndexPlan, ViewPlan
 from .namespace_map import BUCKETS, NamespaceMap
-from .oplog_commands import OplogCommands
+from .oplog_commands import MakeDirect, OplogCommands
 from .oplog_entry import OplogEntry, has_predecessor, is_set, operation_on, read_entry, transaction_of
 from .oplog_lint import entry_time
 from .reply import each_document
@@ -51,14 +51,26 @@ class ReplayReport:
 class OplogReplay:
     """One replay, fed in order. *indexes* and *views* are what has to be made after it."""
 
-    def __init__(self, *, client: Client, names: NamespaceMap, users_into: str | None) -> None:
+    def __init__(
+        self,
+        *,
+        client: Client,
+        names: NamespaceMap,
+        users_into: str | None,
+        make_direct: MakeDirect | None = None,
+    ) -> None:
         self.indexes = IndexPlan()
         self.views = ViewPlan()
         self._names = names
         self._users_into = users_into
         self._operations = ApplyOps(client)
         self._commands = OplogCommands(
-            client=client, names=names, operations=self._operations, indexes=self.indexes, views=self.views
+            client=client,
+            names=names,
+            operations=self._operations,
+            indexes=self.indexes,
+            views=self.views,
+            make_direct=make_direct,
         )
         self._entries = 0
         self._last: Position | None = None

@@ -14,6 +14,7 @@ from ..core.errors import (
     RestoreVersionMismatch,
 )
 from .archive_reader import stores_time_series_directly
+from .collection_metadata import read_metadata
 from .facts import version_numbers
 from .namespaces import TIME_SERIES
 from .noted_content import NotedContent
@@ -129,7 +130,7 @@ def in_the_way_of(
                     others.append(found)
                 continue
             if options.in_place and item.way == DIRECT:
-                raise in_the_way(found, item)
+                raise in_the_way(found, read_metadata(item.source).options)
             if options.in_place and not _can_step_aside(found):
                 raise RestoreTargetInvalid(
                     f"{found.full_name} on the target is a time series or an encrypted collection, which MongoDB can't "

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Time series and encrypted collections: no server renames them, so they are loaded under their own names.
 
-Only where there is nothing of that name. Which of them this restore made is noted on the server beside them, right
-after each was made, so that taking them back after a death removes nothing that somebody else has made.
+Only where there is nothing of that name. Which of them this restore makes is noted on the server beside them, before
+and right after each is made, so that taking them back after a death removes nothing that somebody else has made.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ import typing as t
 
 from ..core.errors import RestoreTargetInvalid
 from .collection_making import WRITE_CONCERN, MadeCollection, create
-from .collection_metadata import read_metadata
+from .collection_metadata import CollectionMetadata, read_metadata
 from .faults import named_faults
 from .restore_commands import count, drop
 from .restore_names import RestoreNames
 from .restore_selection import RestoreItem
-from .restore_target import Existing, existing_in, on_primary
+from .restore_target import Existing, all_databases, existing_in, on_primary
 
 if t.TYPE_CHECKING:
     from .connection import Client
+
+
+# In place of a UUID: it is about to be made; or mongorestore will make it, which does not tell the UUID.
+_COMING, _BY_PROGRAM = "coming", "by mongorestore"
 
 
 def require_absent(client: Client, items: t.Sequence[RestoreItem]) -> None:
@@ -29,12 +33,12 @@ def require_absent(client: Client, items: t.Sequence[RestoreItem]) -> None:
     for item in items:
         found = existing_in(client, item.database).get(item.name)
         if found is not None:
-            raise in_the_way(found, item)
+            raise in_the_way(found, read_metadata(item.source).options)
 
 
-def in_the_way(found: Existing, item: RestoreItem) -> RestoreTargetInvalid:
-    """The refusal of an item that can't be exchanged."""
-    what = "time series" if item.source.type == "timeseries" else "encrypted collection"
+def in_the_way(found: Existing, options: t.Mapping[str, t.Any]) -> RestoreTargetInvalid:
+    """The refusal of what can't be exchanged; *options* are those of the backup's collection."""
+    what = "time series" if "timeseries" in options else "encrypted collection"
     return RestoreTargetInvalid(
         f"{found.full_name} exists already, and MongoDB can't rename the backup's {what} into its place.",
         hint="Restore it under another database's name (rename or suffix), check it there, and copy or exchange it by "
@@ -48,20 +52,21 @@ def make(client: Client, items: t.Sequence[RestoreItem], *, names: RestoreNames)
 
     Raises RestoreTargetInvalid when there is one that somebody else made.
     """
-    for item in items:
-        found = existing_in(client, item.database).get(item.name)
-        if found is not None:
-            if not _is_ours(client, found, names=names):
-                raise in_the_way(found, item)
-            drop(client, item.database, item.name)
-    made: dict[str, str | None] = {}
-    for item in items:
-        metadata = read_metadata(item.source)
-        create(client, MadeCollection(database=item.database, name=item.name, metadata=metadata))
-        uuid = existing_in(client, item.database)[item.name].uuid
-        _mark(client, item, uuid=uuid, names=names)
-        made[item.full_name] = uuid
-    return made
+    return {
+        item.full_name: make_one(client, item.database, item.name, read_metadata(item.source).options, names=names)
+        for item in items
+    }
+
+
+def make_one(client: Client, database: str, name: str, options: t.Mapping[str, t.Any], *, names: RestoreNames) -> str:
+    """As make(), for one with these options."""
+    _clear(client, database, name, options, names=names)
+    _mark(client, database, name, uuid=_COMING, names=names)
+    metadata = CollectionMetadata(options=options)
+    create(client, MadeCollection(database=database, name=name, metadata=metadata))
+    uuid = str(existing_in(client, database)[name].uuid)
+    _mark(client, database, name, uuid=uuid, names=names)
+    return uuid
 
 
 def note_coming(client: Client, items: t.Sequence[RestoreItem], *, names: RestoreNames) -> None:
@@ -70,12 +75,18 @@ def note_coming(client: Client, items: t.Sequence[RestoreItem], *, names: Restor
     Raises RestoreTargetInvalid when there is one that somebody else made.
     """
     for item in items:
-        found = existing_in(client, item.database).get(item.name)
-        if found is not None:
-            if not _is_ours(client, found, names=names):
-                raise in_the_way(found, item)
-            drop(client, item.database, item.name)
-        _mark(client, item, uuid=None, names=names)
+        _clear(client, item.database, item.name, read_metadata(item.source).options, names=names)
+        _mark(client, item.database, item.name, uuid=_BY_PROGRAM, names=names)
+
+
+def noted(client: Client, names: RestoreNames) -> list[str]:
+    """``database.name`` of all that is noted on the server."""
+    found: list[str] = []
+    for database in all_databases(client):
+        with named_faults(f"Reading in {database}", role="readWriteAnyDatabase"):
+            marks = on_primary(client, database)[names.marks].find({}, {"name": 1})
+            found += [f"{database}.{mark['name']}" for mark in marks]
+    return found
 
 
 def remove(client: Client, full_names: t.Sequence[str], *, known: t.Mapping[str, t.Any], names: RestoreNames) -> None:
@@ -91,20 +102,30 @@ def remove(client: Client, full_names: t.Sequence[str], *, known: t.Mapping[str,
 
 
 def _is_ours(client: Client, found: Existing, *, names: RestoreNames) -> bool:
-    """Whether this restore made it: noted, or empty as it is before that is noted. It was absent when it began."""
+    """Whether this restore made it: noted with its UUID, or empty as it is before that is noted."""
     with named_faults(f"Reading in {found.database}", role="readWriteAnyDatabase"):
-        marks = list(on_primary(client, found.database)[names.marks].find({"name": found.name}))
-    if marks:
-        return any(mark["uuid"] in (None, found.uuid) for mark in marks)
-    return found.uuid is not None and count(client, found) == 0
+        marks = {mark["uuid"] for mark in on_primary(client, found.database)[names.marks].find({"name": found.name})}
+    if found.uuid is None or {found.uuid, _BY_PROGRAM} & marks:
+        return found.uuid is not None
+    return _COMING in marks and count(client, found) == 0
 
 
-def _mark(client: Client, item: RestoreItem, *, uuid: str | None, names: RestoreNames) -> None:
-    with named_faults(f"Writing into {item.database}", role="restore, readWriteAnyDatabase"):
-        client[item.database].command(
+def _clear(client: Client, database: str, name: str, options: t.Mapping[str, t.Any], *, names: RestoreNames) -> None:
+    """Remove what a run that died has made. Raises RestoreTargetInvalid for what somebody else made."""
+    found = existing_in(client, database).get(name)
+    if found is None:
+        return
+    if not _is_ours(client, found, names=names):
+        raise in_the_way(found, options)
+    drop(client, database, name)
+
+
+def _mark(client: Client, database: str, name: str, *, uuid: str, names: RestoreNames) -> None:
+    with named_faults(f"Writing into {database}", role="restore, readWriteAnyDatabase"):
+        client[database].command(
             {
                 "insert": names.marks,
-                "documents": [{"name": item.name, "uuid": uuid}],
+                "documents": [{"name": name, "uuid": uuid}],
                 "writeConcern": dict(WRITE_CONCERN),
             }
         )

@@ -18,6 +18,7 @@ from .archive_reader import ArchivePrelude, ArchiveReader
 from .collection_metadata import read_metadata
 from .load_values import LoadOptions, LoadReport
 from .namespaces import VIEW
+from .oplog_commands import MakeDirect
 from .restore_guide import PAYLOAD
 from .restore_names import RestoreNames
 from .restore_options import MongoRestoreOptions
@@ -57,6 +58,7 @@ class Load:
     host: Host
     progress: Progress
     program: str = ""
+    make_direct: MakeDirect | None = None
 
     def run(self) -> dict[str, t.Any]:
         """Load everything; facts for the ledger: ``collections`` by ``database.name`` on the target, ``views``,
@@ -73,6 +75,7 @@ class Load:
             users_of=frozenset(self.options.databases) if self.options.databases else None,
             made=frozenset(item.full_name for item in self.selection.of(DIRECT)),
             views=False,
+            make_direct=self.make_direct,
         )
         reports: list[LoadReport] = []
 

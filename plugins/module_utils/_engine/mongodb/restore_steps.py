@@ -14,7 +14,7 @@ from ..recovery.steps import Facts, Step
 from .noted_content import NotedContent, noted_content
 from .restore_check import check_loaded
 from .restore_commands import drop_empty, drop_own
-from .restore_direct import make, note_coming, remove, require_absent
+from .restore_direct import make, make_one, note_coming, noted, remove, require_absent
 from .restore_exchange import Exchange, pair
 from .restore_load import Load, read_prelude
 from .restore_options import ASIDE
@@ -122,6 +122,9 @@ class RestoreSteps:
             target = read_target(client)
             tool = self._session.tool(target)
             # What a run left that died.
+            remove(
+                client, [full for full in noted(client, names) if full not in facts["direct"]], known={}, names=names
+            )
             drop_own(client, names, prefixes=[names.staging])
             forget_loaded(client, names)
             made: dict[str, str | None] = {}
@@ -129,6 +132,10 @@ class RestoreSteps:
                 made = make(client, direct, names=names)
             else:
                 note_coming(client, direct, names=names)
+
+            def make_direct(database: str, name: str, definition: t.Mapping[str, t.Any]) -> None:
+                made[f"{database}.{name}"] = make_one(client, database, name, definition, names=names)
+
             load = Load(
                 client=client,
                 source=self._source,
@@ -138,6 +145,7 @@ class RestoreSteps:
                 host=self._session.host,
                 progress=self._progress,
                 program="" if tool is None else tool.program,
+                make_direct=make_direct,
             )
             loaded = load.run()
             if tool is not None:
@@ -147,7 +155,10 @@ class RestoreSteps:
     def _unload(self, facts: Facts) -> None:
         names = self._names
         with self._session.change() as client:
-            remove(client, facts.get("direct", ()), known=facts.get("made", {}), names=names)
+            made = facts.get("made", {})
+            # What an oplog made is in no plan; it is noted beside it.
+            direct = {*facts.get("direct", ()), *made, *noted(client, names)}
+            remove(client, sorted(direct), known=made, names=names)
             drop_own(client, names, prefixes=[names.staging, names.marks])
             forget_loaded(client, names)
             drop_empty(client, self._databases())
