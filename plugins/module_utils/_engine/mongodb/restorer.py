@@ -133,13 +133,13 @@ class MongoRestorer:
     def discard(self, *, facts: t.Mapping[str, Facts]) -> tuple[str, ...]:
         """See Restorer."""
         removed: list[str] = []
-        with self._session.look() as client:
-            for one in facts.get(EXCHANGE, {}).get("pairs", ()):
-                if one["old"] is None:
-                    continue
-                for found in existing_in(client, one["database"]).values():
-                    if found.uuid == one["old"] and found.name.startswith(self._names.before):
-                        drop(client, found.database, found.name)
+        old = {(one["database"], one["old"]) for one in facts.get(EXCHANGE, {}).get("pairs", ()) if one["old"]}
+        with self._session.change() as client:
+            for database in sorted({database for database, _uuid in old}):
+                for name, found in sorted(existing_in(client, database).items()):
+                    # By its UUID: what somebody else has called so is not ours to remove.
+                    if name.startswith(self._names.before) and (database, found.uuid) in old:
+                        drop(client, database, name)
                         removed.append(f"collection {found.full_name}")
             if KEEP_PEOPLE in facts:
                 forget_kept(client, self._names)
