@@ -78,21 +78,23 @@ def test_logical(host: FreshHost, source: PostgreSQLServer, kind: str, request: 
 
 
 @pytest.mark.parametrize(
-    ("kind", "debian"),
+    ("kind", "configuration"),
     [
-        pytest.param("plain", False, id="plain"),
-        pytest.param("encrypted", False, id="encrypted"),
-        pytest.param("plain", True, id="configuration elsewhere"),
+        pytest.param("plain", "", id="plain"),
+        pytest.param("encrypted", "", id="encrypted"),
+        pytest.param("plain", "rm restored/*.conf", id="without configuration"),
+        # Debian's names the data folder of the cluster that it belongs to: that one must be left alone.
+        pytest.param("plain", "cp -r /etc/postgresql/*/main/* restored/", id="with Debian's configuration"),
     ],
 )
 def test_base(
-    host: FreshHost, source: PostgreSQLServer, kind: str, debian: bool, request: pytest.FixtureRequest
+    host: FreshHost, source: PostgreSQLServer, kind: str, configuration: str, request: pytest.FixtureRequest
 ) -> None:
     bucket: Bucket = request.getfixturevalue("bucket" if kind == "plain" else "encrypted")
     folder = bucket.back_up(described(source), "base")
     guide = with_key(bucket, bucket.guide(folder))
     # The other cluster of the host runs meanwhile: the restored one must keep away from it.
-    between = {"[ -e restored/postgresql.conf ]": "rm restored/*.conf"} if debian else {}
+    between = {"[ -e restored/postgresql.conf ]": configuration} if configuration else {}
     compare = f'psql -XAt -h /tmp -p 5433 -d shop -c "{_CONTENT}"\npsql -XAt -lqt | grep -c shop || true\n'
     script = _START + script_of(guide, folder=folder, between=between) + compare
     said = host.run(script, bucket=bucket.repository).splitlines()
