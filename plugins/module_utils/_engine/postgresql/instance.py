@@ -127,7 +127,7 @@ def make_place(scratch: Scratch, *, name: str, programs: ServerPrograms) -> Serv
     if len(os.fsencode(place.socket_directory)) > SOCKET_LIMIT:
         raise ScratchUnusable(
             f"The path {place.socket_directory} is too long for a Unix socket (at most {SOCKET_LIMIT} bytes).",
-            hint="Name a shorter folder with scratch_directory.",
+            hint="Name a shorter folder: scratch_directory of a verification, data_directory of a restore.",
         )
     for path in (place.folder, place.socket_directory, place.configuration):
         os.mkdir(path, 0o700)
