@@ -29,6 +29,8 @@ PASSWORD = "not-for-anybody-8c1f"
 WRITER = S3Identity.restricted("writer", write=["backups"])
 
 Json = dict[str, t.Any]
+# A module and its options; the word "check" behind them runs this task in check mode.
+Task = tuple[str, Json] | tuple[str, Json, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,8 +153,11 @@ def run_module(lab: Lab, module: str, options: Json, *, check: bool = False) -> 
     return run_modules(lab, (module, options), check=check)[0]
 
 
-def run_modules(lab: Lab, *tasks: tuple[str, Json], check: bool = False) -> list[Json]:
-    """One play with a task for each; their results in order, also of those that failed."""
+def run_modules(lab: Lab, *tasks: Task, check: bool = False) -> list[Json]:
+    """One play with a task for each; their results in order, also of those that failed.
+
+    A task's options may speak of the results of earlier ones: ``made_0``, ``made_1`` ...
+    """
     results = lab.directory / f"result-{uuid.uuid4().hex}.json"
     names = [f"made_{number}" for number in range(len(tasks))]
     play = [
@@ -162,8 +167,14 @@ def run_modules(lab: Lab, *tasks: tuple[str, Json], check: bool = False) -> list
             "vars": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
             "tasks": [
                 *(
-                    {"name": "Run it", f"lifeboat.recovery.{module}": options, "register": name, "ignore_errors": True}
-                    for name, (module, options) in zip(names, tasks, strict=True)
+                    {
+                        "name": "Run it",
+                        f"lifeboat.recovery.{module}": options,
+                        "register": name,
+                        "ignore_errors": True,
+                        **({"check_mode": True} if in_check_mode else {}),
+                    }
+                    for name, (module, options, *in_check_mode) in zip(names, tasks, strict=True)
                 ),
                 {
                     "name": "Keep the results",

@@ -101,7 +101,7 @@ def test_check_mode_returns_the_plan_and_touches_nothing(way_back: WayBack) -> N
         assert {**tree(target.data), **tree(way_back.lab.local)} == before
         assert redis_keys(port=target.port) == 3
     assert databases(way_back) == known
-    for path in (beside, cluster, str(way_back.folder / "scratch"), str(way_back.state / "restores")):
+    for path in (beside, cluster, str(way_back.folder / "scratch"), str(way_back.state)):
         assert not pathlib.Path(path).exists(), f"check mode made {path}"
 
 
@@ -149,43 +149,44 @@ def test_redis_in_place_undone_done_again_and_tidied_up_without_a_secret_anywher
         restore = way_back.task(
             "redis_restore", "cache", **in_place, point="newest", confirm=f"redis at 127.0.0.1:{target.port}"
         )
-        with SecretScan([PASSWORD]) as scan:
-            (restored,) = way_back.run(restore)
+
+        def finish(action: str, **own: t.Any) -> tuple[str, Json]:
+            named = {"restore_id": "{{ made_0.restore.id }}", "action": action, "connection": {"password": PASSWORD}}
+            return way_back.task("restore_finish", **{**named, **own})
+
+        with SecretScan([PASSWORD], interval=0.05) as scan:
+            restored, planned, resumed, missing, wrong = way_back.run(
+                restore,
+                (*finish("roll_back"), "check"),
+                (*finish("resume"), "check"),
+                finish("roll_back"),
+                finish("roll_back", confirm="something else"),
+            )
         scan.assert_clean("sh")
         assert good(restored)["changed"]
         assert restored["restore"]["state"] == "finished"
         assert restored["restore"]["aside"]
         assert restored["restore"]["backup"]["id"] == way_back.ids["cache/rdb"]
-        assert redis_keys(port=target.port) == KEYS
-
-        def finish(action: str, **own: t.Any) -> tuple[str, Json]:
-            secret = {"password": PASSWORD}
-            named = {"restore_id": restored["restore"]["id"], "action": action, "connection": secret}
-            return way_back.task("restore_finish", **named, **own)
-
-        planned, resumed = way_back.run(finish("roll_back"), finish("resume"), check=True)
-        assert planned["changed"]
+        assert good(planned)["changed"]
         assert planned["plan"]["confirm"] == f"redis at 127.0.0.1:{target.port}"
         assert not good(resumed)["changed"], "it has finished already"
-        assert redis_keys(port=target.port) == KEYS
-        confirm = {"confirm": planned["plan"]["confirm"]}
-        missing, wrong, undone, again, gone = way_back.run(
-            finish("roll_back"),
-            finish("roll_back", confirm="something else"),
-            finish("roll_back", **confirm),
-            finish("roll_back", **confirm),
-            finish("discard", **confirm),
-        )
         refused(missing, "restore.confirmation_missing")
         refused(wrong, "restore.confirmation_missing")
+        assert redis_keys(port=target.port) == KEYS
+
+        first = {"confirm": planned["plan"]["confirm"], "restore_id": restored["restore"]["id"]}
+        undone, again, gone = way_back.run(
+            finish("roll_back", **first), finish("roll_back", **first), finish("discard", **first)
+        )
         assert good(undone)["changed"]
         assert undone["restore"]["state"] == "rolled back"
         assert not good(again)["changed"]
         refused(gone, "restore.ledger_invalid")
         assert redis_keys(port=target.port) == 3
 
-        (restored,) = way_back.run(restore)
-        listed, discarded, again, empty = way_back.run(
+        confirm = {"confirm": planned["plan"]["confirm"]}
+        restored, listed, discarded, again, empty = way_back.run(
+            restore,
             way_back.task("backup_info"),
             finish("discard", **confirm),
             finish("discard", **confirm),

@@ -17,10 +17,9 @@ import tempfile
 import typing as t
 
 from sandbox.postgresql import operating_system_user
-from tests.integration.ansible.plays import PASSWORD, Json, Lab, run_modules
+from tests.integration.ansible.plays import PASSWORD, Json, Lab, Task, run_modules
 from tests.integration.redis.daemons import Daemon
 
-Task = tuple[str, Json]
 DATABASE = "family"
 ROWS, KEYS, DOCUMENTS = 400, 300, 700
 # Kills the process that runs it, once: a death in the middle of a restore.
@@ -54,7 +53,7 @@ class WayBack:
     def repositories(self) -> list[Json]:
         return [{"name": "local", "type": "file", "path": str(self.lab.local)}]
 
-    def task(self, module: str, source: str | None = None, **own: t.Any) -> Task:
+    def task(self, module: str, source: str | None = None, **own: t.Any) -> tuple[str, Json]:
         """A module with its options, as far as they are the same everywhere."""
         common: Json = {"repositories": self.repositories, "state_directory": str(self.state)}
         named = {} if source is None else {"service": "lab", "source": source}
