@@ -87,7 +87,7 @@ def _places(value: t.Any) -> t.Iterator[tuple[t.Any, t.Any]]:
         yield from _places(value[key])
 
 
-@many(200, deadline=None)
+@many(100, deadline=None)
 @given(st.data())
 def test_a_good_description_with_anything_anywhere(data: st.DataObject) -> None:
     value = copy.deepcopy(description())

@@ -10,6 +10,7 @@ import itertools
 import os
 import pathlib
 import signal
+import tempfile
 import typing as t
 from dataclasses import dataclass
 
@@ -154,9 +155,11 @@ def dies(work: t.Callable[[], None], *, at: int) -> bool:
 
 
 @pytest.fixture
-def places(tmp_path: pathlib.Path) -> t.Iterator[Restore]:
-    """A new restore each time."""
-    return (begun(tmp_path / str(number)) for number in itertools.count())
+def places() -> t.Iterator[t.Iterator[Restore]]:
+    """A new restore each time; in memory where that can be, for it is processes that die here, not disks."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="lifeboat-steps-", dir=memory) as folder:
+        yield (begun(pathlib.Path(folder, str(number))) for number in itertools.count())
 
 
 def begun(base: pathlib.Path) -> Restore:
