@@ -123,6 +123,15 @@ def test_backup_info_lists_filters_and_changes_nothing(lab: Lab) -> None:
     one = run_module(lab, "backup_info", {**places, "id": older["id"], "manifests": True})
     assert [backup["manifest"]["id"] for backup in one["backups"]] == [older["id"]]
     assert run_module(lab, "backup_info", {**places, "state": "partial"})["backups"] == []
+    redis, postgresql = (everything["backups"][number] for number in (0, -1))
+    series = ["/".join(backup[key] for key in ("service", "source", "kind")) for backup in (redis, postgresql)]
+    assert [one["job"] for one in everything["forecasts"]] == sorted(series)
+    assert {one["verdict"] for one in everything["forecasts"]} == {None}
+    held = run_module(lab, "backup_info", {**places, "objectives": {series[0]: "1h"}})
+    assert {one["job"]: one["verdict"] for one in held["forecasts"]} == {series[0]: "unknown", series[1]: None}
+    wrong = run_module(lab, "backup_info", {**places, "objectives": {series[0]: "1 hour"}})
+    assert wrong["failed"]
+    assert "1 hour" in wrong["msg"]
     refused = run_module(lab, "backup_info", {**places, "before": "2026-11-21T02:00:00"})
     assert refused["failed"]
     assert refused["code"] == "request.invalid"
