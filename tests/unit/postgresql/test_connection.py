@@ -124,3 +124,9 @@ def test_a_password_by_value_is_never_shown() -> None:
     connection = PostgresConnection.from_description({"password": SECRET, "host": "db1"})
     assert SECRET not in repr(connection)
     assert SECRET not in repr(connection.address())
+
+
+@pytest.mark.parametrize("description", [7, "host", ["host"]])
+def test_a_connection_that_is_no_mapping_is_refused(description: t.Any) -> None:
+    with pytest.raises(RequestInvalid, match="must be a mapping"):
+        PostgresConnection.from_description(description)

@@ -76,6 +76,10 @@ class PostgresConnection:
     @classmethod
     def from_description(cls, description: t.Mapping[str, t.Any]) -> PostgresConnection:
         """The connection of a job's description. Raises RequestInvalid for unknown keys and values that can't be."""
+        if not isinstance(description, t.Mapping):
+            raise RequestInvalid(
+                f"connection is {description!r}, and must be a mapping.", hint="Write {host: ..., port: 5432}."
+            )
         unknown = sorted(set(description) - _KEYS)
         if unknown:
             raise RequestInvalid(
