@@ -51,7 +51,7 @@ class Ordeal:
         return Restore(rig=self.rig, place=self.place, options=options, restore_id=f"20261121T12{number:04d}Z-abcdef")
 
     def places(self) -> list[str]:
-        """Where a restore can die, in order. The very first one also makes the folder of the notes, so it is no model."""
+        """Where a restore can die, in order. The very first one also makes the folder of the notes: it is no model."""
         for _turn in range(2):
             self.prepare()
             restore = self.restore()
@@ -144,18 +144,26 @@ def ordeal(
 
 
 def test_a_restore_in_place(ordeal: Ordeal) -> None:
-    """Every place from the first that changes more than the notes, once; another way to go on at each."""
+    """Places from the first that changes more than the notes, once; another way to go on at each.
+
+    Without append-only files each restore waits a second for a save of its own, so every second place must do here.
+    """
     places = ordeal.places()
     deadly = [place for place in places if place.partition(".")[0] in ("keep", "stop", "aside", "place", "start")]
     assert len(deadly) >= 15
     ways = itertools.cycle(itertools.product((True, False), (False, True)))
-    for place, (reboot, finish) in zip(deadly, ways, strict=False):
+    for place, (reboot, finish) in zip(deadly[:: 1 if ordeal.target.append_only else 2], ways, strict=False):
         ordeal.die(place, reboot=reboot, finish=finish)
 
 
-def test_what_is_written_to_the_old_data_after_a_reboot_stays(ordeal: Ordeal) -> None:
-    """The server was stopped, nothing was moved yet, and it came up again: its clients' writes are acknowledged."""
-    for deadly, finish in itertools.product(("stop.3", "aside.1", "aside.2"), (False, True)):
+# The server was stopped, nothing was moved yet, and it came up again: what is written then belongs to the old data.
+# At place.3 it came up on the new data, all of it.
+WRITTEN = (("stop.3", False), ("stop.3", True), ("aside.1", True), ("aside.2", False), ("place.3", True))
+
+
+def test_what_is_written_after_a_reboot_stays(ordeal: Ordeal) -> None:
+    """Each of these lost writes once, or was thought to."""
+    for deadly, finish in WRITTEN:
         ordeal.die(deadly, reboot=True, finish=finish)
 
 
