@@ -79,7 +79,7 @@ class PgBaseVerifier:
         programs = self._programs()
         require_chain(source, chain=self._chain, programs=programs)
         progress.stage("fetching and loading", bytes_expected=needed_bytes(source, chain=()))
-        place = make_place(scratch, name="postgresql", programs=programs)
+        place = make_place(scratch, name="postgresql", programs=programs, runner=self._host.runner)
         unpack_chain(
             source,
             chain=self._chain,

@@ -121,7 +121,7 @@ class OwnServer:
                 return
 
 
-def make_place(scratch: Scratch, *, name: str, programs: ServerPrograms) -> ServerFolder:
+def make_place(scratch: Scratch, *, name: str, programs: ServerPrograms, runner: Runner) -> ServerFolder:
     """A folder for a server in *scratch*, with everything but the data. Raises ScratchUnusable."""
     place = ServerFolder(folder=scratch.path(name))
     if len(os.fsencode(place.socket_directory)) > SOCKET_LIMIT:
@@ -132,6 +132,14 @@ def make_place(scratch: Scratch, *, name: str, programs: ServerPrograms) -> Serv
     for path in (place.folder, place.socket_directory, place.configuration):
         os.mkdir(path, 0o700)
         programs.own(path)
+    # Said of the folder here, so that nobody takes it for a fault of the backup.
+    entered = runner.run(programs.as_account(["test", "-x", place.folder]), timeout=20, check=False)
+    if entered.status != 0:
+        raise ScratchUnusable(
+            f"The user {programs.account}, as whom PostgreSQL runs, can't enter {scratch.folder}.",
+            hint=f"Run: namei -l {scratch.folder}   and let that user in, or name another folder.",
+            details={"path": scratch.folder},
+        )
     return place
 
 

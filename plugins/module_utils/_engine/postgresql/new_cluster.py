@@ -90,7 +90,7 @@ class NewCluster:
     def running(self, *, progress: Progress) -> t.Iterator[OwnServer]:
         """Make the cluster and start its server; ended afterwards."""
         progress.stage("starting")
-        self.place = make_place(self._scratch, name=self.NAME, programs=self._programs)
+        self.place = make_place(self._scratch, name=self.NAME, programs=self._programs, runner=self._host.runner)
         initialise(
             data_directory=self.place.data_directory,
             programs=self._programs,

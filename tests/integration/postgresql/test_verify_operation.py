@@ -1,10 +1,11 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the source answered while it was backed up, and what its restored copy answers."""
+"""Verifications of logical dumps by the operation: what the source answered meanwhile, and what says nothing."""
 
 from __future__ import annotations
 
+import os
 import typing as t
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class Place:
         address = connection_to(server)
         self.folder = folder
         self.server = server
+        self.scratch = folder / "scratch"
         self.host = Host(journal=MemoryJournal())
         connection = {"host": address.host, "port": address.port, "user": address.user}
         self.description = load_description(
@@ -88,10 +90,14 @@ class Place:
             repositories=repositories_of(self.description),
             selection=Selection(service="shop", source="main", kind="logical"),
             proof=proof_of(source, level=4),
-            scratch_directory=str(self.folder / "scratch"),
+            scratch_directory=str(self.scratch),
             state_directory=str(self.folder / "state"),
         )
         return run_verifications(request, host=self.host)
+
+    def verify_in(self, scratch: Path) -> VerifyResult:
+        self.scratch = scratch
+        return self.verify()
 
     def check(self, result: VerifyResult, name: str) -> t.Mapping[str, t.Any]:
         verification = result.outcomes[0].verification
@@ -139,3 +145,21 @@ def test_what_can_not_be_asked_of_the_source_does_not_stop_the_backup(server: Po
     assert not made.is_partial
     assert made.manifest.content["answers"] == {"users": [100, 100]}
     assert any("broken" in warning and "usres" in warning for warning in made.manifest.warnings)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root runs the server himself")
+def test_a_scratch_folder_that_the_account_can_not_enter_says_nothing_about_the_backup(
+    server: PostgreSQLServer, tmp_path: Path
+) -> None:
+    place = Place(server, tmp_path, USERS)
+    place.back_up()
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    result = place.verify_in(closed / "scratch")
+    (outcome,) = result.outcomes
+    assert outcome.state == "error", outcome.verification
+    assert outcome.error is not None
+    assert outcome.error.code == "verify.scratch_unusable"
+    assert "namei -l" in outcome.error.hint
+    assert list((closed / "scratch").iterdir()) == []
+    assert place.verify_in(tmp_path / "open").error is None
