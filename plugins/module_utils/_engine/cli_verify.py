@@ -98,7 +98,7 @@ def verify(options: argparse.Namespace, printer: Printer, description: Descripti
         if not (options.due or options.unverified):
             asked = f" of {', '.join(options.what)}" if options.what else ""
             raise BackupNotFound(f"There is no backup{asked} to verify.", hint="See what there is: lifeboat list")
-        printer.result("Nothing is due." if options.due else "Every backup is proved at its level.")
+        printer.result("Nothing is due." if options.due else "No backup is unverified.")
     printer.document({"results": documents})
     return status
 
