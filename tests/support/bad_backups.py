@@ -355,8 +355,8 @@ def _redis() -> t.Iterator[Case]:
     yield Case(
         "hostile member", AOF, 2, functools.partial(_alter, change=functools.partial(tars.with_member, name="../evil"))
     )
-    link = {"name": "appendonlydir/link", "type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}
-    yield Case("hostile member", AOF, 2, functools.partial(_alter, change=functools.partial(tars.with_member, **link)))
+    link = functools.partial(tars.with_member, name="appendonlydir/link", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+    yield Case("hostile member", AOF, 2, functools.partial(_alter, change=link))
     yield Case("not loadable", RDB, 3, _unloadable_rdb)
     yield Case("not loadable", AOF, 3, _unloadable_aof)
 

@@ -111,13 +111,13 @@ def plain_bytes(
 
 def folder_path(repository_path: Repository, backup_folder: Place) -> Path:
     """Where the backup lies on the disk."""
-    return Path(repository_path) / _folder(backup_folder).key("")
+    return Path(repository_path) / str(_folder(backup_folder).key(""))
 
 
 def payload_path(repository_path: Repository, backup_folder: Place, plain_name: str) -> Path:
     """Where a payload's stored bytes lie on the disk."""
     manifest = read_manifest(repository_path, backup_folder)
-    return folder_path(repository_path, backup_folder) / _payload(manifest, plain_name).name
+    return folder_path(repository_path, backup_folder) / str(_payload(manifest, plain_name).name)
 
 
 def read_manifest(repository_path: Repository, backup_folder: Place) -> Manifest:
