@@ -163,6 +163,8 @@ def _root_file_system() -> Path:
 def _make(root: Path, suite: str) -> None:
     mirror = os.environ.get("LIFEBOAT_DEBIAN_MIRROR")
     unfinished = Path(tempfile.mkdtemp(dir=_CACHE, prefix="unfinished-"))
+    # Before anything is installed: postgres makes its cluster in there, and must be let in.
+    unfinished.chmod(0o755)
     try:
         done = subprocess.run(
             [
@@ -181,7 +183,9 @@ def _make(root: Path, suite: str) -> None:
         if done.returncode != 0:
             _skip(f"debootstrap: {(done.stdout + done.stderr).strip()[-800:]}")
         shutil.rmtree(unfinished / "var/cache/apt/archives", ignore_errors=True)
-        unfinished.chmod(0o755)
+        if not any((unfinished / "etc/postgresql").glob("*/main")):
+            log = (unfinished / "var/log/bootstrap.log").read_text(encoding="utf-8", errors="replace")
+            pytest.fail(f"Debian's package made no cluster: {log[-2000:]}")
         unfinished.rename(root)
     finally:
         if unfinished.exists():
