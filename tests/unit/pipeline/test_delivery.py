@@ -289,6 +289,21 @@ def test_a_process_that_ends_well_before_the_end_is_blamed_unless_it_may(chain: 
 
 
 @pytest.mark.parametrize("chain", CHAINS)
+def test_a_process_that_leaves_a_little_in_its_pipe_is_blamed_too(chain: str, keys: Keys) -> None:
+    """All of it fits into the pipe, so nobody upstream notices that it was not read."""
+    plain = PLAIN[:20_000]
+    data = stored(chain, keys, plain)
+    whole = dataclasses.replace(described(chain, data), plain_size=len(plain))
+    for script in ("head -c 1000 >/dev/null", "sleep 0.3; head -c 19999 >/dev/null", "sleep 0.3"):
+        output = PayloadOutput(argv=("sh", "-c", script))
+        with pytest.raises(PipelineFailed, match="ended with status 0 before it had read all"):
+            run(whole, output, data, identity=keys.identity)
+        early = dataclasses.replace(output, may_end_early=True, check_rest=True)
+        run(whole, early, data, identity=keys.identity)
+    run(whole, PayloadOutput(argv=("sh", "-c", "sleep 0.3; cat >/dev/null")), data, identity=keys.identity)
+
+
+@pytest.mark.parametrize("chain", CHAINS)
 def test_what_a_process_left_can_be_checked_all_the_same(chain: str, keys: Keys) -> None:
     data = stored(chain, keys)
     output = PayloadOutput(argv=("head", "-c", "1000"), may_end_early=True, check_rest=True)

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import fcntl
 import hashlib
 import io
 import os
 import signal
+import struct
+import termios
 import typing as t
 from dataclasses import dataclass, field
 
@@ -110,6 +113,8 @@ class _Chain:
         self._feed_to = -1
         self._end = -1  # the reading end for a consumer in Python
         self._meter = -1  # the kernel's account of the last decoder
+        self._consumer_end = -1  # the consuming process's reading end, for a look at what it left
+        self._has_left = False
         self._reader: PlainReader | None = None
         self._pieces: t.Iterator[bytes] = iter(())
         self._digest = hashlib.sha256()
@@ -163,8 +168,25 @@ class _Chain:
                 raise problem
             return
         while not all(_has_ended(process) for process in self._all()):
+            self._see_what_is_left()
             self._require_within_limit()
             _CLOCK.sleep(_POLL_SECONDS)
+        self._see_what_is_left()
+
+    def _see_what_is_left(self) -> None:
+        """Once the consuming process has ended: whether it left anything in its pipe, which nobody else would tell."""
+        if self._consumer is None or not _has_ended(self._consumer):
+            return
+        with undisturbed():
+            if self._consumer_end >= 0:
+                self._has_left = _bytes_in(self._consumer_end) > 0
+                self._close_consumer_end()  # whoever writes on now learns that nobody reads
+
+    def _close_consumer_end(self) -> None:
+        with undisturbed():
+            if self._consumer_end >= 0:
+                os.close(self._consumer_end)
+                self._consumer_end = -1
 
     def finish(self) -> int | None:
         """Wait for everybody and judge. Returns the plain bytes where they were counted."""
@@ -209,13 +231,14 @@ class _Chain:
     @property
     def _is_cut_short(self) -> bool:
         """Whether somebody upstream of the consumer still had something for him."""
-        return self._is_cut or any(_met_broken_pipe(process) for process in self._decoders)
+        return self._is_cut or self._has_left or any(_met_broken_pipe(process) for process in self._decoders)
 
     def kill(self) -> None:
         """End everything now."""
         self._stopping = True
         with undisturbed():
             self._close_end()
+            self._close_consumer_end()
             kill_all(self._all())
             for process in self._all():
                 process.wait()
@@ -252,6 +275,7 @@ class _Chain:
         elif output.argv:
             # In its place already when starting the program fails.
             self._feed_to = writing
+            self._consumer_end = os.dup(reading)
             self._consumer = spawn(
                 os.path.basename(program),
                 [program, *output.argv[1:]],
@@ -411,6 +435,12 @@ def _has_ended(process: ChainProcess) -> bool:
         return os.waitid(os.P_PID, process.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True
+
+
+def _bytes_in(pipe: int) -> int:
+    """How many bytes wait in a pipe (pipe(7), FIONREAD)."""
+    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return int(count)
 
 
 def _met_broken_pipe(process: ChainProcess) -> bool:
