@@ -28,7 +28,8 @@ from .resp import ErrorReply, RespClient
 
 _SHORTEST_POLL = 0.02
 _LONGEST_POLL = 0.5
-_SECOND = 1.0
+_TICKS = 0.05  # several of the kernel's coarse clock, which time() reads
+_SECOND = 1.0 + _TICKS
 # Replies to BGSAVE that say "later": another save (or a replica's first copy), a rewrite of the AOF, a module's child.
 _BUSY = ("already in progress", "Another child process", "rewriting in progress")
 
@@ -111,7 +112,13 @@ class BackgroundSave:
         last_save = info.number("rdb_last_save_time")
         now = info.server_seconds
         if now is not None and now > last_save:
-            return info
+            if now > last_save + 1:
+                return info
+            # The clock that stamps saves may lag behind the one that INFO shows: a save that begins right after the
+            # turn of the second and ends at once would still get the old one.
+            self._pause(_TICKS, doing="wait for the next second")
+            later = self._look()
+            return later if later.number("rdb_last_save_time") == last_save else self._wait_for_next_second(later)
         # Either the server doesn't tell its time or it is still that second: a second later it is over in any case.
         self._clock.sleep(_SECOND)
         return self._look()
@@ -129,8 +136,8 @@ class BackgroundSave:
             raise command_error(state.text, command="INFO", words=("INFO",), peer=self._client.peer)
         started = Info(state)
         last_save, now = started.number("rdb_last_save_time"), started.server_seconds
-        if last_save != before.number("rdb_last_save_time") and (now is None or now <= last_save):
-            # Another save ended between our look and our start, in this very second: its end can't be told from ours.
+        if last_save != before.number("rdb_last_save_time") and (now is None or now <= last_save + 1):
+            # Another save ended between our look and our start, just now: its end can't be told from ours.
             return None
         return started
 
