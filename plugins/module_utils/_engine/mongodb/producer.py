@@ -27,7 +27,8 @@ from .survey import Survey, steps_in_words, surveyed
 from .timestamps import position_of
 from .topology import say_hello
 from .uri import direct_uri
-from .vendor_dump import DumpCounts, VendorTool, configuration_file, find_mongodump, mongodump_argv
+from .vendor_dump import DumpCounts, configuration_file, find_mongodump, mongodump_argv
+from .vendor_tool import VendorTool
 
 _MEDIA = "mongodump archive"
 

@@ -18,8 +18,8 @@ from .restore_names import RestoreNames
 from .restore_options import NATIVE, MongoRestoreOptions
 from .restore_target import TargetFacts, require_writable
 from .uri import seeds
-from .vendor_dump import VendorTool
 from .vendor_restore import find_mongorestore
+from .vendor_tool import VendorTool
 
 if t.TYPE_CHECKING:
     from .connection import Client

@@ -10,53 +10,22 @@ import json
 import os
 import re
 import typing as t
-from dataclasses import dataclass
 
-from ..core.errors import ToolMissing
 from ..core.journal import Journal
-from ..core.runner import Runner, find_program, require_version
+from ..core.runner import Runner
 from .connection import MongoConnection
 from .consistency import OPLOG
-from .facts import version_numbers
 from .namespaces import Scope
+from .vendor_tool import VendorTool, find_vendor_tool, tls_arguments
 
-# The first releases of the Database Tools that dump a server of that version rightly, from their changelog.
-MINIMUM: t.Sequence[tuple[tuple[int, ...], tuple[int, ...], str]] = (
-    ((9, 0), (100, 18, 0), "MongoDB 9.0 needs it"),
-    ((8, 3), (100, 16, 0), "MongoDB 8.3 stores time series in another way"),
-    ((8, 1), (100, 12, 0), "MongoDB 8.1 has no document about the authentication schema"),
-    ((8, 0), (100, 10, 0), "MongoDB 8.0 writes oplog entries that older ones don't know"),
-    ((0,), (100, 0, 0), "older ones came with the server and write other metadata"),
-)
-_VERSION = re.compile(r"mongodump version: *[rv]?(\d+(?:\.\d+)+)")
 _DONE = re.compile(r"done dumping [`\"']?(?P<name>.+?)[`\"']? \((?P<count>\d+) documents?\)\s*$")
-
-
-@dataclass(frozen=True)
-class VendorTool:
-    """The program and its version, empty when it doesn't say one."""
-
-    program: str
-    version: str
 
 
 def find_mongodump(*, runner: Runner, directory: str | None, server_version: str, journal: Journal) -> VendorTool:
     """The mongodump to use. Raises ToolMissing (naming the package) and ToolTooOld for this server."""
-    try:
-        program = find_program("mongodump", directories=() if directory is None else (directory,))
-    except ToolMissing as error:
-        error.hint = "Install the vendor's package mongodb-database-tools, or use tool: native, which needs no program."
-        raise
-    printed = runner.run([program, "--version"], timeout=20).text
-    found = _VERSION.search(printed)
-    if found is None:
-        journal.warning("This mongodump does not tell its version, so whether it fits the server was not checked.")
-        return VendorTool(program=program, version="")
-    for server, tool, reason in MINIMUM:
-        if version_numbers(server_version) >= server:
-            require_version("mongodump", found=version_numbers(found[1]), at_least=tool, reason=reason)
-            break
-    return VendorTool(program=program, version=found[1])
+    return find_vendor_tool(
+        "mongodump", runner=runner, directory=directory, server_version=server_version, journal=journal
+    )
 
 
 def mongodump_argv(
@@ -77,12 +46,7 @@ def mongodump_argv(
         # The URI names one member, which may be a secondary.
         "--readPreference=primaryPreferred",
     ]
-    if connection.uses_tls_files:
-        argv.append("--ssl")
-    if connection.tls_ca_file is not None:
-        argv.append(f"--sslCAFile={connection.tls_ca_file}")
-    if connection.tls_certificate_key_file is not None:
-        argv.append(f"--sslPEMKeyFile={connection.tls_certificate_key_file}")
+    argv += tls_arguments(connection)
     if scope.database is not None:
         argv.append(f"--db={scope.database}")
         if scope.users_and_roles and scope.database != "admin":

@@ -9,36 +9,23 @@ import contextlib
 import re
 import typing as t
 
-from ..core.errors import ToolMissing
 from ..core.journal import Journal
-from ..core.runner import Runner, find_program, require_version
-from .facts import version_numbers
+from ..core.runner import Runner
 from .namespace_map import BUCKETS
 from .restore_names import RestoreNames
 from .restore_options import MongoRestoreOptions
 from .restore_selection import AS_VIEW, DIRECT, RestoreSelection
-from .vendor_dump import MINIMUM, VendorTool, configuration_file
+from .vendor_dump import configuration_file
+from .vendor_tool import VendorTool, find_vendor_tool, tls_arguments
 
-_VERSION = re.compile(r"mongorestore version: *[rv]?(\d+(?:\.\d+)+)")
 _DONE = re.compile(r"(?P<good>\d+) document\(s\) restored successfully\. (?P<failed>\d+) document\(s\) failed")
 
 
 def find_mongorestore(*, runner: Runner, directory: str | None, server_version: str, journal: Journal) -> VendorTool:
     """The mongorestore to use. Raises ToolMissing (naming the package) and ToolTooOld for this server."""
-    try:
-        program = find_program("mongorestore", directories=() if directory is None else (directory,))
-    except ToolMissing as error:
-        error.hint = "Install the vendor's package mongodb-database-tools, or use tool: native, which needs no program."
-        raise
-    found = _VERSION.search(runner.run([program, "--version"], timeout=20).text)
-    if found is None:
-        journal.warning("This mongorestore does not tell its version, so whether it fits the server was not checked.")
-        return VendorTool(program=program, version="")
-    for server, tool, reason in MINIMUM:
-        if version_numbers(server_version) >= server:
-            require_version("mongorestore", found=version_numbers(found[1]), at_least=tool, reason=reason)
-            break
-    return VendorTool(program=program, version=found[1])
+    return find_vendor_tool(
+        "mongorestore", runner=runner, directory=directory, server_version=server_version, journal=journal
+    )
 
 
 def mongorestore_argv(
@@ -54,7 +41,6 @@ def mongorestore_argv(
     Of the pairs of --nsFrom and --nsTo that match a name the last one counts: first those of whole databases, then
     those that are exceptions.
     """
-    connection = options.connection
     argv = [
         program,
         f"--config={configuration}",
@@ -65,12 +51,7 @@ def mongorestore_argv(
         f"--numParallelCollections={options.parallel}",
         f"--numInsertionWorkersPerCollection={options.parallel}",
     ]
-    if connection.uses_tls_files:
-        argv.append("--ssl")
-    if connection.tls_ca_file is not None:
-        argv.append(f"--sslCAFile={connection.tls_ca_file}")
-    if connection.tls_certificate_key_file is not None:
-        argv.append(f"--sslPEMKeyFile={connection.tls_certificate_key_file}")
+    argv += tls_arguments(options.connection)
     databases = {item.source.database: item.database for item in selection.items}
     single = {full.partition(".")[0] for full in options.collections} - set(options.databases)
     argv += [f"--nsInclude={_literal(name)}.*" for name in databases if name not in single]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from ..core.durable import fsync_folder
 from ..core.errors import RestoreIncomplete
 from ..core.progress import Progress
 from ..recovery.payload_source import PayloadSource
@@ -185,10 +186,10 @@ class BaseSteps:
         self._server().require_stopped()
         if facts.get("moved") and not os.path.lexists(place.aside):
             os.rename(place.data_directory, place.aside)
-            _sync_folder(os.path.dirname(place.data_directory))
+            fsync_folder(os.path.dirname(place.data_directory))
         if os.path.lexists(place.staging):
             os.rename(place.staging, place.data_directory)
-        _sync_folder(os.path.dirname(place.data_directory))
+        fsync_folder(os.path.dirname(place.data_directory))
 
     def _swap_back(self, facts: Facts) -> None:
         place = self._place
@@ -200,7 +201,7 @@ class BaseSteps:
             os.rename(place.data_directory, place.staging)
         if was_moved:
             os.rename(place.aside, place.data_directory)
-        _sync_folder(os.path.dirname(place.data_directory))
+        fsync_folder(os.path.dirname(place.data_directory))
 
     # --- beside -------------------------------------------------------------------------------------------------------
 
@@ -210,7 +211,7 @@ class BaseSteps:
         place = self._place
         if os.path.lexists(place.staging):
             os.rename(place.staging, place.data_directory)
-        _sync_folder(os.path.dirname(place.data_directory))
+        fsync_folder(os.path.dirname(place.data_directory))
 
     def _take(self, facts: Facts) -> None:
         place = self._place
@@ -254,11 +255,3 @@ class BaseSteps:
 def _nothing(facts: Facts) -> None:
     """What was done in the staging folder goes with it."""
     del facts
-
-
-def _sync_folder(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

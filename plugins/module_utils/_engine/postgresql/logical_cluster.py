@@ -14,6 +14,7 @@ import shutil
 import stat
 import typing as t
 
+from ..core.durable import fsync_folder
 from ..core.errors import PostgresNotReady, RestoreTargetInvalid
 from ..core.progress import Progress
 from ..recovery.payload_source import PayloadSource
@@ -187,7 +188,7 @@ class PgLogicalClusterRestorer:
     def _take_place(self) -> None:
         if os.path.isdir(self._staged_data()):
             os.rename(self._staged_data(), self._options.data_directory)  # replaces an empty folder, and no other
-        _sync_folder(os.path.dirname(self._options.data_directory))
+        fsync_folder(os.path.dirname(self._options.data_directory))
         shutil.rmtree(self._staging, ignore_errors=True)
 
     def _give_place_back(self, facts: Facts) -> None:
@@ -265,11 +266,3 @@ def _noted_folder(path: str) -> dict[str, int]:
         return {}
     found = os.stat(path)
     return {"mode": stat.S_IMODE(found.st_mode), "uid": found.st_uid, "gid": found.st_gid}
-
-
-def _sync_folder(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,7 @@ import tempfile
 import typing as t
 
 from ..core.clock import Clock, format_time
+from ..core.durable import fsync_folder
 from ..core.errors import RestoreLedgerInvalid
 from ..core.state import StateDirectory
 
@@ -157,11 +158,7 @@ class Ledger:
                 with contextlib.suppress(FileNotFoundError):  # a signal came when it had its name already
                     os.unlink(temporary)
                 raise
-            folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder_descriptor)
-            finally:
-                os.close(folder_descriptor)
+            fsync_folder(folder)
         except OSError as error:
             raise self._state.unusable(path, error) from error
 

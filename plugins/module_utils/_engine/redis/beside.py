@@ -10,6 +10,7 @@ import shlex
 import typing as t
 
 from ..core.checksums import CRC64_REDIS, crc_function
+from ..core.durable import fsync_folder
 from ..core.errors import RestoreTargetInvalid
 from ..core.progress import Progress
 from ..recovery.payload_source import PayloadSource
@@ -23,7 +24,7 @@ from .noted import Noted, noted_in
 from .own_server import SOCKET, own_persistence
 from .restore_options import RedisRestoreOptions
 from .server_program import ServerProgram, find_server
-from .staging import Persistence, fsync_folder, hand_over, lay_out_aof, lay_out_rdb, remove, stage_aof, stage_rdb
+from .staging import Persistence, hand_over, lay_out_aof, lay_out_rdb, remove, stage_aof, stage_rdb
 
 _FOLDER, _FETCH, _PLACE, _START = "folder", "fetch", "place", "start"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from ..core.durable import fsync_folder
 from ..core.errors import RedisCommandUnavailable, RedisPermissionDenied, RedisUnreachable
 from ..core.host import Host
 from ..core.progress import Progress
@@ -21,7 +22,6 @@ from .info import read_info
 from .moving import aside_name
 from .resp import RespClient
 from .restore_options import RedisRestoreOptions
-from .staging import fsync_folder
 from .target import Target
 
 _SAVE_POINT = "3600 1"

@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ..core.durable import fsync_folder
 from ..core.errors import RestoreError
-from .staging import fsync_folder, remove
+from .staging import remove
 
 
 def aside_name(name: str, restore_id: str) -> str:

@@ -16,6 +16,7 @@ import shutil
 import typing as t
 from dataclasses import dataclass
 
+from ..core.durable import fsync_folder
 from ..core.errors import ContentMismatch
 from ..core.progress import Progress
 from ..pipeline.delivery import PayloadOutput
@@ -134,15 +135,6 @@ def hand_over(folder: str, *, user: int, group: int, mode: int) -> None:
         for name in folders:
             _give(os.path.join(parent, name), user=user, group=group, mode=mode | (mode & 0o444) >> 2)
         fsync_folder(parent)
-
-
-def fsync_folder(path: str) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove(path: str) -> bool:
