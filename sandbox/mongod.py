@@ -31,7 +31,8 @@ class MongoServer(Server):
     """One mongod; with ``replica_set`` a member that ``MongoReplicaSet`` initiates.
 
     ``password`` switches authentication on; the user ``root`` is made at the first start of a standalone. ``key_file``
-    is what members of a set share. ``parameters`` are passed as ``--setParameter``.
+    is what members of a set share. ``parameters`` are passed as ``--setParameter``. Nothing is removed from the oplog
+    before a checkpoint, of which there is one a minute unless ``checkpoint_seconds`` says otherwise.
     """
 
     kind = "mongodb"
@@ -51,6 +52,7 @@ class MongoServer(Server):
         tls: TLSFiles | bool = False,
         cache_gigabytes: float = 0.25,
         oplog_megabytes: int = 990,
+        checkpoint_seconds: int | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(directory=directory, port=port, outlive=outlive, startup_timeout=startup_timeout)
@@ -61,6 +63,7 @@ class MongoServer(Server):
         self._tls = tls
         self._cache_gigabytes = cache_gigabytes
         self._oplog_megabytes = oplog_megabytes
+        self._checkpoint_seconds = checkpoint_seconds
         # A member that is told to stop waits 15 s for its clients by default.
         quick = {"shutdownTimeoutMillisForSignaledShutdown": "100"} if replica_set else {}
         self._parameters = {"diagnosticDataCollectionEnabled": "false", **quick, **(parameters or {})}
@@ -105,6 +108,8 @@ class MongoServer(Server):
         command += ["--nounixsocket", "--wiredTigerCacheSizeGB", f"{self._cache_gigabytes:g}"]
         if self.replica_set:
             command += ["--replSet", self.replica_set, "--oplogSize", str(self._oplog_megabytes)]
+        if self._checkpoint_seconds is not None:
+            command += ["--syncdelay", str(self._checkpoint_seconds)]
         if self._key_file:
             command += ["--keyFile", str(self._key_file)]
         elif self.password is not None:

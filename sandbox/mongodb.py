@@ -48,6 +48,7 @@ class MongoReplicaSet:
         tls: bool = False,
         cache_gigabytes: float = 0.25,
         oplog_megabytes: int = 990,
+        checkpoint_seconds: int | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> None:
         if not 1 <= members <= 3:
@@ -72,6 +73,7 @@ class MongoReplicaSet:
                 tls=self.tls_files or False,
                 cache_gigabytes=cache_gigabytes,
                 oplog_megabytes=oplog_megabytes,
+                checkpoint_seconds=checkpoint_seconds,
                 parameters=parameters,
             )
             for number in range(members)

@@ -22,11 +22,12 @@ class TCPFaultProxy:
 
     ``cut_after`` resets a connection when the server has sent so many bytes on it, ``delay`` holds back each block from
     the server for so many seconds, ``refuse`` closes new connections at once. ``cut`` resets all that are open now.
+    ``listener`` is another socket to listen at, which is closed at the end.
     """
 
-    def __init__(self, upstream_port: int) -> None:
+    def __init__(self, upstream_port: int, *, listener: socket.socket | None = None) -> None:
         self._upstream_port = upstream_port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -38,7 +39,7 @@ class TCPFaultProxy:
 
     @property
     def port(self) -> int:
-        """The port of the proxy on 127.0.0.1."""
+        """The port of the proxy (on 127.0.0.1, unless it was given a listener)."""
         return int(self._listener.getsockname()[1])
 
     def cut(self) -> None:

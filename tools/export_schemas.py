@@ -18,6 +18,8 @@ import sys
 import typing as t
 
 from lifeboat.catalog.manifest_schema import MANIFEST_SCHEMA
+from lifeboat.catalog.pin_schema import PIN_SCHEMA
+from lifeboat.catalog.removal_schema import REMOVAL_SCHEMA
 from lifeboat.catalog.verification_schema import VERIFICATION_SCHEMA
 from lifeboat.core.description.kinds import KINDS
 from lifeboat.core.description.schema import DESCRIPTION_SCHEMA
@@ -29,11 +31,21 @@ from lifeboat.core.description.schema_parts import (
     RECIPIENT_FORMAT,
     TIMEZONE_FORMAT,
 )
+from lifeboat.operations.status_schema import STATUS_SCHEMA
+from lifeboat.retention.plan_schema import PLAN_SCHEMA
+from lifeboat.streams.record_schema import FLOOR_SCHEMA, INDEX_SCHEMA, RECORD_SCHEMA
 
 ROOT: t.Final = pathlib.Path(__file__).resolve().parents[1]
 SCHEMAS: t.Final[t.Mapping[str, t.Mapping[str, t.Any]]] = {
     "docs/schema/description.schema.json": DESCRIPTION_SCHEMA,
     "docs/schema/manifest-1.schema.json": MANIFEST_SCHEMA,
+    "docs/schema/pin-1.schema.json": PIN_SCHEMA,
+    "docs/schema/removal-1.schema.json": REMOVAL_SCHEMA,
+    "docs/schema/stream-floor-1.schema.json": FLOOR_SCHEMA,
+    "docs/schema/retention-plan-1.schema.json": PLAN_SCHEMA,
+    "docs/schema/status-1.schema.json": STATUS_SCHEMA,
+    "docs/schema/stream-index-1.schema.json": INDEX_SCHEMA,
+    "docs/schema/stream-record-1.schema.json": RECORD_SCHEMA,
     "docs/schema/verification-1.schema.json": VERIFICATION_SCHEMA,
 }
 PAGE: t.Final = "docs/description.md"

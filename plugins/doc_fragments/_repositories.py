@@ -80,7 +80,7 @@ options:
             required: true
             choices: [governance, compliance]
           retain:
-            description: For how long, for example V(30d).
+            description: V(policy), as long as the job's policy keeps what is written, or a time such as V(30d).
             type: str
             required: true
       credentials:
@@ -99,6 +99,15 @@ options:
           env:
             description: The beginning of the names of environment variables, V(X) for C(X_ACCESS_KEY_ID) and so on.
             type: str
+      versions:
+        description:
+          - What retention does in a bucket that keeps old versions.
+          - V(keep), the default, hides objects behind delete markers, V(delete) removes all their versions.
+        type: str
+        choices: [keep, delete]
+      batch_size:
+        description: Objects in one request that deletes; left out, 1000.
+        type: int
       part_size_mib:
         description: A fixed size of the parts of large objects, in MiB; left out, they begin at 8 MiB and grow.
         type: int

@@ -27,15 +27,16 @@ def unmatched_jobs(selection: t.Any, jobs: t.Sequence[Json]) -> list[str]:
 
 
 def job_repositories(job: Json) -> list[dict[str, t.Any]]:
-    """The repositories of a job in the form that the modules take."""
-    return [{"name": use["name"], **use["description"]} for use in job["repositories"]]
+    """The repositories of a job in the form that the modules take, without git, where nothing is stored yet."""
+    uses = [use for use in job["repositories"] if use["description"].get("type") != "git"]
+    return [{"name": use["name"], **use["description"]} for use in uses]
 
 
 def backup_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict[str, t.Any]:
     """What became of every job of *hosts* (their variables): ``table``, ``verdict`` and whether it ``failed``."""
     rows: list[list[str]] = []
     problems: list[str] = []
-    counts = {"complete": 0, "partial": 0, "failed": 0, "planned": 0, "left out": 0}
+    counts = {"complete": 0, "unchanged": 0, "partial": 0, "failed": 0, "planned": 0, "left out": 0}
     for host in hosts:
         name = str(host["inventory_hostname"])
         results = host.get("lifeboat_results") or []

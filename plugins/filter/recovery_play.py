@@ -77,6 +77,20 @@ def series(description: Description, source: Source, *, service: str, kind: str)
     }
 
 
+def recovery_series(
+    description: Description, source: Source, *, service: str, kinds: t.Sequence[str]
+) -> dict[str, t.Any]:
+    """What :func:`series` says, of all *kinds* together: a base and what is replayed behind it."""
+    found = [series(description, source, service=service, kind=kind) for kind in kinds]
+    repositories = {str(one["name"]): one for each in found for one in each["repositories"]}
+    return {
+        **found[0],
+        "id": f"{service}/{source.name}",
+        "jobs": [job for each in found for job in each["jobs"]],
+        "repositories": list(repositories.values()),
+    }
+
+
 def entries(selection: t.Any) -> list[str]:
     """The entries of a selection: text with commas, or a list of such texts."""
     texts = [selection] if isinstance(selection, str) else [str(entry) for entry in selection or ()]

@@ -12,7 +12,7 @@ from ansible.errors import AnsibleFilterError
 from ..module_utils._engine.core.description.description import Description
 from ..module_utils._engine.core.description.duration import parse_duration
 from ..module_utils._engine.core.description.model import Service, Source
-from .recovery_play import Json, entries, read, series
+from .recovery_play import Json, entries, read, recovery_series, series
 
 #: The module that brings back each kind, by engine; its task file has the same name.
 MODULES: t.Mapping[tuple[str, str], str] = {
@@ -22,6 +22,8 @@ MODULES: t.Mapping[tuple[str, str], str] = {
     ("postgresql", "incremental"): "pg_base_restore",
     ("redis", "rdb"): "redis_restore",
     ("redis", "aof"): "redis_restore",
+    ("redis", "aof-log"): "redis_restore",
+    ("files", "config"): "files_restore",
 }
 #: What each module takes beside what all have; tests/architecture compares it with modules and tasks.
 OPTIONS: t.Mapping[str, tuple[str, ...]] = {
@@ -35,21 +37,31 @@ OPTIONS: t.Mapping[str, tuple[str, ...]] = {
     ),
     "pg_base_restore": (
         "data_directory", "in_place", "service_control", "start", "port", "listen_addresses", "bin_directory",
-        "config_directory", "verify", "new_timeline", "start_timeout",
+        "config_directory", "verify", "new_timeline", "start_timeout", "tablespace_map", "tablespace_directory", "walg",
     ),
     "redis_restore": (
         "in_place", "service_control", "data_directory", "port", "start", "user", "server_program", "modules",
         "allow_replicas", "configuration_file", "timeout", "start_timeout",
     ),
+    "files_restore": ("in_place", "data_directory", "paths", "exact", "show_private"),
 }  # fmt: skip
+#: How a source of each engine is recovered to a point in time: the module, and the kinds whose repositories are read.
+RECOVERIES: t.Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "mongodb": ("mongo_restore", ("full", "oplog")),
+    "postgresql": ("pg_base_restore", ("base", "incremental", "wal")),
+    "redis": ("redis_restore", ("aof-log", "rdb")),
+}
 _WHERE = "Name it as -e lifeboat_restore=SERVICE/SOURCE/KIND."
 
 
-def restorable(services: t.Any, repositories: t.Any, settings: t.Any, wanted: t.Any) -> list[dict[str, t.Any]]:
+def restorable(
+    services: t.Any, repositories: t.Any, settings: t.Any, wanted: t.Any, recover_to: t.Any = None
+) -> list[dict[str, t.Any]]:
     """What *wanted* (``service/source/kind``, or a job's id, or ``service/source`` with one kind) means to this host.
 
     An empty list when the description has nothing of that name. One entry otherwise: the backups, the module, how to
-    reach the server, the applications that use the data, and the questions that are asked after a recovery.
+    reach the server, the applications that use the data, and the questions that are asked after a recovery. With
+    *recover_to* (a point in time) *wanted* is ``service/source``: the base is chosen by itself.
     """
     names = entries(wanted)
     if len(names) != 1 or not 2 <= len(names[0].split("/")) <= 3:
@@ -58,7 +70,7 @@ def restorable(services: t.Any, repositories: t.Any, settings: t.Any, wanted: t.
     for service in description.services:
         for source in service.sources:
             if f"{service.name}/{source.name}" == "/".join(names[0].split("/")[:2]):
-                return _of_source(description, service, source, wanted=names[0])
+                return _of_source(description, service, source, wanted=names[0], recovers=bool(recover_to))
     return []
 
 
@@ -114,9 +126,13 @@ def application_places(target: Json, host: str, groups: t.Mapping[str, t.Sequenc
     return places
 
 
-def _of_source(description: Description, service: Service, source: Source, *, wanted: str) -> list[dict[str, t.Any]]:
+def _of_source(
+    description: Description, service: Service, source: Source, *, wanted: str, recovers: bool
+) -> list[dict[str, t.Any]]:
     kinds = list(dict.fromkeys(job.kind for job in source.jobs))
     named = wanted.split("/")[2:]
+    if recovers:
+        return _to_a_point(description, service, source, wanted=wanted, named=named)
     if named:
         # The kind itself, or the name of a job that makes such backups.
         kinds = [named[0]] if named[0] in kinds else [job.kind for job in source.jobs if job.id == wanted]
@@ -128,24 +144,48 @@ def _of_source(description: Description, service: Service, source: Source, *, wa
     kind = kinds[0]
     if (source.engine, kind) not in MODULES:
         raise AnsibleFilterError(f"Backups of the kind {source.engine} {kind} can't be restored by this version.")
-    module = MODULES[source.engine, kind]
-    surroundings = service.surroundings
     return [
         {
             **series(description, source, service=service.name, kind=kind),
-            "module": module,
-            "takes": list(OPTIONS[module]),
-            "connection": dict(source.connection),
-            "service_control": dict(source.service_control),
+            **_around(service, source, module=MODULES[source.engine, kind]),
             "database": _only_database(source, kind),
-            "objectives": source.objectives.as_dict(),
-            "applications": [dict(one) for one in surroundings.get("applications") or ()],
-            "regions": {one["name"]: list(one.get("hosts") or ()) for one in surroundings.get("regions") or ()},
-            "questions": [
-                dict(one) for one in source.verify.get("questions") or () if "recovery" in one.get("ask", ("recovery",))
-            ],
         }
     ]
+
+
+def _to_a_point(
+    description: Description, service: Service, source: Source, *, wanted: str, named: t.Sequence[str]
+) -> list[dict[str, t.Any]]:
+    if named:
+        raise AnsibleFilterError(
+            f"{wanted} names a kind, and a recovery chooses its base by itself. Name SERVICE/SOURCE."
+        )
+    if source.engine not in RECOVERIES:
+        raise AnsibleFilterError(f"Sources of the engine {source.engine} can't be recovered to a point in time.")
+    module, kinds = RECOVERIES[source.engine]
+    return [
+        {
+            **recovery_series(description, source, service=service.name, kinds=kinds),
+            **_around(service, source, module=module),
+            "database": None,
+        }
+    ]
+
+
+def _around(service: Service, source: Source, *, module: str) -> dict[str, t.Any]:
+    surroundings = service.surroundings
+    return {
+        "module": module,
+        "takes": list(OPTIONS[module]),
+        "connection": dict(source.connection),
+        "service_control": dict(source.service_control),
+        "objectives": source.objectives.as_dict(),
+        "applications": [dict(one) for one in surroundings.get("applications") or ()],
+        "regions": {one["name"]: list(one.get("hosts") or ()) for one in surroundings.get("regions") or ()},
+        "questions": [
+            dict(one) for one in source.verify.get("questions") or () if "recovery" in one.get("ask", ("recovery",))
+        ],
+    }
 
 
 def _only_database(source: Source, kind: str) -> str | None:

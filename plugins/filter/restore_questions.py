@@ -114,7 +114,8 @@ def _command(question: Json, target: Json, restored: Json, plan: Json, options: 
         return _wrapped(
             [
                 *(f"{folder}/psql" if folder else "psql", "-XAtqw"),
-                *(*_flags(words, "-h", "-p"), *user, "-d", database, "-c", str(question["sql"])),
+                *(*_address(words, target, options, by_password=as_before), *user),
+                *("-d", database, "-c", str(question["sql"])),
             ],
             account="" if as_before else account,
             password=str(files.get("password_file") or ""),
@@ -127,6 +128,17 @@ def _command(question: Json, target: Json, restored: Json, plan: Json, options: 
         password = str(connection.get("password_file") or "") if there_before else ""
         return _wrapped([*words, *user, *command], password=password)
     return None
+
+
+def _address(words: t.Sequence[str], target: Json, options: Json, *, by_password: bool) -> list[str]:
+    """Where psql goes. A cluster that came back in its place answers where its source did: its pg_hba.conf need not let
+    the user of the description in by the socket, as Debian's does not.
+    """
+    if target["module"] != "pg_base_restore" or not options.get("in_place"):
+        return _flags(words, "-h", "-p")
+    connection = options.get("connection") or {}
+    places = {"-h": connection.get("host") if by_password else None, "-p": connection.get("port")}
+    return [word for flag, value in places.items() if value for word in (flag, str(value))]
 
 
 def _database(question: Json, words: t.Sequence[str], options: Json) -> str | None:

@@ -13,6 +13,7 @@ from ..module_utils._engine.core.clock import Clock, SystemClock, format_time
 from ..module_utils._engine.core.description.model import Source
 from ..module_utils._engine.core.errors import BackupNotFound, LifeboatError
 from ..module_utils._engine.operations.description_requests import last_due, proof_of
+from ..module_utils._engine.operations.verifier_kinds import VERIFIERS
 from ..module_utils._engine.report.text import format_seconds, format_table
 from .recovery_play import Json, read, series
 
@@ -34,7 +35,7 @@ def verifications(
     now = (clock or SystemClock()).now()
     found: list[dict[str, t.Any]] = []
     for service in description.services:
-        for source in (one for one in service.sources if one.engine != "files"):
+        for source in service.sources:
             due = last_due(source, default_timezone=description.settings.timezone, now=now)
             shared = {
                 **_proof(source),
@@ -45,6 +46,8 @@ def verifications(
             found.extend(
                 {**series(description, source, service=service.name, kind=kind), **shared}
                 for kind in dict.fromkeys(job.kind for job in source.jobs)
+                # Of files, this version makes some kinds only; there is nothing of the others to prove.
+                if source.engine != "files" or (source.engine, kind) in VERIFIERS
             )
     return found
 
@@ -91,6 +94,7 @@ def _proof(source: Source) -> dict[str, t.Any]:
         "level": proof.level,
         "require_collections": list(verify.get("require_collections") or ()),
         "require_tables": list(verify.get("require_tables") or ()),
+        "require_paths": list(verify.get("require_paths") or ()),
         "questions": [dict(one) for one in verify.get("questions") or () if one["name"] in asked],
         "options": dict(verify.get("options") or {}),
         "newest": int(verify.get("newest", 1)),

@@ -60,6 +60,8 @@ def repositories_option(*, required: bool = True) -> Spec:
                     },
                     "mutually_exclusive": [["file", "command", "profile", "env"]],
                 },
+                "versions": {"type": "str", "choices": ["keep", "delete"]},
+                "batch_size": {"type": "int"},
                 "part_size_mib": {"type": "int"},
                 "checksums": {"type": "str", "choices": ["when_supported", "when_required"]},
             },
@@ -133,6 +135,27 @@ def restore_options() -> Spec:
         "point": {"type": "str", "choices": ["newest_verified", "newest"]},
         "confirm": {"type": "str"},
         "allow_failed": {"type": "bool", "default": False},
+    }
+
+
+def recover_to_option() -> Spec:
+    """A point in time: documented in the fragment ``_recover_to``."""
+    points = ("time", "lsn", "xid", "name", "optime", "before_operation")
+    ends = ("latest", "immediate")
+    return {
+        "recover_to": {
+            "type": "dict",
+            "options": {
+                **{point: {"type": "str"} for point in points},
+                **{end: {"type": "bool"} for end in ends},
+                "inclusive": {"type": "bool"},
+                "timeline": {"type": "str"},
+                "action": {"type": "str", "choices": ["promote", "pause", "shutdown"]},
+                "skip": {"type": "list", "elements": "str"},
+            },
+            "mutually_exclusive": [[*points, *ends]],
+            "required_one_of": [[*points, *ends]],
+        }
     }
 
 
@@ -224,6 +247,18 @@ def mongodb_connection_option() -> Spec:
                 "tls_certificate_key_file": {"type": "path", "no_log": False},
                 "server_selection_timeout": {"type": "float"},
             },
+        }
+    }
+
+
+def files_connection_option() -> Spec:
+    """Which files: documented in the fragment ``_files``."""
+    texts = {"type": "list", "elements": "str"}
+    return {
+        "connection": {
+            "type": "dict",
+            "default": {},
+            "options": {"paths": texts, "optional_paths": texts, "exclude": texts},
         }
     }
 

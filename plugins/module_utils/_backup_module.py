@@ -11,6 +11,7 @@ from ._engine.catalog.layout import Series
 from ._engine.operations.backup import plan_backup, run_backup
 from ._engine.operations.backup_values import BackupRequest, ProducerFactory
 from ._engine.operations.information import repository_requests
+from ._engine.operations.jobs import ON_CHANGE
 from ._engine.pipeline.transforms import transforms_from
 from ._engine.recovery.questions import question_from
 from ._engine.report.results import plan_text, result_text
@@ -46,7 +47,7 @@ def run_backup_module(
             plan = plan_backup(request, host=host)
             return {"changed": True, "plan": plan.as_dict(), "diff": as_diff(plan_text(plan))}
         result = run_backup(request, host=host)
-        answer = {"changed": True, "backup": result.as_dict(), "diff": as_diff(result_text(result))}
+        answer = {"changed": not result.is_unchanged, "backup": result.as_dict(), "diff": as_diff(result_text(result))}
         if result.error is not None and options["fail_on_partial"]:
             fail(module, result.error, **answer)
         return answer
@@ -69,4 +70,5 @@ def _request(
         labels={str(key): str(value) for key, value in options.get("labels", {}).items()},
         connection=options.get("connection", {}),
         questions=tuple(question_from(question) for question in options["questions"]),
+        only_if_changed=options.get("trigger") == ON_CHANGE,
     )

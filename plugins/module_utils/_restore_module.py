@@ -13,9 +13,11 @@ from ._engine.operations.choosing import NEWEST_VERIFIED, Sources
 from ._engine.operations.description_requests import identity_from
 from ._engine.operations.finishing import finish_earlier, plan_finish
 from ._engine.operations.information import repository_requests, selection_from
+from ._engine.operations.recovering import RecoveryRequest
 from ._engine.operations.restore import plan_restore, run_restore
 from ._engine.operations.restore_run import require_confirmation
 from ._engine.operations.restore_values import EarlierRestore, RestoreRequest
+from ._engine.recovery.recovery_target import recovery_target_from
 from ._engine.report.recovery import finish_plan_text, restore_plan_text, restore_text
 from ._module import as_diff, fail, run_module, without_none
 
@@ -92,6 +94,11 @@ def _request(
         state_directory=options["state_directory"],
         lock_timeout=float(options["lock_timeout"]),
     )
+    if "recover_to" in options:
+        target = recovery_target_from(options["recover_to"], now=host.clock.now())
+        selection = replace(request.selection, kind=None)
+        recovery = RecoveryRequest(engine=engine, target=target, options=request.options)
+        return replace(request, selection=selection, recovery=recovery)
     if request.selection.kind is not None:
         return request
     kind = kinds[0]

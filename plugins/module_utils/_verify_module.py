@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
     from ._engine.core.host import Host
 
 Options = t.Mapping[str, t.Any]
-ENGINES = ("mongodb", "postgresql", "redis")
+ENGINES = ("mongodb", "postgresql", "redis", "files")
 NOTHING = "Nothing is left to verify."
 
 

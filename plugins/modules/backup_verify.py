@@ -26,7 +26,7 @@ options:
   engine:
     description: Only backups of this engine.
     type: str
-    choices: [mongodb, postgresql, redis]
+    choices: [mongodb, postgresql, redis, files]
   kind:
     description: Only backups of this kind, for example V(full), V(logical), V(base), V(rdb).
     type: str
@@ -68,6 +68,10 @@ options:
     elements: str
   require_tables:
     description: Tables that a restored PostgreSQL must have, as C(table), C(schema.table) or C(database.schema.table).
+    type: list
+    elements: str
+  require_paths:
+    description: Absolute paths that a backup of files must have.
     type: list
     elements: str
   scratch_directory:
@@ -128,6 +132,25 @@ options:
       page_checksums:
         description: Whether to check every page's checksum of base backups; done unless V(false).
         type: bool
+      walg:
+        description:
+          - Where WAL-G is and its storage, for base backups that were made by it.
+          - Left out, WAL-G from C(PATH) reads the configuration that the backup's manifest names.
+        type: dict
+        suboptions:
+          program:
+            description: WAL-G, by its name on C(PATH) or its absolute path.
+            type: str
+            default: wal-g
+          config:
+            description: A JSON file with WAL-G's settings.
+            type: path
+          environment:
+            description: Settings of WAL-G beside the file. No secrets.
+            type: dict
+          environment_file:
+            description: A file with lines C(NAME=value) for settings that are secret.
+            type: path
   redis:
     description: How Redis's backups are verified.
     type: dict
@@ -146,6 +169,13 @@ options:
       user:
         description: Who runs the scratch server when the module runs as root.
         type: str
+  files:
+    description: For backups of files.
+    type: dict
+    suboptions:
+      compare_times:
+        description: Whether times of modification are compared at level 3, which is done unless this is V(false).
+        type: bool
 extends_documentation_fragment:
   - lifeboat.recovery._questions
   - lifeboat.recovery._recovery
@@ -402,12 +432,24 @@ ENGINE_OPTIONS = {
         "preload_libraries": {"type": "list", "elements": "str"},
         "amcheck": {"type": "bool"},
         "page_checksums": {"type": "bool"},
+        "walg": {
+            "type": "dict",
+            "options": {
+                "program": {"type": "str", "default": "wal-g"},
+                "config": {"type": "path"},
+                "environment": {"type": "dict"},
+                "environment_file": {"type": "path"},
+            },
+        },
     },
     "redis": {
         "server_program": {"type": "path"},
         "modules": {"type": "list", "elements": "path"},
         "timeout": {"type": "float"},
         "user": {"type": "str"},
+    },
+    "files": {
+        "compare_times": {"type": "bool"},
     },
 }
 
@@ -429,6 +471,7 @@ def main() -> None:
             **questions_option(),
             "require_collections": {"type": "list", "elements": "str"},
             "require_tables": {"type": "list", "elements": "str"},
+            "require_paths": {"type": "list", "elements": "str"},
             "scratch_directory": {"type": "path", "default": DEFAULT_SCRATCH_DIRECTORY},
             "scratch_memory_mib": {"type": "int", "default": 1024},
             "keep_scratch": {"type": "bool", "default": False},

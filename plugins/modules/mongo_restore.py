@@ -60,6 +60,7 @@ options:
 extends_documentation_fragment:
   - lifeboat.recovery._mongodb
   - lifeboat.recovery._restore
+  - lifeboat.recovery._recover_to
   - lifeboat.recovery._recovery
   - lifeboat.recovery._decryption
   - lifeboat.recovery._repositories
@@ -229,6 +230,7 @@ plan:
       stays: []
     needed_bytes: 96390
     free_bytes: 52366180352
+    versions: backup of MongoDB 6.0.5, server 6.0.5 (feature compatibility 6.0)
     forecast: null
     unfinished: []
     warnings: []
@@ -255,6 +257,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import (
     mongodb_connection_option,
+    recover_to_option,
     restore_options,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._restore_module import run_restore_module
@@ -278,8 +281,19 @@ OWN_OPTIONS = {
 def main() -> None:
     """Options, request, result."""
     module = AnsibleModule(
-        argument_spec={**restore_options(), **mongodb_connection_option(), **OWN_OPTIONS},
-        mutually_exclusive=[["id", "before"], ["id", "point"]],
+        argument_spec={
+            **restore_options(),
+            **recover_to_option(),
+            **mongodb_connection_option(),
+            **OWN_OPTIONS,
+        },
+        mutually_exclusive=[
+            ["id", "before"],
+            ["id", "point"],
+            ["recover_to", "id"],
+            ["recover_to", "before"],
+            ["recover_to", "point"],
+        ],
         supports_check_mode=True,
     )
     run_restore_module(module, engine="mongodb", kinds=KINDS, own_options=tuple(OWN_OPTIONS))

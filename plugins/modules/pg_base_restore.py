@@ -64,10 +64,45 @@ options:
   start_timeout:
     description: Seconds that the start with its recovery may take; 3600 when left out.
     type: float
+  tablespace_map:
+    description:
+      - Which folder each tablespace of the backup is restored into; the keys are their names, their numbers (OIDs) or
+        the folders that they had. Beside its source each must be empty or absent.
+      - Left out, they go into O(tablespace_directory), and without that to where they were with O(in_place=true). A
+        copy beside its source is refused then, because it would write into the folders of its source.
+    type: dict
+  tablespace_directory:
+    description: A folder in which each tablespace that O(tablespace_map) does not name gets a folder of its own.
+    type: path
+  walg:
+    description:
+      - Where WAL-G is and its storage, for backups that were made by it.
+      - Left out, WAL-G from C(PATH) reads the configuration that the backup's manifest names.
+    type: dict
+    suboptions:
+      program:
+        description: WAL-G, by its name on C(PATH) or its absolute path.
+        type: str
+        default: wal-g
+      config:
+        description: A JSON file with WAL-G's settings.
+        type: path
+      environment:
+        description: Settings of WAL-G beside the file. No secrets.
+        type: dict
+      environment_file:
+        description: A file with lines C(NAME=value) for settings that are secret.
+        type: path
+      recover_to:
+        description:
+          - A point behind the backup's end, reached with WAL from WAL-G's archive on the backup's own timeline.
+          - One of C(time), C(lsn), C(xid), C(name) and C(latest) (true), with C(action) and C(exclusive) as elsewhere.
+        type: dict
 extends_documentation_fragment:
   - lifeboat.recovery._postgresql
   - lifeboat.recovery._service_control
   - lifeboat.recovery._restore
+  - lifeboat.recovery._recover_to
   - lifeboat.recovery._recovery
   - lifeboat.recovery._decryption
   - lifeboat.recovery._repositories
@@ -227,6 +262,7 @@ plan:
       chain: []
     needed_bytes: 48107520
     free_bytes: 52531834880
+    versions: backup of PostgreSQL 15.18, server 15.18
     forecast: null
     unfinished: []
     warnings: []
@@ -253,6 +289,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import (
     postgresql_connection_option,
+    recover_to_option,
     restore_options,
     service_control_option,
 )
@@ -272,6 +309,18 @@ OWN_OPTIONS = {
     "verify": {"type": "bool"},
     "new_timeline": {"type": "bool"},
     "start_timeout": {"type": "float"},
+    "tablespace_map": {"type": "dict"},
+    "tablespace_directory": {"type": "path"},
+    "walg": {
+        "type": "dict",
+        "options": {
+            "program": {"type": "str", "default": "wal-g"},
+            "config": {"type": "path"},
+            "environment": {"type": "dict"},
+            "environment_file": {"type": "path"},
+            "recover_to": {"type": "dict"},
+        },
+    },
 }
 
 
@@ -280,11 +329,19 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **restore_options(),
+            **recover_to_option(),
             **postgresql_connection_option(),
             **OWN_OPTIONS,
             "kind": {"type": "str", "choices": list(KINDS)},
         },
-        mutually_exclusive=[["id", "before"], ["id", "point"]],
+        mutually_exclusive=[
+            ["id", "before"],
+            ["id", "point"],
+            ["recover_to", "id"],
+            ["recover_to", "before"],
+            ["recover_to", "point"],
+            ["recover_to", "kind"],
+        ],
         supports_check_mode=True,
     )
     run_restore_module(module, engine="postgresql", kinds=KINDS, own_options=tuple(OWN_OPTIONS))

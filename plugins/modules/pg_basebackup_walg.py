@@ -15,6 +15,8 @@ description:
   - Streams C(pg_basebackup) through compression and encryption into all repositories at once, with the WAL that
     makes it consistent; nothing is written to the disk of the target.
   - Takes it from a primary or from a standby. PostgreSQL 17 and later can make incremental ones.
+  - A cluster with tablespaces of its own is read over the replication protocol, from PostgreSQL 15 on; each tablespace
+    becomes a payload of its own. On older servers and with O(tool=walg) such clusters are refused.
 options:
   kind:
     description: V(base) is a full one; V(incremental) holds what changed since the newest one (PostgreSQL 17 on).
@@ -22,7 +24,10 @@ options:
     choices: [base, incremental]
     default: base
   tool:
-    description: V(pg_basebackup) streams; V(walg) is for hosts that archive with WAL-G, and refused by this version.
+    description:
+      - V(pg_basebackup) streams.
+      - V(walg) is for servers that archive with WAL-G. It runs on the server's own host and writes to WAL-G's storage;
+        the repositories get what names the backup there. Use it with O(kind=base); its deltas are its own.
     type: str
     choices: [pg_basebackup, walg]
     default: pg_basebackup
@@ -54,6 +59,39 @@ options:
     description: How many of those manifests to keep.
     type: int
     default: 10
+  walg:
+    description: What O(tool=walg) needs to know. Exactly one storage must be named.
+    type: dict
+    suboptions:
+      program:
+        description: WAL-G, by its name on C(PATH) or its absolute path.
+        type: str
+        default: wal-g
+      config:
+        description: The JSON file with WAL-G's settings that C(archive_command) uses, too.
+        type: path
+      environment:
+        description: Settings of WAL-G beside the file. No secrets.
+        type: dict
+      environment_file:
+        description: A file with lines C(NAME=value) for settings that are secret; keep it at mode 0600.
+        type: path
+      max_steps:
+        description: How many deltas may build on a full backup; V(0) for none.
+        type: int
+        default: 6
+      max_age:
+        description: When a full backup is too old for another delta.
+        type: str
+        default: 7d
+      full_after_timeline_change:
+        description: Whether the first backup after a recovery or promotion is a full one.
+        type: bool
+        default: true
+      archive_wait:
+        description: Seconds that WAL may take to arrive in WAL-G's storage before the backup fails.
+        type: int
+        default: 300
 extends_documentation_fragment:
   - lifeboat.recovery._postgresql
   - lifeboat.recovery._backup
@@ -79,6 +117,22 @@ EXAMPLES = r"""
     service: adhd
     source: main
     kind: incremental
+    connection:
+      host: /var/run/postgresql
+      user: lifeboat
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+
+- name: Take one with WAL-G, which the server archives with already
+  lifeboat.recovery.pg_basebackup_walg:
+    service: adhd
+    source: main
+    tool: walg
+    walg:
+      config: /etc/wal-g/main.json
+      max_steps: 6
     connection:
       host: /var/run/postgresql
       user: lifeboat
@@ -197,9 +251,11 @@ backup:
         - name: pg_default
           location: ''
           size: 73281236
+          oid: 1663
         - name: pg_global
           location: ''
           size: 568668
+          oid: 1664
         databases:
         - name: mcp_adhd
           encoding: UTF8
@@ -310,9 +366,11 @@ plan:
       - name: pg_default
         location: ''
         size: 73281236
+        oid: 1663
       - name: pg_global
         location: ''
         size: 568668
+        oid: 1664
     expected_bytes: 90029780
     repositories:
     - name: local
@@ -368,6 +426,19 @@ OWN_OPTIONS = {
     "hold_wal": {"type": "str", "choices": ["auto", "slot", "none"], "default": "auto"},
     "keep_manifest": {"type": "bool"},
     "manifest_history": {"type": "int", "default": 10},
+    "walg": {
+        "type": "dict",
+        "options": {
+            "program": {"type": "str", "default": "wal-g"},
+            "config": {"type": "path"},
+            "environment": {"type": "dict"},
+            "environment_file": {"type": "path"},
+            "max_steps": {"type": "int", "default": 6},
+            "max_age": {"type": "str", "default": "7d"},
+            "full_after_timeline_change": {"type": "bool", "default": True},
+            "archive_wait": {"type": "int", "default": 300},
+        },
+    },
 }
 
 

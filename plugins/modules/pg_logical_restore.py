@@ -256,6 +256,7 @@ plan:
       roles_to_make: []
     needed_bytes: 7650663
     free_bytes: 52461289472
+    versions: dump of PostgreSQL 15.18, server 15.18, pg_restore 15.18
     forecast: null
     unfinished: []
     warnings: []

@@ -69,6 +69,7 @@ extends_documentation_fragment:
   - lifeboat.recovery._redis
   - lifeboat.recovery._service_control
   - lifeboat.recovery._restore
+  - lifeboat.recovery._recover_to
   - lifeboat.recovery._recovery
   - lifeboat.recovery._decryption
   - lifeboat.recovery._repositories
@@ -257,6 +258,7 @@ plan:
           expires: 0
     needed_bytes: 1098229
     free_bytes: 52352524288
+    versions: backup of Redis 7.0.15, server Redis 7.0.15
     forecast:
       seconds: 0.1
       fastest: 0.1
@@ -288,6 +290,7 @@ details:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import (
+    recover_to_option,
     redis_connection_option,
     restore_options,
     service_control_option,
@@ -317,11 +320,19 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **restore_options(),
+            **recover_to_option(),
             **redis_connection_option(),
             **OWN_OPTIONS,
             "kind": {"type": "str", "choices": list(KINDS)},
         },
-        mutually_exclusive=[["id", "before"], ["id", "point"]],
+        mutually_exclusive=[
+            ["id", "before"],
+            ["id", "point"],
+            ["recover_to", "id"],
+            ["recover_to", "before"],
+            ["recover_to", "point"],
+            ["recover_to", "kind"],
+        ],
         supports_check_mode=True,
     )
     run_restore_module(module, engine="redis", kinds=KINDS, own_options=tuple(OWN_OPTIONS))

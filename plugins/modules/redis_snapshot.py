@@ -35,6 +35,13 @@ options:
     description: Whether to back up one node of a cluster, which holds some of the slots only.
     type: bool
     default: false
+  record_digest:
+    description:
+      - Whether to note the server's own digest of all keys and values (C(DEBUG DIGEST)) where nobody changes them
+        meanwhile. A verification of level 4 holds that of the restored copy against it.
+      - The server serves nobody while it reckons, and needs C(enable-debug-command) since Redis 7.0.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - lifeboat.recovery._redis
   - lifeboat.recovery._backup
@@ -262,6 +269,7 @@ OWN_OPTIONS = {
     "method": {"type": "str", "choices": ["auto", "bgsave", "sync"]},
     "timeout": {"type": "float", "default": 3600.0},
     "allow_cluster_node": {"type": "bool", "default": False},
+    "record_digest": {"type": "bool", "default": False},
 }
 
 

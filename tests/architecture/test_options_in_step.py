@@ -39,6 +39,8 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.registry import open_storage
 from ansible_collections.lifeboat.recovery.plugins.modules import (
     backup_verify,
+    files_backup,
+    files_restore,
     mongo_dump,
     mongo_restore,
     pg_base_restore,
@@ -57,6 +59,7 @@ MODULES = {
     ("postgresql", "incremental"): pg_basebackup_walg,
     ("redis", "rdb"): redis_snapshot,
     ("redis", "aof"): redis_snapshot,
+    ("files", "config"): files_backup,
 }
 RESTORE_MODULES = {
     ("mongodb", "full"): mongo_restore,
@@ -65,9 +68,11 @@ RESTORE_MODULES = {
     ("postgresql", "incremental"): pg_base_restore,
     ("redis", "rdb"): redis_restore,
     ("redis", "aof"): redis_restore,
+    ("redis", "aof-log"): redis_restore,
+    ("files", "config"): files_restore,
 }
-# What every job has, whatever its engine; `kind` tells two kinds of one module apart.
-COMMON = set(_argspec.backup_options()) - {"fail_on_partial"} | {"connection", "kind"}
+# What every job has, whatever its engine; `kind` tells two kinds of one module apart, `trigger` is the run's.
+COMMON = set(_argspec.backup_options()) - {"fail_on_partial"} | {"connection", "kind", "trigger"}
 
 
 def module_options(engine: str, kind: str) -> set[str]:
@@ -111,7 +116,8 @@ def test_the_description_can_say_every_option_of_the_module(engine: str, kind: s
 def test_every_kind_that_can_be_restored_has_a_module() -> None:
     assert set(RESTORERS) == set(RESTORE_MODULES) == set(RESTORE_OPTIONS)
     for (_engine, kind), module in RESTORE_MODULES.items():
-        assert kind in module.KINDS
+        # Append-only files have no backups that could be named: a point in time brings them back.
+        assert kind in module.KINDS or kind == "aof-log"
 
 
 @pytest.mark.parametrize(("engine", "kind"), RESTORE_MODULES)
@@ -192,7 +198,7 @@ def test_module_and_description_ask_the_same_questions() -> None:
         assert set(taken[way]["options"]) == set(said[way]["properties"]), way
 
 
-@pytest.mark.parametrize("engine", ["mongodb", "postgresql", "redis"])
+@pytest.mark.parametrize("engine", ["mongodb", "postgresql", "redis", "files"])
 def test_the_description_can_say_every_option_of_the_connection(engine: str) -> None:
     spec = getattr(_argspec, f"{engine}_connection_option")()
     assert set(CONNECTIONS[engine]) == connection_options(spec)

@@ -18,33 +18,51 @@ from pathlib import Path
 from . import report
 from .base import base_contest
 from .contest import Contest, Outcome, hold
+from .deletes_s3 import deletes_s3_contest, filled_server
 from .logical import logical_contest
 from .machine import busy_share, file_system, machine_facts, versions
 from .measuring import RunFailed
 from .memory import large_memory_contest, small_memory_contest
 from .mongodb import mongodb_contest, replica_set
+from .oplog_capture import guarded_set, oplog_capture_contest
 from .place import Place
 from .postgresql import cluster
 from .redis import redis_contest, redis_server
+from .replay_mongodb import replay_mongodb_contest
 from .restore_mongodb import restore_mongodb_contest
 from .restore_postgresql import restore_postgresql_contest
+from .wal_archive import wal_archive_contest, wal_ship_contest
+from .wal_replay import wal_replay_contest
 
 _Server = t.Callable[[Place], contextlib.AbstractContextManager[t.Any]]
 _Opening = t.Callable[[t.Any, Place], contextlib.AbstractContextManager[Contest]]
 
 # Contests of one server stand together, so that no other server runs meanwhile.
 SERVERS: tuple[tuple[_Server, dict[str, _Opening]], ...] = (
-    (cluster, {"base": base_contest, "logical": logical_contest, "restore-postgresql": restore_postgresql_contest}),
+    (
+        cluster,
+        {
+            "base": base_contest,
+            "logical": logical_contest,
+            "restore-postgresql": restore_postgresql_contest,
+            "wal-archive": wal_archive_contest,
+            "wal-ship": wal_ship_contest,
+            "wal-replay": wal_replay_contest,
+        },
+    ),
     (
         replica_set,
         {
             "mongodb": mongodb_contest,
             "restore-mongodb": restore_mongodb_contest,
+            "replay-mongodb": replay_mongodb_contest,
             "memory": small_memory_contest,
             "memory-large": large_memory_contest,
         },
     ),
+    (guarded_set, {"oplog-capture": oplog_capture_contest}),
     (redis_server, {"redis": redis_contest}),
+    (filled_server, {"deletes-s3": deletes_s3_contest}),
 )
 _NAMES = tuple(name for _server, contests in SERVERS for name in contests)
 # Sources, what is stored of them, the script's folder of dumps, and four times the data for the memory.

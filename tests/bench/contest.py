@@ -26,13 +26,15 @@ LEAST_BYTES = 1_000_000_000
 class Contender:
     """One way to make the backup. *prepare* is given an empty folder and isn't measured.
 
-    With *warm* it runs once before the measured runs, so that none of these pays for cold caches.
+    With *warm* it runs once before the measured runs, so that none of these pays for cold caches. One that would take
+    all day is given a *share* of the work, which its title says; its times are compared as if it had done all of it.
     """
 
     key: str
     title: str
     prepare: t.Callable[[Path], Command]
     warm: bool = True
+    share: float = 1.0
 
 
 def bare_contenders(
@@ -65,17 +67,35 @@ class Figure:
 
 @dataclass(frozen=True)
 class Limit:
-    """A promise about one contender: the largest *value* of all its runs is at most *at_most* (bytes)."""
+    """A promise about one contender: the largest *value* of all its runs is at most *at_most*.
+
+    Both are bytes, unless *show* says in words what else they are.
+    """
 
     text: str
     ours: str
     value: t.Callable[[Measurement], int]
     at_most: int
+    show: t.Callable[[int], str] | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A promise about one contender: it does *amount* things in its median time, so at least so many a second."""
+
+    text: str
+    ours: str
+    amount: int
+    at_least: float
+    unit: str
 
 
 @dataclass(frozen=True)
 class Contest:
-    """One kind of backup of one server. *settle* waits until the server has nothing left to do of its own."""
+    """One kind of backup of one server. *settle* waits until the server has nothing left to do of its own.
+
+    Times are judged from *least_bytes* of data on: where runs are long for other reasons than much data, that is less.
+    """
 
     name: str
     title: str
@@ -88,6 +108,8 @@ class Contest:
     settle: t.Callable[[], None]
     missing: tuple[str, ...] = ()
     runs: int | None = None  # instead of the number that was asked for
+    rates: tuple[Rate, ...] = ()
+    least_bytes: int = LEAST_BYTES
 
 
 @dataclass(frozen=True)
@@ -114,14 +136,21 @@ class Outcome:
         return statistics.median(shares) if shares else 0.0
 
     def median(self, key: str) -> float:
-        return statistics.median(one.seconds for one in self.runs[key])
+        """Seconds for all of the work."""
+        (share,) = (one.share for one in self.contest.contenders if one.key == key)
+        return statistics.median(one.seconds for one in self.runs[key]) / share
 
     def verdicts(self) -> list[Verdict]:
         """One for each promise of the contest."""
         verdicts = [self._judge(figure) for figure in self.contest.figures]
+        for rate in self.contest.rates:
+            found = rate.amount / self.median(rate.ours)
+            verdicts.append(Verdict(rate.text, f"{found:,.0f} {rate.unit} a second", found >= rate.at_least))
         for limit in self.contest.limits:
             value = max(limit.value(one) for one in self.runs[limit.ours])
             shown = f"{value / 1e6:.0f} MB" if limit.at_most else f"{value} bytes"
+            if limit.show is not None:
+                shown = limit.show(value)
             verdicts.append(Verdict(text=limit.text, value=shown, met=value <= limit.at_most))
         return verdicts
 
@@ -129,7 +158,7 @@ class Outcome:
         if figure.peer not in self.runs:
             return Verdict(text=figure.text, value="NOT MEASURED", met=None)
         ours, peer = self.median(figure.ours), self.median(figure.peer)
-        small = self.contest.data_bytes < LEAST_BYTES
+        small = self.contest.data_bytes < self.contest.least_bytes
         if figure.at_least is not None:
             faster = peer / ours
             return Verdict(figure.text, f"{faster:.2f} x faster", None if small else faster >= figure.at_least)

@@ -45,6 +45,7 @@ def versions() -> dict[str, str]:
         "mongodump": version_of(mongodump, "--version") if mongodump else "",
         "Redis": version_of("redis-server", "--version"),
         "S3": version_of(find_weed() or "weed", "version"),
+        "rclone": version_of("rclone", "version"),
     }
 
 

@@ -10,7 +10,7 @@ import statistics
 import typing as t
 from pathlib import Path
 
-from .contest import DISTURBED, LEAST_BYTES, Contender, Outcome, Verdict
+from .contest import DISTURBED, Contender, Outcome, Verdict
 from .measuring import Measurement
 
 _COLUMNS = (
@@ -111,7 +111,7 @@ def _row(contender: Contender, outcome: Outcome) -> tuple[str, ...]:
         f"{seconds[0]:.2f}",
         f"{middle:.2f}",
         f"{seconds[-1]:.2f}",
-        f"{outcome.contest.data_bytes / middle / 1e6:.0f}",
+        f"{outcome.contest.data_bytes * contender.share / middle / 1e6:.0f}",
         f"{median(lambda one: one.client_cpu):.2f}",
         f"{median(lambda one: one.server_cpu):.2f}",
         largest(lambda one: one.own_peak),
@@ -132,7 +132,7 @@ def _mark(verdict: Verdict) -> str:
 def _notes(outcome: Outcome) -> list[str]:
     notes = list(outcome.contest.missing)
     promised = any(one.at_most or one.at_least for one in outcome.contest.figures)
-    if promised and outcome.contest.data_bytes < LEAST_BYTES:
+    if promised and outcome.contest.data_bytes < outcome.contest.least_bytes:
         notes.append("Times are judged from 1 GB of data on.")
     if outcome.disturbance > DISTURBED:
         notes.append(

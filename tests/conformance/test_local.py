@@ -16,9 +16,10 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local import LocalStorage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local_writer import LocalWriter
 from tests.conformance.storage_suite import StorageSuite
+from tests.conformance.versions_suite import PlainSuite
 
 
-class LocalSuite(StorageSuite):
+class LocalSuite(StorageSuite, PlainSuite):
     @pytest.fixture
     def storage(self, tmp_path: pathlib.Path) -> t.Iterator[Storage]:
         before = set(os.listdir("/proc/self/fd"))

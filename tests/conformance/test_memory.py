@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import datetime
+import typing as t
+
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import ObjectWriter, Storage
@@ -14,10 +17,11 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.retrying import RetryingStorage
 from tests.conformance.reading_suite import ReadingSuite, Seed
 from tests.conformance.storage_suite import StorageSuite
+from tests.conformance.versions_suite import Places, PlainSuite, VersionsSuite
 from tests.support.clocks import FakeClock
 
 
-class MemorySuite(StorageSuite):
+class MemorySuite(StorageSuite, PlainSuite):
     real_clock = False
 
     @pytest.fixture
@@ -68,3 +72,41 @@ class TestDryRunStorage(ReadingSuite):
     @pytest.fixture(name="seed")
     def seed_memory(self, memory: MemoryStorage) -> Seed:
         return memory.put
+
+
+class MemoryVersionsSuite(VersionsSuite):
+    @pytest.fixture(autouse=True)
+    def set_clock(self) -> None:
+        self.clock = FakeClock()
+
+    def now(self) -> datetime.datetime:
+        return self.clock.now()
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+
+class TestMemoryVersions(MemoryVersionsSuite):
+    @pytest.fixture
+    def places(self) -> Places:
+        return places_of(self.clock, around=lambda storage: storage)
+
+
+class TestRetryingVersions(MemoryVersionsSuite):
+    @pytest.fixture
+    def places(self) -> Places:
+        return places_of(self.clock, around=lambda storage: RetryingStorage(storage=storage, clock=FakeClock()))
+
+
+class TestFaultyVersions(MemoryVersionsSuite):
+    @pytest.fixture
+    def places(self) -> Places:
+        return places_of(self.clock, around=lambda storage: FaultyStorage(storage=storage))
+
+
+def places_of(clock: FakeClock, *, around: t.Callable[[Storage], Storage]) -> Places:
+    keeping = MemoryStorage(clock=clock, locks=True)
+    deleting = MemoryStorage(clock=clock, locks=True, delete_versions=True)
+    # One place, opened in two ways.
+    deleting._objects, deleting._versions, deleting._lock = keeping._objects, keeping._versions, keeping._lock
+    return Places(keeping=around(keeping), deleting=around(deleting))

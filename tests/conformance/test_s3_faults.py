@@ -446,7 +446,7 @@ def test_delete_reads_the_answer_for_every_key(make: Make, busy: bool) -> None:
         def stream(self, **_options: t.Any) -> t.Iterator[bytes]:
             yield body
 
-    storage._connection.client.meta.events.register(
+    storage._connection.impatient_client.meta.events.register(
         "before-send.s3.DeleteObjects", lambda request, **_context: AWSResponse(request.url, 200, {}, _Body())
     )
     if busy:

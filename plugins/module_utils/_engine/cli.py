@@ -14,7 +14,18 @@ import os
 import sys
 import typing as t
 
-from . import cli_restore, cli_verify
+from . import (
+    cli_config,
+    cli_damage,
+    cli_metrics,
+    cli_prune,
+    cli_recover,
+    cli_repo,
+    cli_restore,
+    cli_ship,
+    cli_status,
+    cli_verify,
+)
 from .cli_commands import COMMANDS
 from .core.errors import LifeboatError
 from .core.signals import stopping_on_signals
@@ -60,9 +71,23 @@ def _parser() -> argparse.ArgumentParser:
     backup.add_argument("jobs", nargs="*", metavar="JOB", help="service/source/kind, or the beginning of it")
     backup.add_argument("--dry-run", action="store_true", help="look, say what would be done, change nothing")
     backup.add_argument(
+        "--due", action="store_true", help="only jobs whose schedule has come round since they last went well here"
+    )
+    backup.add_argument(
         "--wait", type=float, default=0.0, metavar="SECONDS", help="wait for another run of the same source"
     )
+    backup.add_argument(
+        "--label", action="append", default=[], metavar="NAME=VALUE", help="noted in the manifest; more than once"
+    )
+    backup.add_argument(
+        "--trigger",
+        choices=["schedule", "change"],
+        default="schedule",
+        help="change: make nothing when nothing has changed (files config; default jobs: those with that trigger)",
+    )
     backup.add_argument("--quiet", action="store_true", help="no progress on standard error")
+
+    cli_ship.add_arguments(_command(commands, "ship", "store what never ends: WAL, oplog, append-only files"))
 
     listing = _command(commands, "list", "list the backups that exist")
     _filters(listing)
@@ -81,8 +106,27 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_restore.add_arguments(_command(commands, "restore", "bring a backup back, beside what is there or instead"))
 
-    status = _command(commands, "status", "how every job is doing, and what runs now")
-    status.add_argument("jobs", nargs="*", metavar="JOB", help="service/source/kind, or the beginning of it")
+    cli_recover.add_windows_arguments(
+        _command(commands, "windows", "show which moments each source can be recovered to")
+    )
+
+    cli_recover.add_recover_arguments(_command(commands, "recover", "bring a source to one moment of its past"))
+
+    cli_damage.add_arguments(
+        _command(commands, "find-damage", "say what was dropped or deleted around a time (MongoDB)")
+    )
+
+    cli_recover.add_label_arguments(_command(commands, "label", "give one instant of a service a name"))
+
+    cli_repo.add_commands(commands)
+
+    cli_prune.add_prune_arguments(_command(commands, "prune", "show what no policy keeps, and remove it when told to"))
+    cli_prune.add_pin_arguments(_command(commands, "pin", "have a backup stay, whatever the policies say"))
+    cli_prune.add_unpin_arguments(_command(commands, "unpin", "take a pin away again"))
+
+    cli_status.add_arguments(_command(commands, "status", "how every job is doing, and what needs attention"))
+    cli_metrics.add_arguments(_command(commands, "metrics", "the status for Prometheus, its rules and a dashboard"))
+    cli_config.add_commands(commands)
     return parser
 
 

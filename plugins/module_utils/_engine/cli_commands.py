@@ -6,25 +6,40 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import typing as t
 
-from . import cli_restore, cli_verify
+from . import (
+    cli_config,
+    cli_damage,
+    cli_metrics,
+    cli_prune,
+    cli_recover,
+    cli_repo,
+    cli_restore,
+    cli_ship,
+    cli_status,
+    cli_verify,
+)
 from .catalog.catalog import Backup, Reading, find_backup, read_catalog
 from .catalog.layout import RESTORE_NOTES
 from .core.description.description import Description, read_description
 from .core.errors import JobUnknown, LifeboatError, RequestInvalid
 from .core.host import Host
+from .core.ids import is_name
 from .core.state import StateDirectory
 from .operations.backup import plan_backup, run_backup
 from .operations.description_requests import recovery_objectives
+from .operations.due import is_due, run_when_due
 from .operations.information import selection_from
-from .operations.jobs import backup_request
+from .operations.jobs import ON_CHANGE, backup_request, is_version_control
 from .operations.recovery_times import read_forecasts
-from .operations.status import JobToLookAt, read_status
+from .operations.ship_requests import is_stream
 from .report.printer import Printer
 from .report.recovery import forecasts_text
-from .report.results import list_text, plan_text, result_text, status_text
+from .report.results import list_text, plan_text, result_text
+from .retention.rules import JOB_LABEL
 from .storage.base import Storage
 from .storage.registry import open_storage
 
@@ -34,37 +49,80 @@ if t.TYPE_CHECKING:
 
 def backup(options: argparse.Namespace, printer: Printer) -> int:
     """Make backups, one job after the other; one that fails does not stop the next."""
-    description = _description(options, printer)
-    selected = description.jobs(options.jobs)
-    if not selected:
-        raise JobUnknown("The description has no jobs.", hint="Add backups to a source of lifeboat_services.")
+    labels = _labels(options.label)
     host = Host(journal=printer)
-    # What was asked for by name must be possible; of "everything", what can't be made yet is said and left out.
-    jobs = selected if options.jobs else _runnable(selected, printer)
+    jobs = _asked_for(options, printer)
+    if options.due:
+        jobs = [job for job in jobs if is_due(job, now=host.clock.now())]
+        if not jobs:
+            printer.result("Nothing is due.")
     documents: list[dict[str, t.Any]] = []
     status = 0
     for job in jobs:
+        error: LifeboatError | None
         try:
-            request = backup_request(job, lock_timeout=options.wait)
-            if options.dry_run:
-                plan = plan_backup(request, host=host)
-                printer.result(plan_text(plan))
-                documents.append({"job": job.id, "plan": plan.as_dict()})
-                continue
-            result = run_backup(request, host=host, show=printer.progress)
-            printer.result(result_text(result))
-            error = result.error
-            documents.append({"job": job.id, "backup": result.as_dict(), "error": error.as_dict() if error else None})
+            document, error = _make_one(job, options, printer, labels=labels, host=host)
         except LifeboatError as raised:
-            error = raised
-            documents.append({"job": job.id, "error": error.as_dict()})
+            document, error = {"job": job.id, "error": raised.as_dict()}, raised
             printer.result(f"{job.id}: failed")
+        if document is not None:
+            documents.append(document)
         if error is not None:
             printer.error(error, job=job.id)
             # A failure outweighs a partial backup, whichever came first.
             status = error.exit_status if status in (0, 3) else status
     printer.document({"results": documents})
     return status
+
+
+def _asked_for(options: argparse.Namespace, printer: Printer) -> list[Job]:
+    """The jobs that were named, or all. Raises JobUnknown, and what _not_shipped raises."""
+    description = _description(options, printer)
+    selected = description.jobs(options.jobs)
+    if not selected:
+        raise JobUnknown("The description has no jobs.", hint="Add backups to a source of lifeboat_services.")
+    if options.trigger == ON_CHANGE and not options.jobs:
+        selected = tuple(job for job in selected if ON_CHANGE in job.triggers)
+    # What was asked for by name must be possible; of "everything", what can't be made yet is said and left out.
+    return list(_not_shipped(selected, options.jobs) if options.jobs else _runnable(selected, printer))
+
+
+def _make_one(
+    job: Job, options: argparse.Namespace, printer: Printer, *, labels: t.Mapping[str, str], host: Host
+) -> tuple[dict[str, t.Any] | None, LifeboatError | None]:
+    """Plan or make one backup: its part of the document, and the error of one that is partial."""
+    request = backup_request(
+        job, lock_timeout=0.0 if options.due else options.wait, labels=labels, trigger=options.trigger
+    )
+    for use in job.repositories:
+        if is_version_control(use.description):
+            printer.warning(f"{job.id}: {use.name} is version control, which this version doesn't write to.")
+    if options.dry_run:
+        plan = plan_backup(request, host=host)
+        printer.result(plan_text(plan))
+        return {"job": job.id, "plan": plan.as_dict()}, None
+    run = functools.partial(run_backup, request, host=host, show=printer.progress)
+    result = run_when_due(job, run, clock=host.clock, wait=options.wait) if options.due else run()
+    if result is None:
+        printer.result(f"{job.id}: made by another run meanwhile")
+        return None, None
+    printer.result(result_text(result))
+    error = result.error
+    return {"job": job.id, "backup": result.as_dict(), "error": error.as_dict() if error else None}, error
+
+
+def _labels(given: t.Sequence[str]) -> dict[str, str]:
+    """Of --label. Raises RequestInvalid."""
+    labels: dict[str, str] = {}
+    for entry in given:
+        name, equals, value = entry.partition("=")
+        if not equals or not is_name(name) or name == JOB_LABEL:
+            raise RequestInvalid(
+                f"--label {entry!r} is not NAME=VALUE with a name of your own.",
+                hint=f"For example --label release=7.2; {JOB_LABEL!r} is what Lifeboat notes itself.",
+            )
+        labels[name] = value
+    return labels
 
 
 def list_backups(options: argparse.Namespace, printer: Printer) -> int:
@@ -117,34 +175,18 @@ def show(options: argparse.Namespace, printer: Printer) -> int:
 
 
 def status(options: argparse.Namespace, printer: Printer) -> int:
-    """How the jobs are doing. The exit status is 1 when one failed or was never made, 3 when one is partial."""
-    host = Host(journal=printer)
-    description = _description(options, printer)
-    now = host.clock.now()
-    jobs = [
-        JobToLookAt(
-            job_id=job.id,
-            service=job.service,
-            source=job.source,
-            kind=job.kind,
-            repositories=tuple(use.name for use in job.repositories),
-            next_run=job.schedule.next_run(now) if job.schedule else None,
-            schedule=job.describe_schedule(),
-            keep=job.keep.describe() if job.keep else None,
-        )
-        for job in description.jobs(options.jobs)
-        if job.runnable
-    ]
-    state = StateDirectory(path=description.settings.state_directory)
-    found = read_status(jobs, storages=_storages(description, host=host), state=state)
-    printer.result(status_text(found, now=now))
-    printer.document(found.as_dict())
-    for problem in found.problems:
-        printer.error(problem)
-    states = {job.state for job in found.jobs}
-    if found.problems or states & {"failed", "never"}:
-        return 1
-    return 3 if "partial" in states else 0
+    """How the jobs are doing."""
+    return cli_status.status(options, printer, _description(options, printer))
+
+
+def metrics(options: argparse.Namespace, printer: Printer) -> int:
+    """The status for Prometheus."""
+    return cli_metrics.metrics(options, printer, _description(options, printer))
+
+
+def config(options: argparse.Namespace, printer: Printer) -> int:
+    """Check the description."""
+    return cli_config.check(options, printer)
 
 
 def verify(options: argparse.Namespace, printer: Printer) -> int:
@@ -157,13 +199,80 @@ def restore(options: argparse.Namespace, printer: Printer) -> int:
     return cli_restore.restore(options, printer, _description(options, printer))
 
 
+def ship(options: argparse.Namespace, printer: Printer) -> int:
+    """Store streams."""
+    description = _description(options, printer)
+    return cli_ship.ship(options, printer, description, _storages(description, host=Host(journal=printer)))
+
+
+def windows(options: argparse.Namespace, printer: Printer) -> int:
+    """Show what can be recovered to."""
+    return cli_recover.windows(options, printer, _description(options, printer))
+
+
+def recover(options: argparse.Namespace, printer: Printer) -> int:
+    """Recover to a point in time."""
+    return cli_recover.recover(options, printer, _description(options, printer))
+
+
+def label(options: argparse.Namespace, printer: Printer) -> int:
+    """Give one instant a name."""
+    return cli_recover.label(options, printer, _description(options, printer))
+
+
+def find_damage(options: argparse.Namespace, printer: Printer) -> int:
+    """Look for what was destroyed."""
+    return cli_damage.find(options, printer, _description(options, printer))
+
+
+def copy(options: argparse.Namespace, printer: Printer) -> int:
+    """Bring repositories up to the others."""
+    return cli_repo.copy(options, printer, _description(options, printer))
+
+
+def repo(options: argparse.Namespace, printer: Printer) -> int:
+    """Look through whole repositories."""
+    return cli_repo.repo(options, printer, _description(options, printer))
+
+
+def prune(options: argparse.Namespace, printer: Printer) -> int:
+    """Remove what no policy keeps."""
+    return cli_prune.prune(options, printer, _description(options, printer))
+
+
+def pin(options: argparse.Namespace, printer: Printer) -> int:
+    """Have a backup stay."""
+    description = _description(options, printer)
+    storages = _storages(description, host=Host(journal=printer), only=options.repository)
+    return cli_prune.pin(options, printer, storages)
+
+
+def unpin(options: argparse.Namespace, printer: Printer) -> int:
+    """Take a pin away."""
+    description = _description(options, printer)
+    storages = _storages(description, host=Host(journal=printer), only=options.repository)
+    return cli_prune.unpin(options, printer, storages)
+
+
 COMMANDS: t.Mapping[str, t.Callable[[argparse.Namespace, Printer], int]] = {
     "backup": backup,
+    "ship": ship,
     "list": list_backups,
     "show": show,
     "verify": verify,
     "restore": restore,
+    "windows": windows,
+    "recover": recover,
+    "label": label,
+    "find-damage": find_damage,
+    "copy": copy,
+    "repo": repo,
+    "prune": prune,
+    "pin": pin,
+    "unpin": unpin,
+    "config": config,
     "status": status,
+    "metrics": metrics,
 }
 
 
@@ -174,9 +283,17 @@ def _description(options: argparse.Namespace, printer: Printer) -> Description:
     return description
 
 
+def _not_shipped(jobs: t.Sequence[Job], names: t.Sequence[str]) -> list[Job]:
+    """Without the streams that only the beginning of a name selected: there are other jobs meant by it."""
+    others = [job for job in jobs if not is_stream(job) or job.id in names]
+    return others or list(jobs)
+
+
 def _runnable(jobs: t.Sequence[Job], printer: Printer) -> list[Job]:
     for job in jobs:
-        if not job.runnable:
+        if is_stream(job):
+            printer.info(f"{job.id} is a stream; it is stored by: lifeboat ship {job.id}")
+        elif not job.runnable:
             printer.warning(f"{job.id}: backups of the kind {job.engine} {job.kind} can't be made by this version yet.")
     return [job for job in jobs if job.runnable]
 

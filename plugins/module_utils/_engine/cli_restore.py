@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import re
-import typing as t
 
-from .core.clock import parse_time
+from .cli_options import OPTION_HELP, identity_of, options_from, target_options, time_from
 from .core.description.description import Description
-from .core.errors import LibraryMissing, LifeboatError, RequestInvalid
+from .core.errors import LifeboatError, RequestInvalid
 from .core.host import Host
 from .core.ids import is_backup_id
 from .core.state import StateDirectory, running_jobs
 from .operations.choosing import NEWEST, NEWEST_VERIFIED, Sources
-from .operations.description_requests import identity_from, repositories_of, selection_of, source_of
+from .operations.description_requests import repositories_of, selection_of, source_of
 from .operations.earlier_restores import discard_restore, resume_restore, roll_back_restore
 from .operations.option_names import restore_options_text
 from .operations.restore import plan_restore, run_restore
@@ -52,7 +50,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an option of the restore: -o data_directory=/srv/copy, -o connection.port=5433",
+        help=OPTION_HELP,
     )
     command.add_argument("--in-place", action="store_true", help="replace what is there (the same as -o in_place=true)")
     command.add_argument("--confirm", metavar="NAME", help="repeats the name of what is replaced (see --dry-run)")
@@ -134,8 +132,8 @@ def _earlier(options: argparse.Namespace, printer: Printer, description: Descrip
     earlier = EarlierRestore(
         restore_id=options.resume or options.roll_back or options.discard,
         repositories=repositories_of(description),
-        options=_options(options.option),
-        identity=_identity(options, description),
+        options=options_from(options.option),
+        identity=identity_of(options, description),
         confirm=options.confirm,
         state_directory=description.settings.state_directory,
         lock_timeout=options.wait,
@@ -153,9 +151,9 @@ def _earlier(options: argparse.Namespace, printer: Printer, description: Descrip
 
 def _request(options: argparse.Namespace, description: Description, host: Host) -> RestoreRequest:
     repositories = repositories_of(description, only=options.repository)
-    identity = _identity(options, description)
+    identity = identity_of(options, description)
     if "/" in options.what:
-        selection = selection_of(options.what, before=_time(options.before))
+        selection = selection_of(options.what, before=time_from(options.before))
     elif not is_backup_id(options.what):
         jobs = ", ".join(job.id for job in description.jobs([]) if job.runnable)
         raise RequestInvalid(
@@ -166,24 +164,10 @@ def _request(options: argparse.Namespace, description: Description, host: Host) 
         manifest = Sources.open(repositories, host=host, identity=identity).find(options.what).manifest
         selection = selection_of(f"{manifest.service}/{manifest.source}/{manifest.kind}", backup_id=manifest.backup_id)
     source = source_of(description, str(selection.service), str(selection.source))
-    own = _options(options.option)
-    if options.in_place:
-        own["in_place"] = True
-    # A database of PostgreSQL is renamed while its server runs.
-    is_stopped = source.engine != "postgresql" or selection.kind != "logical"
-    if own.get("in_place") and is_stopped and source.service_control:
-        own.setdefault("service_control", dict(source.service_control))
-    # Where nothing else is said, the target is the server that the backup came from.
-    given = own.pop("connection", {})
-    if not isinstance(given, dict):
-        raise RequestInvalid(
-            f"-o connection={given}: a connection has several parts.", hint="Name each: -o connection.port=5433"
-        )
-    connection = {**source.connection, **given}
     return RestoreRequest(
         repositories=repositories,
         selection=selection,
-        options={**own, "connection": connection},
+        options=target_options(options, source, kind=selection.kind),
         point=NEWEST if options.point == "newest" else NEWEST_VERIFIED,
         identity=identity,
         confirm=options.confirm,
@@ -191,50 +175,3 @@ def _request(options: argparse.Namespace, description: Description, host: Host) 
         state_directory=description.settings.state_directory,
         lock_timeout=options.wait,
     )
-
-
-def _identity(options: argparse.Namespace, description: Description) -> t.Any:
-    decryption = {"identity_file": options.identity_file} if options.identity_file else description.settings.decryption
-    return identity_from(decryption)
-
-
-def _time(text: str | None) -> datetime.datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise RequestInvalid(f"--before: {error}", hint="Write 2026-11-21T02:00:00Z.") from error
-
-
-def _options(given: t.Sequence[str]) -> dict[str, t.Any]:
-    """From ``name=value`` with dots for what lies deeper; values as in YAML: numbers, true and false, [a, b]."""
-    try:
-        import yaml
-    except ImportError as error:
-        raise LibraryMissing(
-            "The Python library PyYAML is needed to read options.",
-            hint="Install it for the interpreter that runs Lifeboat: pip install PyYAML",
-        ) from error
-    options: dict[str, t.Any] = {}
-    for entry in given:
-        name, equals, value = entry.partition("=")
-        if not equals or not name:
-            raise RequestInvalid(f"-o {entry!r} is not NAME=VALUE.", hint="For example -o data_directory=/srv/copy")
-        try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise RequestInvalid(
-                f"-o {name}: the value {value!r} can't be read as YAML.",
-                hint=f"Put quotes around it: -o '{name}=\"...\"'",
-            ) from error
-        place: t.Any = options
-        *outer, last = name.split(".")
-        for part in outer:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                break
-        if not isinstance(place, dict) or last in place:
-            raise RequestInvalid(f"-o {name} contradicts another -o of the same name.", hint="Give each option once.")
-        place[last] = parsed
-    return options

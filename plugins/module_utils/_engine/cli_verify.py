@@ -18,6 +18,7 @@ from .core.ids import is_backup_id
 from .operations.choosing import Sources
 from .operations.description_requests import (
     identity_from,
+    kinds_of,
     last_due,
     memory_limit,
     proof_of,
@@ -25,6 +26,7 @@ from .operations.description_requests import (
     source_of,
 )
 from .operations.option_names import verify_options_text
+from .operations.verifier_kinds import VERIFIERS
 from .operations.verify import plan_verifications, run_verifications
 from .operations.verify_values import DUE, NEWEST, SAMPLE, UNVERIFIED, VerifyRequest
 from .report.printer import Printer
@@ -117,7 +119,7 @@ def _asked(options: argparse.Namespace, description: Description, host: Host) ->
         (service.name, source)
         for service in description.services
         for source in service.sources
-        if source.engine != "files"
+        if any((source.engine, kind) in VERIFIERS for kind in kinds_of(source.jobs)) or source.engine != "files"
     ]
     if not options.what:
         return [(source, Selection(service=service, source=source.name)) for service, source in every]

@@ -128,8 +128,15 @@ class Played:
     results: list[Json]
 
 
+class HasDirectory(t.Protocol):
+    """Whoever has a folder for what plays leave."""
+
+    @property
+    def directory(self) -> pathlib.Path: ...
+
+
 def run_playbook(
-    lab: Lab, *arguments: str, playbook: str | pathlib.Path, results: pathlib.Path | None = None
+    lab: HasDirectory, *arguments: str, playbook: str | pathlib.Path, results: pathlib.Path | None = None
 ) -> Played:
     """Run ``ansible-playbook`` of the interpreter that runs the tests, from the checkout as a user would."""
     program = pathlib.Path(sys.executable).parent / "ansible-playbook"
@@ -153,7 +160,7 @@ def run_module(lab: Lab, module: str, options: Json, *, check: bool = False) -> 
     return run_modules(lab, (module, options), check=check)[0]
 
 
-def run_modules(lab: Lab, *tasks: Task, check: bool = False) -> list[Json]:
+def run_modules(lab: HasDirectory, *tasks: Task, check: bool = False) -> list[Json]:
     """One play with a task for each; their results in order, also of those that failed.
 
     A task's options may speak of the results of earlier ones: ``made_0``, ``made_1`` ...

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -81,12 +82,19 @@ def test_nothing_leads_to_it_but_its_socket(place: Place, restored: RestoredDump
     for family in ("tcp", "tcp6", "udp", "udp6"):
         lines = Path(f"/proc/{pid}/net/{family}").read_text(encoding="ascii").splitlines()[1:]
         assert not [line for line in lines if f"socket:[{line.split()[9]}]" in inodes], family
-    assert os.getpriority(os.PRIO_PROCESS, pid) == 10
+    assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
     parameters = restored.client.admin.command({"getParameter": "*"})
     assert parameters["ttlMonitorEnabled"] is False
     assert parameters["diagnosticDataCollectionEnabled"] is False
     assert not restored.client.admin.command("hello").get("setName")
     assert place.journal.warnings == []
+
+
+def test_the_kernel_holds_it_to_its_memory(place: Place, restored: RestoredDump) -> None:
+    (pid,) = processes_in(place.scratch)
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
+    assert soft == hard == 3 * 1024**3  # of a limit of 1 GiB
+    restored.client.admin.command("ping")
 
 
 def test_it_is_gone_afterwards_also_after_a_failure(place: Place, source: tuple[Path, BackupFolder]) -> None:

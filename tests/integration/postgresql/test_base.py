@@ -172,26 +172,27 @@ def test_a_standby_can_be_dumped_logically_too(
         assert parse_lsn(entry["snapshot_lsn"]) >= parse_lsn(target)
 
 
-def test_a_second_tablespace_is_refused_by_name(server: PostgreSQLServer, tmp_path: Path) -> None:
+def test_a_tablespace_that_comes_at_the_last_moment_has_a_name(server: PostgreSQLServer, tmp_path: Path) -> None:
     location = server.directory / "second"
     location.mkdir()
     server._own(location)
-    server.query(f"CREATE TABLESPACE second LOCATION '{location}'")
+    producer, _journal = base_producer(server, state_directory=tmp_path)
+    check = pg_basebackup_module.PgBasebackupTool.check
+
+    def check_and_make(tool: t.Any, request: t.Any) -> t.Any:
+        steps = check(tool, request)
+        server.query(f"CREATE TABLESPACE second LOCATION '{location}'")
+        return steps
+
     try:
-        producer, _journal = base_producer(server, state_directory=tmp_path)
-        with pytest.raises(errors.PostgresTablespaceUnsupported) as caught:
-            producer.inspect()
-        assert f"second ({location})" in caught.value.message
-        # One that comes between the look and the backup is refused by the program; that has the same name.
-        check, pg_basebackup_module._refuse_tablespaces = pg_basebackup_module._refuse_tablespaces, lambda _facts: None
-        try:
-            sink = FolderSink(tmp_path / "backup")
-            with pytest.raises(errors.PostgresTablespaceUnsupported):
-                producer.produce(sink=sink, progress=sink.progress)
-            assert list((tmp_path / "backup").iterdir()) == []
-        finally:
-            pg_basebackup_module._refuse_tablespaces = check
+        # One that comes between the look and the backup is refused by the program.
+        pg_basebackup_module.PgBasebackupTool.check = check_and_make  # type: ignore[method-assign]
+        sink = FolderSink(tmp_path / "backup")
+        with pytest.raises(errors.PostgresTablespaceUnsupported):
+            producer.produce(sink=sink, progress=sink.progress)
+        assert list((tmp_path / "backup").iterdir()) == []
     finally:
+        pg_basebackup_module.PgBasebackupTool.check = check  # type: ignore[method-assign]
         server.query("DROP TABLESPACE second")
         shutil.rmtree(location)
 
@@ -394,12 +395,16 @@ def children_named(name: str) -> list[int]:
     return found
 
 
-def test_wal_g_is_refused_by_name(distribution_server: PostgreSQLServer, tmp_path: Path) -> None:
-    producer, _journal = base_producer(distribution_server, state_directory=tmp_path, tool="walg")
-    with pytest.raises(errors.PostgresToolUnavailable) as caught:
+def test_wal_g_without_a_storage_is_refused_before_anything_is_stored(
+    distribution_server: PostgreSQLServer, tmp_path: Path
+) -> None:
+    # Anything that can be run: its settings are looked at first.
+    producer, _journal = base_producer(
+        distribution_server, state_directory=tmp_path, tool="walg", walg={"program": "/bin/true"}
+    )
+    with pytest.raises(errors.WalgConfigurationInvalid, match="Nothing names the storage"):
         producer.inspect()
-    assert "continuous WAL archiving" in caught.value.message
     sink = FolderSink(tmp_path / "backup")
-    with pytest.raises(errors.PostgresToolUnavailable):
+    with pytest.raises(errors.WalgConfigurationInvalid):
         producer.produce(sink=sink, progress=sink.progress)
     assert list((tmp_path / "backup").iterdir()) == []

@@ -138,6 +138,12 @@ def test_an_encrypted_increment_with_its_chain(server_18: PostgreSQLServer, tmp_
         last = rig.backup("incremental")
         data = own(rig.folder / "clusters") / "copy"
         cluster = Cluster(data=data, port=free_port(), bin_directory=str(server_18.bin_directory))
+        (tmp_path / "other").mkdir()
+        _recipient, other = make_key(tmp_path / "other")
+        for wrong, refusal in (("", errors.IdentityMissing), (other, errors.DecryptionFailed)):
+            with pytest.raises(refusal):  # in the plan, before a byte is unpacked
+                replace(Restoring.of(rig, last, data_directory=str(data)), identity=wrong).inspect()
+        assert not clusters(rig)
         Restoring.of(rig, last, data_directory=str(data), start=True, port=cluster.port).run()
         try:
             assert cluster.query("SELECT sum(balance) FROM accounts", database=NAME) == str(TOTAL)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import subprocess
 import typing as t
@@ -184,6 +185,30 @@ def test_beside(two: tuple[Place, list[str]]) -> None:
     assert any(document["id"] in line and "rolled back" in line for line in listed.splitlines())
 
 
+def test_a_copy_asks_for_the_password_and_says_so(tmp_path: pathlib.Path) -> None:
+    with made(tmp_path) as place:
+        with place.server.client() as client:
+            client.config_set("requirepass", "hush-hush")
+        known = description(tmp_path, place.server.port)
+        (tmp_path / "password").write_text("hush-hush\n")
+        known["lifeboat_services"][0]["sources"][0]["connection"]["password_file"] = str(tmp_path / "password")
+        lifeboat, folder = describe(tmp_path / "known.yml", known), tmp_path / "beside"
+        lifeboat("backup shop --quiet").succeeded()
+        said = lifeboat(f"restore {LOCAL} --point newest --quiet -o data_directory={folder}").succeeded().out
+        restore_id = said.partition("  restore: ")[2].partition("\n")[0]
+        try:
+            assert "warning: It asks for the password of the connection" in said
+            assert "hush" not in said
+            ask = said.partition("  connect: ")[2].partition("\n")[0].split()
+            for variables, answer in (({}, "NOAUTH"), ({"REDISCLI_AUTH": "hush-hush"}, "1000")):
+                done = subprocess.run(
+                    [*ask, "LLEN", "list"], env={**os.environ, **variables}, capture_output=True, text=True, check=False
+                )
+                assert answer in done.stdout
+        finally:
+            lifeboat(f"restore --roll-back {restore_id} --quiet --confirm {folder}").succeeded()
+
+
 def test_the_list_says_how_long_a_recovery_takes_against_the_objective(two: tuple[Place, list[str]]) -> None:
     place, (_first, second) = two
     [forecast] = place.lifeboat("list --json").succeeded().document["forecasts"]
@@ -350,6 +375,10 @@ def test_an_encrypted_backup(tmp_path: pathlib.Path) -> None:
         lifeboat(f"{to} --identity-file /nowhere").refused("secret.unavailable", hint="ls -l /nowhere")
         wrong = lifeboat(f"{to} --identity-file {tmp_path / 'other'}").refused("payload.decryption_failed", status=1)
         assert "filippo.io" not in wrong.err
+        # The plan says it as well: whoever asks first doesn't find out in the middle of it.
+        lifeboat(f"{to} --dry-run").refused("payload.identity_missing", hint="--identity-file")
+        lifeboat(f"{to} --dry-run --identity-file {tmp_path / 'other'}").refused("payload.decryption_failed", status=1)
+        lifeboat(f"{to} --dry-run --identity-file {tmp_path / 'key'}").succeeded()
         assert not folder.exists()
 
         # A wrong key is a failure of the proof; the right one lifts it.

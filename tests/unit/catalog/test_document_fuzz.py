@@ -1,10 +1,11 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thousands of manifests and verifications that nobody should have written: read or refused by name, at once."""
+"""Thousands of manifests and notes beside them that nobody should have written: read or refused by name, at once."""
 
 from __future__ import annotations
 
+import datetime
 import json
 import random
 import time
@@ -20,6 +21,10 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.layout import BackupFolder, Series
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.manifest import parse_manifest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.manifest_schema import MANIFEST_SCHEMA
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.pin import Pin, parse_pin
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.pin_schema import PIN_SCHEMA
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.removal import Removal, parse_removal
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.removal_schema import REMOVAL_SCHEMA
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.verification import parse_verification
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.verification_schema import (
     VERIFICATION_SCHEMA,
@@ -28,11 +33,14 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
     LifeboatError,
     ManifestInvalid,
     ManifestTooNew,
+    PinInvalid,
+    RemovalInvalid,
     RequestInvalid,
     VerificationInvalid,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.ids import is_backup_id
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.memory import MemoryStorage
+from tests.support.clocks import START
 from tests.support.fuzzing import JSON, MISSING, altered, as_bytes, damaged, many, places, thousands, with_value
 from tests.support.manifests import BACKUP_ID, FULL, manifest, signed
 from tests.unit.catalog.test_standing import verification
@@ -44,7 +52,26 @@ MANIFEST = manifest(
     facts={"nested": {"deeper": [{"a": 1}, None]}, "sizes": [1, 2.5]},
 ).as_dict()
 VERIFICATION = verification(3, reached=2, bad=True, copies={"local": 2, "offsite": 0}).as_dict()
-REFUSALS = (ManifestInvalid, ManifestTooNew, VerificationInvalid)
+PIN = Pin(
+    pin_id="20261121T120000Z-0000aa",
+    backup_id=BACKUP_ID,
+    reason="before the migration",
+    by="ops",
+    host="db1",
+    made=START,
+    until=START + datetime.timedelta(days=90),
+).as_dict()
+REMOVAL = Removal(
+    removal_id="20261122T120000Z-0000bb",
+    backup_id=BACKUP_ID,
+    repository="local",
+    plan_hash="20261122T120000Z-abc",
+    reasons=("older than 30d", "31 newer verified"),
+    started=START,
+    host="db1",
+    lifeboat_version="0.1.0",
+).as_dict()
+REFUSALS = (ManifestInvalid, ManifestTooNew, VerificationInvalid, PinInvalid, RemovalInvalid)
 
 
 @dataclass(frozen=True)
@@ -67,7 +94,8 @@ class Kind:
             if self.name == "manifest":
                 return parse_manifest(data, folder=_folder(document))
             wanted = document.get("backup") if isinstance(document, dict) else BACKUP_ID
-            return parse_verification(data, key="k", backup_id=wanted if isinstance(wanted, str) else BACKUP_ID)
+            parse = {"verification": parse_verification, "pin": parse_pin, "removal": parse_removal}[self.name]
+            return parse(data, key="k", backup_id=wanted if isinstance(wanted, str) else BACKUP_ID)
         except REFUSALS as error:
             _for_people(error)
             return None
@@ -87,7 +115,12 @@ def _folder(document: t.Any) -> BackupFolder:
         return FULL.backup(BACKUP_ID)
 
 
-KINDS = (Kind("manifest", MANIFEST, MANIFEST_SCHEMA), Kind("verification", VERIFICATION, VERIFICATION_SCHEMA))
+KINDS = (
+    Kind("manifest", MANIFEST, MANIFEST_SCHEMA),
+    Kind("verification", VERIFICATION, VERIFICATION_SCHEMA),
+    Kind("pin", PIN, PIN_SCHEMA),
+    Kind("removal", REMOVAL, REMOVAL_SCHEMA),
+)
 both = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 VALUES = (
@@ -97,8 +130,8 @@ VALUES = (
 )  # fmt: skip
 
 
-def test_the_verifications_reader_refuses_what_its_schema_refuses_and_takes_what_it_takes() -> None:
-    kind = KINDS[1]
+@pytest.mark.parametrize("kind", KINDS[1:], ids=str)
+def test_a_reader_refuses_what_its_schema_refuses_and_takes_what_it_takes(kind: Kind) -> None:
     validator = jsonschema.Draft202012Validator(kind.schema)
     assert validator.is_valid(kind.document)
     differences = []
@@ -187,7 +220,8 @@ def test_hostile_ones_take_neither_long_nor_much_memory(kind: Kind, data: bytes)
 @both
 def test_memory_does_not_grow_with_the_number_of_bad_ones(kind: Kind) -> None:
     bad = [as_bytes(with_value(kind.document, path, MISSING)) for path in places(kind.document)]
-    bad += [signed(kind.document)[:size] for size in range(0, 900, 30)]
+    whole = signed(kind.document)
+    bad += [whole[:size] for size in range(0, min(900, len(whole)), 30)]
 
     def round_trip() -> int:
         for data in bad:

@@ -13,7 +13,10 @@ import typing as t
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.catalog import read_catalog
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.folder_content import look_into
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.layout import BackupFolder
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.leftovers import Sweep, sweep_leftovers
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.sweep_mark import mark_key, put_mark
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import (
     StorageForbidden,
     StorageUnreachable,
@@ -263,3 +266,91 @@ def test_a_swept_repository_still_lists_its_backups(storage: Storage) -> None:
     leave(storage)
     sweep(storage)
     assert [backup.manifest for backup in read_catalog({"local": storage}).backups] == [manifest()]
+
+
+# --- copies from other repositories, and removals by policy -----------------------------------------------------
+
+
+def begin_copy(storage: Storage, folder: BackupFolder = DEAD) -> None:
+    """As a copy begins: it says so, and that the folder is no run's of any host."""
+    document = json.dumps({"host": "", "parent": None, "copy": {"host": OURS}})
+    storage.put(folder.key("started.json"), document.encode(), if_absent=False)
+
+
+def test_a_copy_that_is_being_made_is_no_leftover_however_old_the_backup() -> None:
+    clock = FakeClock()
+    storage = MemoryStorage(clock=clock)
+    old = FULL.backup("20250101T020000Z-aaaaaa")
+    begin_copy(storage, old)
+    storage.put(old.key("dump.archive.zst"), b"x")
+    before = keys(storage)
+    assert sweep(storage, now=clock.now() + datetime.timedelta(days=6, hours=23)) == Sweep()
+    assert keys(storage) == before
+    sweep(storage, now=clock.now() + datetime.timedelta(days=7, seconds=1))
+    assert keys(storage) == []
+
+
+def test_a_copy_that_begins_while_we_sweep_loses_nothing() -> None:
+    """It writes started.json and then looks for the mark; we write the mark and then look for started.json."""
+    calls = len(sweep_while_copying(at_call=0)[0].calls)
+    seen = set()
+    for call in range(1, calls + 1):
+        storage, copy_went_on = sweep_while_copying(at_call=call)
+        seen.add(copy_went_on)
+        if copy_went_on:
+            assert DEAD.key("dump.archive.zst") in keys(storage), f"at call {call} the copy was robbed"
+    assert seen == {True, False}
+
+
+def sweep_while_copying(*, at_call: int) -> tuple[FaultyStorage, bool]:
+    """A sweep, before whose call of that number a copy begins; whether the copy saw nothing of the sweep."""
+    inner = MemoryStorage(clock=FakeClock())
+    leave(inner)
+    went_on = []
+
+    def copy() -> None:
+        begin_copy(inner)
+        went_on.append(not look_into(inner, DEAD).removals)
+        if went_on[0]:
+            inner.put(DEAD.key("dump.archive.zst"), b"copied", if_absent=False)
+
+    storage = FaultyStorage(storage=inner, fault=copy, point=FaultPoint(at_call=at_call or None))
+    sweep(storage)
+    return storage, bool(went_on and went_on[0])
+
+
+def test_the_note_of_a_removal_by_policy_is_no_leftover_nor_what_is_beside_it(storage: Storage) -> None:
+    leave(storage)
+    storage.put(DEAD.key("removal-20261121T030000Z-0000aa.json"), b"{}")
+    before = keys(storage)
+    assert sweep(storage, now=NOW + datetime.timedelta(days=400)) == Sweep()
+    assert keys(storage) == before
+
+
+def test_our_mark_of_a_sweep_that_died_goes_and_that_of_others_stays(storage: Storage) -> None:
+    put_mark(storage, DEAD, OURS)
+    put_mark(storage, DEAD, "db2.example.org")
+    sweep(storage)
+    assert keys(storage) == [mark_key(DEAD, "db2.example.org")]
+
+
+def test_what_others_write_beside_a_manifest_is_left_alone(storage: Storage) -> None:
+    """Verifications, pins and repairs are written at any time; only the manifest is the run's own last word."""
+    folder = store(storage, manifest(host=OURS))
+    uploads = [storage.writer(folder.key(name)) for name in ("verification-20261121T030000Z-0000aa.json", "more.zst")]
+    begun = max(upload.started for upload in storage.unfinished())
+    assert sweep(storage, now=begun + datetime.timedelta(days=6)) == Sweep()
+    assert len(list(storage.unfinished())) == 2
+    sweep(storage, now=begun + datetime.timedelta(days=8))
+    assert list(storage.unfinished()) == []
+    for upload in uploads:
+        upload.abort()
+
+
+def test_where_nothing_may_be_deleted_the_mark_stays_one_and_is_told() -> None:
+    storage = Refusing(endings=(".zst", ".json"))
+    leave(storage)
+    for _turn in range(3):
+        report = sweep(storage)
+        assert set(report.kept) == {DEAD.key("dump.archive.zst"), mark_key(DEAD, OURS)}
+    assert [key for key in keys(storage) if "sweep-" in key] == [mark_key(DEAD, OURS)]

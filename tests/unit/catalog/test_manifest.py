@@ -129,6 +129,13 @@ def test_a_manifest_of_a_later_format_says_what_to_upgrade() -> None:
     assert "RESTORE.md" in raised.value.hint
 
 
+@pytest.mark.parametrize("version", [0, -1, "1", 1.0, None, True])
+def test_a_manifest_of_a_format_that_there_never_was_is_no_manifest(version: t.Any) -> None:
+    """Older ones that there were are read: tests/integration/test_golden.py."""
+    with pytest.raises(ManifestInvalid, match="format_version"):
+        parse_manifest(signed({**manifest().as_dict(), "format_version": version}), folder=FOLDER)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -98,12 +98,12 @@ def test_a_job_holds_all_that_running_it_needs() -> None:
             {
                 "name": "local",
                 "description": {"type": "file", "path": "/var/backups/lifeboat"},
-                "keep": {"within": "2w", "minimum_verified": 1},
+                "keep": {"within": "2w", "minimum_verified": 2},
             },
             {
                 "name": "offsite",
                 "description": {"type": "s3", "bucket": "acme-backups", "region": "eu-west-1"},
-                "keep": {"within": "8w", "minimum_verified": 1},
+                "keep": {"within": "8w", "minimum_verified": 2},
             },
         ],
         "compression": {"method": "zstd", "level": 9, "threads": 0},
@@ -112,7 +112,7 @@ def test_a_job_holds_all_that_running_it_needs() -> None:
         "schedule_in_words": "Sunday at 01:00 (Europe/Berlin)",
         "triggers": [],
         "timezone": "Europe/Berlin",
-        "keep": {"within": "8w", "minimum_verified": 1},
+        "keep": {"within": "8w", "minimum_verified": 2},
         "objectives": {},
         "state_directory": "/var/lib/lifeboat",
         "runnable": True,
@@ -173,7 +173,7 @@ def test_the_note_of_a_repository_is_not_for_storage() -> None:
 
 def test_kinds_that_cannot_be_made_yet_are_shown_as_such() -> None:
     runnable = {job.id: job.runnable for job in load_description(description()).jobs()}
-    assert [name for name, can in runnable.items() if not can] == ["family/main/oplog", "family/settings/config"]
+    assert [name for name, can in runnable.items() if not can] == ["family/main/oplog"]
 
 
 def test_objectives_are_inherited_by_databases_and_not_by_files() -> None:
@@ -203,6 +203,11 @@ def test_objectives_are_inherited_by_databases_and_not_by_files() -> None:
         (f"{MONGODB}.objectives", {"rpo": "14m"}, "(oplog) runs every 15 minutes, up to 15 minutes apart."),
         (f"{MONGODB}.backups.0.objectives", {"rpo": "4h"}, "family/main/full: an rpo of 4 hours can't be met"),
         (
+            f"{MONGODB}.objectives",
+            {"rpo": "15m", "window": "2d"},
+            "family/main/oplog: any moment of the last 2 days is to be recoverable, but it is kept for 1 day at most",
+        ),
+        (
             f"{REDIS}.backups.0",
             {"kind": "rdb", "repositories": ["local"], "keep": {"count": 7}},
             "family/cache: nothing is scheduled, so an rpo of 1 day can't be met.",
@@ -224,6 +229,7 @@ def test_what_is_probably_not_meant_is_a_warning_without_any_secret(path: str, v
     ("path", "value"),
     [
         (f"{MONGODB}.objectives", {"rpo": "15m"}),
+        (f"{MONGODB}.objectives", {"rpo": "15m", "window": "1d"}),
         (f"{MONGODB}.connection", {"uri": "mongodb://127.0.0.1:27017/?replicaSet=rs0"}),
         (f"{REDIS}.backups.0.triggers", ["continuous"]),
         (f"{REDIS}.backups.0.keep", {"within": "12h", "daily": 3}),

@@ -23,11 +23,12 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 @pytest.mark.parametrize(
     ("keep", "words"),
     [
-        ({"within": "30d"}, "all of the last 30 days; the newest one that was proved to restore"),
+        ({"within": "30d"}, "all of the last 30 days; the newest 2 that were proved to restore"),
         ({"count": 1, "minimum_verified": 0}, "the newest one"),
+        ({"daily": 7, "minimum_verified": 1}, "one a day for 7 days; the newest one that was proved to restore"),
         (
-            {"count": 3, "hourly": 1, "daily": 7, "minimum_verified": 2},
-            "the newest 3; one an hour for 1 hour; one a day for 7 days; the newest 2 that were proved to restore",
+            {"count": 3, "hourly": 1, "daily": 7, "minimum_verified": 3},
+            "the newest 3; one an hour for 1 hour; one a day for 7 days; the newest 3 that were proved to restore",
         ),
         ({"forever": True}, "all, for ever"),
     ],

@@ -262,7 +262,7 @@ ADHD: list[Row] = [
         "WAL archive to S3 at least each minute",
         lambda it: (
             it.job("main/wal").triggers == ("continuous",)
-            and it.job("main/wal").options["archive_timeout"] == "1m"
+            and it.job("main/wal").options["archive_timeout"] == "45s"  # and the way there
             and [it.repository(use.name)["type"] for use in it.job("main/wal").repositories] == ["s3"]
         ),
     ),

@@ -24,6 +24,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.des
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import RequestInvalid
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.files.options import FilesPlaces
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb import (
     consistency,
     options as mongodb_options,
@@ -46,6 +47,7 @@ ROOMS: dict[str, t.Callable[[dict[str, t.Any]], t.Any]] = {
     "mongodb": MongoConnection.from_description,
     "postgresql": PostgresConnection.from_description,
     "redis": RedisConnection.from_description,
+    "files": FilesPlaces.from_description,
 }
 RUNNABLE = [(engine, kind) for engine, kinds in RUNNABLE_KINDS.items() for kind in kinds]
 

@@ -129,8 +129,13 @@ def test_altered_archives(data: bytes) -> None:
 @many(300)
 @given(altered(), st.integers(1, 40))
 def test_how_it_arrives_changes_nothing(data: bytes, most: int) -> None:
-    """A pipe gives what it has: the same archive in other pieces gives the same result."""
+    """A pipe gives what it has: the same archive in other pieces gives the same result.
+
+    Of several mistakes another one may be met first, so refusals are compared without their words.
+    """
     whole, pieces = outcome(data), outcome(data, most=most)
+    if whole[0] == "invalid":
+        whole, pieces = (whole[0], *whole[2:]), (pieces[0], *pieces[2:])
     assert whole == pieces
 
 

@@ -12,6 +12,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.catalog import Selection, read_catalog
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.state import SourceLock, StateDirectory
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.status import (
     JobStatus,
@@ -140,3 +141,21 @@ def test_only_the_repositories_of_the_job_are_asked(storages: dict[str, Storage]
     third = FaultyStorage(storage=MemoryStorage())
     read_status([JOB], storages={**storages, "third": third}, state=state)
     assert third.calls == []
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_what_was_read_of_the_whole_source_says_the_same(state: StateDirectory, is_down: bool) -> None:
+    storages: dict[str, Storage] = {name: MemoryStorage() for name in ("local", "offsite", "third", "fourth", "fifth")}
+    for name in ("local", "third"):
+        store(storages[name], manifest(repositories=("local", "offsite", "third", "fourth", "fifth")))
+    store(storages["local"], manifest(kind="oplog", backup_id="20261121T030000Z-4f2c91"))
+    store(storages["third"], manifest(backup_id="20261121T040000Z-4f2c91", repositories=("third",)))
+    for name in ("offsite", "fourth") if is_down else ("fourth",):
+        point = FaultPoint(at_call=1, times=None)
+        storages[name] = FaultyStorage(storage=MemoryStorage(), fault=unreachable, point=point)
+    asked = read_status([JOB], storages=storages, state=state)
+    reading = read_catalog(storages, selection=Selection(service="family", source="main"))
+    again = read_status([JOB], storages={}, state=state, readings={"family/main": reading})
+    assert [job.as_dict() for job in again.jobs] == [job.as_dict() for job in asked.jobs]
+    assert [problem.as_dict() for problem in again.problems] == [problem.as_dict() for problem in asked.problems]
+    assert (again.jobs[0].backups, len(again.problems)) == (1, int(is_down))

@@ -43,6 +43,7 @@ def target(what: str, data: Json | None = None) -> Json:
         ("family/main/full", "full", "mongo_restore"),
         ("family/main", "full", "mongo_restore"),  # the only kind of it that can be restored
         ("family/cache", "rdb", "redis_restore"),
+        ("family/settings", "config", "files_restore"),
         ("adhd/main/logical.2", "logical", "pg_logical_restore"),
         ("adhd/main/weekly-base", "base", "pg_base_restore"),
         (["adhd/main/base/"], "base", "pg_base_restore"),
@@ -53,13 +54,16 @@ def test_what_is_restored_is_named_by_kind_or_by_job(what: t.Any, kind: str, mod
     assert (one["kind"], one["module"]) == (kind, module)
 
 
-@pytest.mark.parametrize("what", ["family/main/fulll", "familly/main/full", "family/maine", "family/settings/config"])
+@pytest.mark.parametrize("what", ["family/main/fulll", "familly/main/full", "family/maine"])
 def test_what_this_host_does_not_have_is_nothing(what: str) -> None:
-    if what == "family/settings/config":
-        with pytest.raises(AnsibleFilterError, match="can't be restored by this version"):
-            found(what)
-    else:
-        assert found(what) == []
+    assert found(what) == []
+
+
+def test_what_this_version_can_not_restore_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {kind: module for kind, module in restore_play.MODULES.items() if kind[0] != "files"}
+    monkeypatch.setattr(restore_play, "MODULES", known)
+    with pytest.raises(AnsibleFilterError, match="can't be restored by this version"):
+        found("family/settings/config")
 
 
 @pytest.mark.parametrize(
@@ -233,6 +237,22 @@ def test_a_copy_of_a_cluster_has_the_users_and_passwords_of_its_source() -> None
     assert argv is not None
     assert argv[4:7] == ["postgres", "", ""]
     assert "postgres" in argv[9:]
+
+
+def test_a_cluster_that_came_back_in_its_place_is_asked_where_its_source_answered() -> None:
+    connection = {"host": "127.0.0.1", "port": 5440, "user": "lifeboat", "password_file": "/etc/pw"}
+    connect = "psql -U postgres -d postgres"
+    options = {"connection": connection, "in_place": True}
+    argv = asked(QUESTION, connect, options, {"account": "postgres"}, module="pg_base_restore")
+    assert argv is not None
+    assert argv[4:7] == ["", "/etc/pw", ""]
+    assert argv[9:15] == ["-h", "127.0.0.1", "-p", "5440", "-U", "lifeboat"]
+    # The account of the server comes in by the socket.
+    connection.pop("password_file")
+    argv = asked(QUESTION, connect, options, {"account": "postgres"}, module="pg_base_restore")
+    assert argv is not None
+    assert argv[4:7] == ["postgres", "", ""]
+    assert argv[9:13] == ["-p", "5440", "-U", "postgres"]
 
 
 @pytest.mark.parametrize(

@@ -39,18 +39,19 @@ def listed(data: Json) -> dict[str, Json]:
     return {one["id"]: one for one in found}
 
 
-def test_each_kind_of_each_source_is_one_entry_and_files_are_none() -> None:
+def test_each_kind_of_each_source_is_one_entry() -> None:
     found = listed(description())
     assert list(found) == [
         "family/main/full",
         "family/main/oplog",
         "family/cache/rdb",
+        "family/settings/config",
         "adhd/main/logical",
         "adhd/main/base",
     ]
     assert found["adhd/main/logical"]["jobs"] == ["adhd/main/logical", "adhd/main/logical.2"]
     assert found["adhd/main/base"]["jobs"] == ["adhd/main/weekly-base"]
-    assert [one["runnable"] for one in found.values()] == [True, False, True, True, True]
+    assert [one["runnable"] for one in found.values()] == [True, False, True, True, True, True]
 
 
 def test_a_source_that_says_nothing_is_proved_as_far_as_can_be() -> None:
@@ -91,7 +92,7 @@ def test_a_mistake_in_the_description_is_told() -> None:
 @pytest.mark.parametrize(
     ("selection", "expected"),
     [
-        ("", 5),
+        ("", 6),
         ("adhd", 2),
         ("adhd/main/logical.2", 1),
         ("adhd/main/weekly-base,family/cache", 2),

@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import (
+    DecryptionFailed,
     IdentityMissing,
     ManifestInvalid,
     PayloadDamaged,
@@ -114,6 +115,37 @@ def test_a_key_that_is_missing_or_none_is_named(place: Place, tmp_path: pathlib.
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.parametrize("way", ["file", "value", "command", "environment"])
+@pytest.mark.parametrize("size", [None, -20], ids=["whole", "cut off"])
+def test_whether_a_key_opens_it_is_seen_at_its_first_bytes(
+    size: int | None, way: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESTS_IDENTITY", place.key)
+    before = sorted(os.listdir("/proc/self/fd"))
+    source = dataclasses.replace(place.source, identity=secrets(place)[way])
+    (_beginning(source, size) if size else source).require_key()  # what was cut off is for a check of it all to find
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_key_that_does_not_open_it_is_named_before_anything_is_done(place: Place, tmp_path: pathlib.Path) -> None:
+    def asked(identity: Secret) -> None:
+        dataclasses.replace(place.source, identity=identity).require_key()
+
+    other = tmp_path / "other"
+    subprocess.run(["age-keygen", "-o", str(other)], check=True, stderr=subprocess.DEVNULL)
+    with pytest.raises(IdentityMissing):
+        asked(Secret(name="identity"))
+    with pytest.raises(SecretUnavailable, match="absent"):
+        asked(Secret(name="identity", file=str(tmp_path / "absent")))
+    with pytest.raises(DecryptionFailed, match="unknown identity type"):
+        asked(Secret(name="identity", value="not a key"))
+    with pytest.raises(DecryptionFailed, match="with this private key"):
+        asked(Secret(name="identity", file=str(other)))
+    users = next(one for one in place.source.manifest.payloads if one.name == "users.json")
+    open_one = dataclasses.replace(place.source.manifest, payloads=(users,))
+    dataclasses.replace(place.source, manifest=open_one).require_key()
+
+
 def test_payloads_have_their_plain_names(place: Place) -> None:
     assert place.source.names == ("dump.archive", "users.json")
     assert place.source.payload("dump.archive").name == "dump.archive.zst.age"
@@ -135,3 +167,11 @@ def test_what_is_not_encrypted_needs_no_key_and_stored_bytes_are_checked_without
         place.source.check(place.source.payload("users.json"), progress=progress)
     with pytest.raises(PayloadDamaged):
         place.source.deliver("users.json", output, progress=progress)
+
+
+def _beginning(source: PayloadSource, size: int) -> PayloadSource:
+    """*source* with a storage that has of the encrypted payload what stands before *size*."""
+    key = source.manifest.folder.key("dump.archive.zst.age")
+    storage = MemoryStorage(clock=FakeClock())
+    storage.put(key, source.storage.get(key)[:size])
+    return dataclasses.replace(source, storage=storage)

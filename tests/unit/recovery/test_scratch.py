@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 import typing as t
 
@@ -40,6 +41,23 @@ with scratch_instance(sys.argv[1], memory_limit=1, journal=MemoryJournal()) as s
     print(scratch.folder, flush=True)
     sys.stdin.read()
 """
+
+
+GREEDY = "import sys; block = bytearray(int(sys.argv[1])); print('got it', len(block))"
+
+
+@pytest.mark.parametrize(("limit", "needed", "enough"), [(8, 0, 900), (8, 400, 1700), (0, 0, 1700)])
+def test_the_kernel_holds_a_server_to_its_memory(directory: str, limit: int, needed: int, enough: int) -> None:
+    with scratch_instance(directory, memory_limit=limit * MIB, journal=MemoryJournal()) as scratch:
+
+        def status_of(mebibytes: int) -> int:
+            argv = scratch.within_memory([sys.executable, "-c", GREEDY, str(mebibytes * MIB)], needed=needed * MIB)
+            return int(scratch.spawn(argv, log="greedy").wait())
+
+        assert status_of(enough) == 0
+        assert (status_of(2 * max(limit, needed) + 1100) == 0) is (limit == 0)
+        said = pathlib.Path(scratch.path("greedy")).read_text()
+        assert ("MemoryError" in said) is (limit > 0)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import pathlib
@@ -18,6 +19,7 @@ import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import (
+    RestoreError,
     RestoreIncomplete,
     RestoreRollBackFailed,
 )
@@ -251,7 +253,7 @@ class Notes:
         return say
 
 
-@pytest.mark.parametrize("error", [RestoreIncomplete("half"), OSError("disk"), Stop("SIGTERM")], ids=repr)
+@pytest.mark.parametrize("error", [RestoreIncomplete("half"), ValueError("it"), Stop("SIGTERM")], ids=repr)
 @pytest.mark.parametrize("name", ["one", "two", "three"])
 def test_a_failure_at_any_step_undoes_all_in_reverse_and_comes_out(
     name: str, error: BaseException, tmp_path: pathlib.Path
@@ -263,6 +265,27 @@ def test_a_failure_at_any_step_undoes_all_in_reverse_and_comes_out(
     done = ["one", "two", "three"][: ["one", "two", "three"].index(name) + 1]
     assert notes.said == [f"do {each}" for each in done] + [f"undo {each}" for each in reversed(done)]
     assert {notes.ledger.step_state(each) for each in done} == {UNDONE}
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (OSError(errno.EXDEV, "Invalid cross-device link", "/var/lib/data"), "without in_place"),
+        (OSError(errno.ENOSPC, "No space left on device", "/var/lib/data"), "Make room"),
+        (OSError(errno.EACCES, "Permission denied", "/var/lib/data"), "Mend that"),
+    ],
+)
+def test_what_the_system_refuses_is_named_with_the_step_and_undone(
+    error: OSError, hint: str, tmp_path: pathlib.Path
+) -> None:
+    notes = Notes(StateDirectory(path=str(tmp_path)), fails={"do two": error})
+    with pytest.raises(RestoreError) as raised:
+        notes.run()
+    assert raised.value.code == "restore.error"
+    assert raised.value.message.startswith(f"two: {error.strerror} (/var/lib/data). What was there before is there")
+    assert hint in (raised.value.hint or "")
+    assert raised.value.__cause__ is error
+    assert notes.said == ["do one", "do two", "undo two", "undo one"]
 
 
 @pytest.mark.parametrize("error", [RestoreIncomplete("half"), OSError("disk"), Stop("SIGTERM")], ids=repr)

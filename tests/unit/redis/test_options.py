@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.op
 def test_defaults() -> None:
     options = options_from_description({}, kind="rdb")
     assert (options.kind, options.method, options.timeout, options.allow_cluster_node) == ("rdb", "auto", 3600.0, False)
+    assert options.record_digest is False
     assert options.connection.address == "127.0.0.1:6379"
 
 
@@ -31,12 +32,14 @@ def test_everything() -> None:
             "method": "sync",
             "timeout": 60,
             "allow_cluster_node": True,
+            "record_digest": True,
         }
     )  # fmt: skip
     assert options.connection.address == "redis.example:6380"
     assert options.connection.timeout == 3.0
     assert options.connection.password.file == "/etc/lifeboat/redis"
     assert (options.method, options.timeout, options.allow_cluster_node) == ("sync", 60.0, True)
+    assert options.record_digest is True
 
 
 def test_a_socket_is_an_address() -> None:
@@ -53,6 +56,7 @@ def test_a_socket_is_an_address() -> None:
         ({"timeout": 0}, "timeout"),
         ({"timeout": "soon"}, "timeout"),
         ({"allow_cluster_node": "yes"}, "allow_cluster_node"),
+        ({"record_digest": "yes"}, "record_digest"),
         ({"connection": "redis://localhost"}, "mapping"),
         ({"connection": {"hostname": "x"}}, "hostname"),
         ({"connection": {"port": 0}}, "port"),

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import random
 import tracemalloc
 
 import pytest
@@ -20,7 +22,8 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.rd
     needed_server,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.rdb_head import parse_head
-from tests.unit.redis.made_files import make_rdb, pieces, rdb_string
+from tests.support.fuzzing import damaged, many
+from tests.unit.redis.made_files import bitwise_crc64, make_rdb, pieces, rdb_string
 
 WHOLE = make_rdb(keys={"a": b"1", "b": b"\xff" * 40}, expires=1)
 
@@ -137,6 +140,50 @@ def test_no_head_breaks_the_parser(data: bytes) -> None:
 def test_no_stream_breaks_the_checker(data: bytes, cuts: list[int]) -> None:
     with pytest.raises(RdbInvalid):
         check(b"REDIS0011" + data + b"\x01", cuts=tuple(cuts))
+
+
+def _recomputed(data: bytes) -> bytes:
+    """With the checksum of what is there now: only the structure can tell."""
+    return data[:-8] + bitwise_crc64(data[:-8]).to_bytes(8, "little") if len(data) > 8 else data
+
+
+@many(2000)
+@given(strategies.integers(0, 2**32), strategies.booleans(), strategies.lists(strategies.integers(1, 50), min_size=1))
+def test_altered_ones_are_taken_or_refused_by_name(seed: int, is_sealed: bool, cuts: list[int]) -> None:
+    """Cut, flipped, repeated, with others put in; whatever is taken has its ends and its checksum right."""
+    data = damaged(WHOLE, random.Random(seed))
+    data = _recomputed(data) if is_sealed else data
+    checker = RdbChecker()
+    try:
+        for piece in pieces(data, cuts):
+            checker.feed(piece)
+        facts = checker.finish()
+    except RdbInvalid:
+        return
+    assert facts.size == len(data)
+    assert data[-9] == 0xFF
+    assert int.from_bytes(data[-8:], "little") in (0, bitwise_crc64(data[:-8]))
+    assert is_sealed or data == WHOLE or facts.crc64 is None
+
+
+def test_memory_does_not_grow_with_the_number_of_bad_ones() -> None:
+    chance = random.Random(7)
+
+    def refuse(count: int) -> None:
+        for _turn in range(count):
+            with contextlib.suppress(RdbInvalid):
+                check(damaged(WHOLE, chance))
+
+    refuse(200)
+    tracemalloc.start()
+    try:
+        refuse(100)
+        before, _peak = tracemalloc.get_traced_memory()
+        refuse(1000)
+        after, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 64 * 1024
 
 
 def test_memory_does_not_grow_with_the_stream() -> None:

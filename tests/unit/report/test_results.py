@@ -13,18 +13,12 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
     BackupPlan,
     BackupResult,
 )
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.status import (
-    JobStatus,
-    JobToLookAt,
-    Status,
-)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.producer import Inspection
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.results import (
     list_text,
     plan_text,
     progress_text,
     result_text,
-    status_text,
 )
 from tests.support.clocks import START
 from tests.support.manifests import BACKUP_ID, manifest
@@ -97,31 +91,6 @@ def test_the_list_says_in_which_repositories_each_backup_is_and_is_not() -> None
     assert "  partial  " in lines[3]
     assert lines[3].endswith("local, not in offsite")
     assert list_text(Reading(backups=()), now=NOW) == "No backups match."
-
-
-def job(**changes: t.Any) -> JobStatus:
-    looked_at = JobToLookAt("family/main/full", "family", "main", "full", ("local",), schedule="0 2 * * *")
-    values: dict[str, t.Any] = {"newest": None, "backups": 0, "last_run": None, "running": None, **changes}
-    return JobStatus(job=looked_at, **values)
-
-
-def test_the_status_shows_what_runs_and_what_failed_with_the_way_out() -> None:
-    progress = {
-        "stage": "dumping",
-        "bytes_done": 500_000_000,
-        "bytes_stored": 100_000_000,
-        "bytes_per_second": 50_000_000,
-        "percent": 41,
-        "seconds": 10.0,
-    }
-    failed = {"state": "failed", "started": "2026-11-21T02:00:00Z", "finished": "2026-11-21T02:10:00Z", "error": ERROR}
-    jobs = (job(running={"job": "family/main/full", "progress": progress}), job(last_run=failed), job())
-    text = status_text(Status(jobs=jobs, problems=()), now=NOW)
-    assert "running: family/main/full: dumping: 500 MB (41 %), 50 MB/s, 100 MB stored, 10 s" in text
-    assert "failed: family/main/full, 2 h 50 min ago: 403: not you [storage.forbidden]" in text
-    assert "  hint: Ask for s3:PutObject." in text
-    assert [line.split()[1] for line in text.splitlines()[2:5]] == ["running", "failed", "never"]
-    assert status_text(Status(jobs=(), problems=()), now=NOW) == "No jobs."
 
 
 def test_progress_is_one_line_also_when_little_is_known() -> None:

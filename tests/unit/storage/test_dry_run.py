@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import (
     StorageError,
     StorageExists,
+    StorageKeyInvalid,
     StorageUnreachable,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.dry_run import DryRunStorage, Would
@@ -80,3 +83,31 @@ def test_check_proves_that_the_repository_answers() -> None:
     faulty = FaultyStorage(storage=MemoryStorage(), fault=fail, point=FaultPoint(at_call=1))
     with pytest.raises(StorageUnreachable):
         DryRunStorage(storage=faulty, clock=FakeClock()).check()
+
+
+def test_versions_and_locks_are_noted_and_left_as_they_are() -> None:
+    memory = MemoryStorage(clock=FakeClock(), locks=True)
+    memory.put("a", b"123")
+    memory.put("a", b"45678", if_absent=False)
+    faulty = FaultyStorage(storage=memory)
+    storage = DryRunStorage(storage=faulty, clock=FakeClock())
+    until = START + datetime.timedelta(days=1)
+    versions = list(storage.versions())
+    assert storage.delete_versions(versions).deleted == ("a",)
+    assert storage.extend_lock(["a"], until=until) == {}
+    assert storage.set_hold(["a"], on=True) == {}
+    assert storage.set_hold(["a"], on=False) == {}
+    assert storage.would == [
+        Would(action="delete version", key="a", size=5),
+        Would(action="delete version", key="a", size=3),
+        Would(action="lock", key="a"),
+        Would(action="hold", key="a"),
+        Would(action="release", key="a"),
+    ]
+    assert faulty.changes == 0, "something reached the storage"
+    assert storage.lock_state("a") is None
+    assert list(memory.versions()) == versions
+    assert storage.clock_skew() == 0.0
+    for bad in (lambda: storage.extend_lock(["../a"], until=until), lambda: storage.set_hold(["/"], on=True)):
+        with pytest.raises(StorageKeyInvalid):
+            bad()

@@ -11,6 +11,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import Storage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.memory import MemoryStorage
+from tests.support.clocks import START
 
 
 class Struck(Exception):
@@ -132,3 +133,24 @@ def test_abort_never_raises_even_when_it_is_struck() -> None:
     storage.writer("a").abort()
     assert storage.struck == 1
     assert list(memory.unfinished()) == []
+
+
+def test_versions_and_locks_are_calls_as_well() -> None:
+    storage = FaultyStorage(storage=MemoryStorage(locks=True))
+    storage.put("a", b"x")
+    versions = list(storage.versions("a"))
+    storage.lock_state("a")
+    storage.extend_lock(["a"], until=START)
+    storage.set_hold(["a", "b"], on=False)
+    storage.delete_versions([*versions, *versions])
+    storage.clock_skew()
+    assert storage.calls == [
+        "put a",
+        "versions a",
+        "lock_state a",
+        "extend_lock a",
+        "set_hold a b",
+        "delete_versions a",
+        "clock_skew",
+    ]
+    assert storage.changes == 4

@@ -157,7 +157,7 @@ S3 = {"type": "s3", "bucket": "acme-backups"}
         ({**S3, "checksums": "none"}, "when_supported or when_required", ""),
         ({**S3, "object_lock": "30d"}, "keys of its own as object_lock", ""),
         ({**S3, "object_lock": {"mode": "hard", "retain": "30d"}}, "governance or compliance", ""),
-        ({**S3, "object_lock": {"mode": "governance"}}, "retain", "retain: 30d"),
+        ({**S3, "object_lock": {"mode": "governance"}}, "retain", "retain: policy"),
         ({**S3, "object_lock": {"mode": "governance", "retain": "soon"}}, "soon", ""),
         ({**S3, "credentials": {}}, "no key; it needs exactly one", "file, command, profile, env"),
         ({**S3, "credentials": {"file": "/a", "env": "B"}}, "file and env", "Keep one of"),

@@ -16,11 +16,11 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
     StorageNotFound,
     StorageUnreachable,
 )
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import ObjectInfo
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import ObjectInfo, ObjectVersion
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.memory import MemoryStorage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.retrying import RetryingStorage
-from tests.support.clocks import FakeClock
+from tests.support.clocks import START, FakeClock
 
 MIB = 1024 * 1024
 
@@ -243,3 +243,53 @@ def test_a_broken_list_that_has_lost_its_place_says_so() -> None:
     storage = RetryingStorage(storage=memory, clock=FakeClock())
     with pytest.raises(StorageUnreachable, match="behind c"):
         list(storage.list())
+
+
+# --- versions and locks ----------------------------------------------------------------------------------------------
+
+
+class BreakingVersions(MemoryStorage):
+    """Breaks once behind the third version of a list."""
+
+    broken = False
+
+    def versions(self, prefix: str = "") -> t.Iterator[ObjectVersion]:
+        for number, version in enumerate(super().versions(prefix)):
+            if number == 3 and not self.broken:
+                self.broken = True
+                unreachable()
+            yield version
+
+
+def test_a_broken_list_of_versions_goes_on_behind_the_last_one() -> None:
+    memory = BreakingVersions(versioned=True)
+    for _round in range(3):
+        for key in "ab":
+            memory.put(key, b"", if_absent=False)
+    storage = RetryingStorage(storage=memory, clock=FakeClock())
+    found = [(version.key, version.version_id) for version in storage.versions()]
+    assert memory.broken
+    assert [key for key, _id in found] == list("aaabbb")
+    assert len(set(found)) == 6
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda storage: storage.delete(["a"]),
+        lambda storage: storage.delete_versions([]),
+        lambda storage: storage.lock_state("a"),
+        lambda storage: storage.extend_lock(["a"], until=START),
+        lambda storage: storage.set_hold(["a"], on=True),
+        lambda storage: storage.clock_skew(),
+        lambda storage: list(storage.versions()),
+    ],
+)
+def test_what_can_be_repeated_is(call: t.Callable[[RetryingStorage], object]) -> None:
+    memory = MemoryStorage(locks=True)
+    memory.put("a", b"x")
+    faulty = FaultyStorage(storage=memory, fault=unreachable, point=FaultPoint(at_call=1))
+    clock = FakeClock()
+    call(RetryingStorage(storage=faulty, clock=clock))
+    assert len(faulty.calls) == 2
+    assert len(clock.slept) == 1

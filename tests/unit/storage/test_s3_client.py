@@ -17,7 +17,11 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
     RequestInvalid,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.s3_client import make_client, parse_keys
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.s3_client import (
+    fetch_keys,
+    make_client,
+    parse_keys,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.s3_options import (
     S3Credentials,
     S3Options,
@@ -36,11 +40,9 @@ def no_keys_of_the_tester(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Pat
 
 
 def client_of(credentials: S3Credentials, *, environment: dict[str, str] | None = None, **options: t.Any) -> t.Any:
-    return make_client(
-        S3Options(bucket="acme-backups", region="eu-west-1", credentials=credentials, **options),
-        runner=SubprocessRunner(),
-        environment=environment or {},
-    )
+    described = S3Options(bucket="acme-backups", region="eu-west-1", credentials=credentials, **options)
+    keys = fetch_keys(described, runner=SubprocessRunner(), environment=environment or {})
+    return make_client(described, keys=keys, attempts=described.attempts)
 
 
 def keys_of(client: t.Any) -> tuple[str | None, str | None, str | None]:

@@ -11,30 +11,26 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
-import itertools
+import functools
 import typing as t
 from dataclasses import dataclass, field
 
-from ..core.errors import (
-    BackupNotFound,
-    LifeboatError,
-    ManifestInvalid,
-    RequestInvalid,
-    StorageError,
-    StorageNotFound,
-)
+from ..core.errors import BackupNotFound, LifeboatError, ManifestInvalid, RequestInvalid, StorageError
 from ..core.ids import backup_id_time, is_backup_id, is_name
 from ..storage.base import Storage
+from .copies import Copy, read_copy
+from .folder_content import Kept
 from .layout import BackupFolder, Series
-from .manifest import Manifest, parse_manifest
+from .manifest import Manifest
+from .pin import Pin
+from .removal import RemovedCopy, removed_error
 from .standing import best, copy_states
-from .verification import PREFIX as VERIFICATION_PREFIX, Verification, in_order, parse_verification, verification_id_of
+from .verification import Verification, in_order
 
 # Reading manifests is waiting for the network; a few at a time, so that small servers are not flooded.
 _PARALLEL_READS = 8
 _BATCH = 1000
-# Older ones than so many of one backup change nothing that matters any more.
-_MOST_VERIFICATIONS = 50
+_PIN_KEYS = ("id", "reason", "by", "made", "until", "hold")
 
 
 @dataclass(frozen=True)
@@ -70,13 +66,18 @@ class Selection:
 class Backup:
     """One backup: its manifest, where it is (repository name to state), and where the job wanted it but it is not.
 
-    States are *complete*, *verified* and *failed* (see :mod:`standing`); *verifications* are in order of time.
+    States are *complete*, *verified* and *failed* (see :mod:`standing`); *verifications* and *pins* are in order of
+    time. A repository that removed its copy by policy, or is doing so, is in *removed* and not missing. *kept* says how
+    repositories keep their copies.
     """
 
     manifest: Manifest
     repositories: t.Mapping[str, str]
     missing: tuple[str, ...] = ()
     verifications: tuple[Verification, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    removed: tuple[str, ...] = ()
+    kept: t.Mapping[str, Kept] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -116,6 +117,8 @@ class Backup:
             "partial": self.is_partial,
             "repositories": dict(self.repositories),
             "missing": list(self.missing),
+            "removed": list(self.removed),
+            "pins": [{key: value for key, value in pin.as_dict().items() if key in _PIN_KEYS} for pin in self.pins],
             "verification": _verification_summary(self.last_verification),
             "seconds": round(manifest.seconds, 3),
             "stored_bytes": manifest.stored_bytes,
@@ -127,25 +130,22 @@ class Backup:
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of reading the catalog: backups, oldest first, and what could not be read (never left out silently)."""
+    """What came of reading the catalog: backups, oldest first, and what could not be read (never left out silently).
+
+    *removals* are copies that are being removed, or of which nothing but the note of their removal is left.
+    """
 
     backups: tuple[Backup, ...]
     problems: tuple[LifeboatError, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Copy:
-    """What one repository holds of a backup."""
-
-    manifest: Manifest
-    verifications: tuple[Verification, ...]
-    problems: tuple[LifeboatError, ...]
+    removals: tuple[RemovedCopy, ...] = ()
 
 
 @dataclass
 class _Found:
     manifests: dict[str, Manifest] = field(default_factory=dict)  # repository name -> its copy
     verifications: dict[str, Verification] = field(default_factory=dict)  # by id; repositories hold the same ones
+    pins: dict[str, Pin] = field(default_factory=dict)  # as well
+    kept: dict[str, Kept] = field(default_factory=dict)  # by repository
 
 
 def read_catalog(storages: t.Mapping[str, Storage], *, selection: Selection | None = None) -> Reading:
@@ -156,6 +156,7 @@ def read_catalog(storages: t.Mapping[str, Storage], *, selection: Selection | No
     selection = selection or Selection()
     found: dict[BackupFolder, _Found] = {}
     problems: list[LifeboatError] = []
+    removals: list[RemovedCopy] = []
     listed: set[str] = set()
     for name, storage in storages.items():
         try:
@@ -165,26 +166,36 @@ def read_catalog(storages: t.Mapping[str, Storage], *, selection: Selection | No
             error.details["repository"] = name
             problems.append(error)
             continue
-        for folder, outcome in _read_all(storage, folders.values(), selection):
-            if isinstance(outcome, _Copy):
+        for folder, outcome in _read_all(name, storage, folders.values(), selection):
+            if isinstance(outcome, RemovedCopy):
+                removals.append(outcome)
+                continue
+            if isinstance(outcome, Copy):
                 entry = found.setdefault(folder, _Found())
                 entry.manifests[name] = outcome.manifest
                 entry.verifications.update((one.verification_id, one) for one in outcome.verifications)
+                entry.pins.update((one.pin_id, one) for one in outcome.pins)
+                if outcome.kept is not None:
+                    entry.kept[name] = outcome.kept
             for problem in [outcome] if isinstance(outcome, LifeboatError) else outcome.problems:
                 problem.details["repository"] = name
                 problems.append(problem)
     backups = sorted(
-        _merge(found, listed, problems), key=lambda backup: (backup.manifest.started, backup.manifest.backup_id)
+        _merge(found, listed, removals, problems),
+        key=lambda backup: (backup.manifest.started, backup.manifest.backup_id),
     )
     chosen = [backup for backup in backups if _matches(backup, selection)]
-    return Reading(backups=tuple(_newest(chosen, selection.newest)), problems=tuple(problems))
+    return Reading(backups=tuple(_newest(chosen, selection.newest)), problems=tuple(problems), removals=tuple(removals))
 
 
 def find_backup(reading: Reading, backup_id: str) -> Backup:
-    """The backup of that id. Raises BackupNotFound, with what could not be read."""
+    """The backup of that id. Raises BackupNotFound, with what could not be read; BackupRemoved when a policy did it."""
     for backup in reading.backups:
         if backup.manifest.backup_id == backup_id:
             return backup
+    removals = [copy for copy in reading.removals if copy.folder.backup_id == backup_id]
+    if removals:
+        raise removed_error(backup_id, removals)
     unread = f" {len(reading.problems)} places of the catalog could not be read." if reading.problems else ""
     raise BackupNotFound(
         f"No backup {backup_id} is in the repositories that were asked.{unread}",
@@ -212,53 +223,52 @@ def _folders(storage: Storage, series: Series, selection: Selection) -> list[Bac
 
 
 def _read_all(
-    storage: Storage, series: t.Iterable[t.Sequence[BackupFolder]], selection: Selection
-) -> t.Iterator[tuple[BackupFolder, _Copy | LifeboatError]]:
+    name: str, storage: Storage, series: t.Iterable[t.Sequence[BackupFolder]], selection: Selection
+) -> t.Iterator[tuple[BackupFolder, Copy | RemovedCopy | LifeboatError]]:
     """What each folder's documents say. Of each series (newest first) no more are read than the selection can want."""
     # Whether a backup is partial shows when all repositories are read, so then nothing can be left out.
     enough = selection.newest if selection.state is None else None
+    # Who asks for one backup wants to know why it is gone.
+    read = functools.partial(read_copy, storage, repository=name, reasons=selection.backup_id is not None)
     with concurrent.futures.ThreadPoolExecutor(max_workers=_PARALLEL_READS) as pool:
         for folders in series:
             matching = position = 0
             while position < len(folders) and (enough is None or matching < enough):
                 batch = folders[position : position + (_BATCH if enough is None else enough - matching)]
                 position += len(batch)
-                for folder, outcome in zip(batch, pool.map(_read, itertools.repeat(storage), batch)):
+                for folder, outcome in zip(batch, pool.map(read, batch)):
                     if outcome is not None:
                         yield folder, outcome
-                    if isinstance(outcome, _Copy):
+                    if isinstance(outcome, Copy):
                         matching += selection.engine in (None, outcome.manifest.engine)
 
 
-def _read(storage: Storage, folder: BackupFolder) -> _Copy | LifeboatError | None:
-    try:
-        manifest = parse_manifest(storage.get(folder.manifest_key), folder=folder)
-        keys = [found.key for found in storage.list(folder.key(VERIFICATION_PREFIX)) if verification_id_of(found.key)]
-    except StorageNotFound:
-        return None  # being made, or left over: not a backup
-    except LifeboatError as error:
-        return error
-    verifications: list[Verification] = []
-    problems: list[LifeboatError] = []
-    for key in sorted(keys)[-_MOST_VERIFICATIONS:]:
-        try:
-            verifications.append(parse_verification(storage.get(key), key=key, backup_id=folder.backup_id))
-        except LifeboatError as error:
-            problems.append(error)
-    return _Copy(manifest=manifest, verifications=tuple(verifications), problems=tuple(problems))
-
-
 def _merge(
-    found: t.Mapping[BackupFolder, _Found], listed: t.AbstractSet[str], problems: list[LifeboatError]
+    found: t.Mapping[BackupFolder, _Found],
+    listed: t.AbstractSet[str],
+    removals: t.Iterable[RemovedCopy],
+    problems: list[LifeboatError],
 ) -> t.Iterator[Backup]:
+    removed_from: dict[BackupFolder, set[str]] = {}
+    for copy in removals:
+        removed_from.setdefault(copy.folder, set()).add(copy.repository)
     for folder, copies in found.items():
         names = sorted(copies.manifests)
         manifest = copies.manifests[names[0]]
         problems.extend(_differs(folder, names[0], name) for name in names[1:] if copies.manifests[name] != manifest)
-        missing = tuple(name for name in manifest.repositories if name in listed and name not in copies.manifests)
+        removed = removed_from.get(folder, set())
+        missing = tuple(name for name in manifest.repositories if name in listed - removed - copies.manifests.keys())
         verifications = tuple(sorted(copies.verifications.values(), key=in_order))
         states = copy_states(names, verifications, manifest_checksum=str(manifest.as_dict()["checksum"]))
-        yield Backup(manifest=manifest, repositories=states, missing=missing, verifications=verifications)
+        yield Backup(
+            manifest=manifest,
+            repositories=states,
+            missing=missing,
+            verifications=verifications,
+            pins=tuple(sorted(copies.pins.values(), key=lambda pin: pin.pin_id)),
+            removed=tuple(sorted(removed)),
+            kept=copies.kept,
+        )
 
 
 def _differs(folder: BackupFolder, first: str, second: str) -> ManifestInvalid:

@@ -5,21 +5,25 @@
 
 A leftover is the folder of a backup id without a manifest, or an upload that was never completed, whose run can't be
 alive any more: it ran on this host (whoever sweeps holds the lock of the source, so nobody else works on it here),
-or it began longer ago than any run of another host lasts.
+or it began longer ago than any run of another host lasts. What a copy from another repository left is one when nothing
+was written there for as long. The note of a removal by policy is none, nor what is beside it: retention sees to that.
 """
 
 from __future__ import annotations
 
 import datetime
 import itertools
-import json
 import typing as t
 from dataclasses import dataclass, field
 
-from ..core.errors import StorageError, StorageNotFound
 from ..core.ids import backup_id_time
 from ..storage.base import CHECK_KEY, Storage, Unfinished
-from .layout import STARTED, BackupFolder, Series, parse_key
+from .clearing import Sweep, abort, clear_folder
+from .folder_content import FolderContent
+from .kept_reasons import kept_reasons
+from .layout import BackupFolder, Series, parse_key
+from .started import read_started
+from .sweep_mark import mark_key
 
 # No run lasts longer, nor does the upload of anything else below a series.
 OTHER_HOST_AGE = datetime.timedelta(days=7)
@@ -28,18 +32,10 @@ SMALL_UPLOAD_AGE = datetime.timedelta(minutes=10)
 
 
 @dataclass
-class Sweep:
-    """What was removed, and what could not be: kind of thing, key, reason."""
-
-    removed: list[str] = field(default_factory=list)
-    kept: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
 class _Rest:
     """What lies in the folder of a backup that may be a leftover."""
 
-    keys: list[str] = field(default_factory=list)
+    content: FolderContent
     uploads: list[Unfinished] = field(default_factory=list)
 
 
@@ -52,77 +48,84 @@ def sweep_leftovers(storage: Storage, *, series: Series, host: str, now: datetim
     sweep = Sweep()
     uploads = _by_folder(storage.unfinished(series.folder))
     foreign = uploads.pop(None, [])
-    rests = {folder: _Rest(uploads=found) for folder, found in uploads.items() if folder is not None}
-    for folder, keys in _folders(storage, series):
-        if folder in rests or folder.manifest_key not in keys:
-            rests.setdefault(folder, _Rest()).keys = keys
-    for folder, rest in rests.items():
-        _sweep_folder(storage, folder, rest, sweep, host=host, now=now)
-    _abort(storage, _older(foreign, OTHER_HOST_AGE, now=now), sweep)
+    rests = {
+        folder: _Rest(content=FolderContent(folder=folder, objects={}), uploads=found)
+        for folder, found in uploads.items()
+        if folder is not None
+    }
+    for content in folder_contents(storage, series.folder):
+        if content.folder in rests or not content.has_manifest:
+            rests[content.folder] = _Rest(content=content, uploads=uploads.get(content.folder, []))
+    for rest in rests.values():
+        _sweep_folder(storage, rest, sweep, host=host, now=now)
+    abort(storage, _older(foreign, OTHER_HOST_AGE, now=now), sweep)
     # What a check() left that died; the object itself is replaced and removed by the next one.
-    _abort(storage, _older(storage.unfinished(CHECK_KEY), SMALL_UPLOAD_AGE, now=now), sweep)
+    abort(storage, _older(storage.unfinished(CHECK_KEY), SMALL_UPLOAD_AGE, now=now), sweep)
     return sweep
 
 
-def _folders(storage: Storage, series: Series) -> t.Iterator[tuple[BackupFolder, list[str]]]:
-    """Every folder of a backup with its keys, from one listing of the series."""
-    keys_with_parts = ((found.key, parse_key(found.key)) for found in storage.list(series.folder))
-    for folder, group in itertools.groupby(keys_with_parts, key=lambda pair: pair[1].folder if pair[1] else None):
+def folder_contents(storage: Storage, prefix: str) -> t.Iterator[FolderContent]:
+    """Every folder of a backup below *prefix* with what it holds, from one listing; one of them at a time in memory."""
+    with_parts = ((found, parse_key(found.key)) for found in storage.list(prefix))
+    for folder, group in itertools.groupby(with_parts, key=lambda pair: pair[1].folder if pair[1] else None):
         if folder is not None:
-            yield folder, [key for key, _parts in group]
+            yield FolderContent(folder=folder, objects={found.key: found for found, _parts in group})
 
 
-def _sweep_folder(
-    storage: Storage, folder: BackupFolder, rest: _Rest, sweep: Sweep, *, host: str, now: datetime.datetime
-) -> None:
-    if not rest.keys:
+def _sweep_folder(storage: Storage, rest: _Rest, sweep: Sweep, *, host: str, now: datetime.datetime) -> None:
+    content = rest.content
+    if content.has_manifest:
+        abort(storage, _ended_beside_manifest(storage, rest, host=host, now=now), sweep)
+    elif not content.objects:
         # Whoever died here was writing started.json, or was cleaned up after in part.
-        _abort(storage, _older(rest.uploads, SMALL_UPLOAD_AGE, now=now), sweep)
+        abort(storage, _older(rest.uploads, SMALL_UPLOAD_AGE, now=now), sweep)
+    elif content.policy_removals:
         return
-    if not _is_dead(storage, folder, rest.keys, host=host, now=now) or not _abort(storage, rest.uploads, sweep):
-        return
-    # Nobody writes a manifest into a dead run's folder, yet a look costs nothing and a mistake a backup.
-    if folder.manifest_key in rest.keys or _exists(storage, folder.manifest_key):
-        return
-    started = folder.key(STARTED)
-    for batch in ([key for key in rest.keys if key != started], [key for key in rest.keys if key == started]):
-        if not batch:
-            continue
-        report = storage.delete(batch)
-        sweep.removed.extend(report.deleted)
-        sweep.kept.update(report.refused)
-        if report.refused:
-            return
+    elif not content.rest and not rest.uploads:
+        _unmark(storage, content, sweep, host=host, now=now)
+    elif _is_dead(storage, content, host=host, now=now):
+        _clear(storage, rest, sweep, host=host, now=now)
 
 
-def _is_dead(
-    storage: Storage, folder: BackupFolder, keys: t.Collection[str], *, host: str, now: datetime.datetime
-) -> bool:
-    if now - backup_id_time(folder.backup_id) > OTHER_HOST_AGE:
-        return True
+def _ended_beside_manifest(
+    storage: Storage, rest: _Rest, *, host: str, now: datetime.datetime
+) -> t.Iterator[Unfinished]:
+    """The run is over; verifications, pins and repairs are written by others and at any time."""
+    started = read_started(storage, rest.content.folder)
+    is_ours = started is not None and started.host == host
+    manifest_key = rest.content.folder.manifest_key
+    for upload in rest.uploads:
+        if (upload.key == manifest_key and is_ours) or now - upload.started > OTHER_HOST_AGE:
+            yield upload
+
+
+def _clear(storage: Storage, rest: _Rest, sweep: Sweep, *, host: str, now: datetime.datetime) -> None:
+    def is_dead(content: FolderContent) -> bool:
+        return _is_dead(storage, content, host=host, now=now)
+
+    # A mark of this host is left from a sweep that died: it had the lock of the source, too.
+    content = clear_folder(storage, rest.content.folder, owner=host, uploads=rest.uploads, is_dead=is_dead, sweep=sweep)
+    _unmark(storage, content, sweep, host=host, now=now)
+
+
+def _unmark(storage: Storage, content: FolderContent, sweep: Sweep, *, host: str, now: datetime.datetime) -> None:
+    """Take away our mark, and those of others who can't be alive."""
+    ours = mark_key(content.folder, host)
+    marks = [key for key in content.sweeps if key == ours or now - content.objects[key].modified > OTHER_HOST_AGE]
+    if marks:
+        report = storage.delete(marks)
+        sweep.kept.update(kept_reasons(report))
+
+
+def _is_dead(storage: Storage, content: FolderContent, *, host: str, now: datetime.datetime) -> bool:
     # Every run writes started.json before anything else and the manifest last; without the first, nobody can say whose
-    # this is, unless the run is over.
-    is_over = folder.manifest_key in keys
-    if folder.key(STARTED) not in keys:
-        return is_over
-    try:
-        document = json.loads(storage.get(folder.key(STARTED)))
-    except (StorageNotFound, ValueError, RecursionError):
-        return is_over
-    return isinstance(document, dict) and document.get("host") == host
-
-
-def _abort(storage: Storage, uploads: t.Iterable[Unfinished], sweep: Sweep) -> bool:
-    """Whether all of them are gone."""
-    is_clean = True
-    for upload in uploads:
-        try:
-            storage.abort_unfinished(upload)
-            sweep.removed.append(upload.key)
-        except StorageError as error:
-            sweep.kept[upload.key] = error.message
-            is_clean = False
-    return is_clean
+    # this is.
+    started = read_started(storage, content.folder)
+    if started is not None and started.is_copy:
+        return all(now - content.objects[key].modified > OTHER_HOST_AGE for key in content.rest)
+    if now - backup_id_time(content.folder.backup_id) > OTHER_HOST_AGE:
+        return True
+    return started is not None and started.host == host
 
 
 def _by_folder(uploads: t.Iterable[Unfinished]) -> dict[BackupFolder | None, list[Unfinished]]:
@@ -140,9 +143,4 @@ def _older(
     return (upload for upload in uploads if now - upload.started > age)
 
 
-def _exists(storage: Storage, key: str) -> bool:
-    try:
-        storage.stat(key)
-    except StorageNotFound:
-        return False
-    return True
+__all__ = ("OTHER_HOST_AGE", "SMALL_UPLOAD_AGE", "Sweep", "folder_contents", "sweep_leftovers")

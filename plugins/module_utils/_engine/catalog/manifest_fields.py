@@ -77,6 +77,13 @@ class Fields:
             raise self._wrong(key, f"{_shown(value)}, which is no number of its range")
         return value
 
+    def flag(self, key: str) -> bool:
+        """True or false."""
+        value = self._get(key)
+        if not isinstance(value, bool):
+            raise self._wrong(key, f"{_shown(value)}, which is neither true nor false")
+        return value
+
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts."""
         value = self._get(key)

@@ -31,6 +31,7 @@ from ..pipeline.producer import PayloadInput, StoredPayload
 from ..pipeline.stream import stream
 from ..pipeline.transforms import Compression, Encryption, Transforms
 from ..storage.base import ObjectWriter, Storage
+from .kept_reasons import kept_reasons
 from .layout import MANIFEST, RESTORE_NOTES, STARTED, BackupFolder
 from .manifest import Manifest, parse_manifest
 
@@ -127,20 +128,23 @@ class BackupWriter:
         Where the manifest was tried, nothing is removed: the answer may have been lost, not the manifest.
         """
         for repository in self._repositories:
-            if repository.manifest_tried or not repository.written:
-                continue
-            try:
-                self._remove(repository)
-            except LifeboatError as error:
-                self._stays(repository, error.message)
+            if repository.written and not repository.manifest_tried:
+                self.withdraw(repository)
+
+    def withdraw(self, repository: RepositoryState) -> None:
+        """Remove what this run wrote into one repository that is to be left out, as far as it lets us."""
+        try:
+            self._remove(repository)
+        except LifeboatError as error:
+            self._stays(repository, error.message)
 
     def _remove(self, repository: RepositoryState) -> None:
         # As the sweep does: started.json, which says whose this is, goes when nothing else is left.
         started, storage = self._folder.key(STARTED), repository.storage
         report = storage.delete([key for key in reversed(repository.written) if key != started])
-        if not report.refused and not any(storage.unfinished(self._folder.key(""))):
+        if not kept_reasons(report) and not any(storage.unfinished(self._folder.key(""))):
             report = storage.delete([started])
-        for reason in dict.fromkeys(report.refused.values()):
+        for reason in dict.fromkeys(kept_reasons(report).values()):
             self._stays(repository, reason)
 
     def _stays(self, repository: RepositoryState, reason: str) -> None:

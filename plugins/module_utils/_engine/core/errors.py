@@ -85,6 +85,19 @@ class KeepPolicyInvalid(ConfigurationInvalid):
     code = "configuration.keep_invalid"
 
 
+class ObjectivesUnmet(ConfigurationInvalid):
+    """The schedules can't meet an objective, so whoever relies on it would lose more than was promised."""
+
+    code = "configuration.objectives_unmet"
+
+
+class OutputUnwritable(LifeboatError):
+    """A file that was to be written can't be; what was there before is as it was."""
+
+    code = "output.unwritable"
+    exit_status = 2
+
+
 class JobUnknown(LifeboatError):
     """A selection names a job that the description does not have; running the others only would hide the mistake."""
 
@@ -277,6 +290,18 @@ class StorageLocked(StorageError):
     code = "storage.locked"
 
 
+class StorageDeleteDenied(StorageError):
+    """These credentials may not delete there, and no lock is the reason."""
+
+    code = "storage.delete_denied"
+
+
+class StorageMfaDelete(StorageError):
+    """The bucket wants the code of somebody's device for every delete of a version, so no program can delete one."""
+
+    code = "storage.mfa_delete"
+
+
 # --- catalog ----------------------------------------------------------------------------------------------------
 
 
@@ -317,6 +342,94 @@ class VerificationInvalid(LifeboatError):
     """A verification document can't be trusted; it neither makes a backup good nor bad."""
 
     code = "catalog.verification_invalid"
+
+
+class BackupRemoved(BackupNotFound):
+    """Retention removed the backup, or is removing it just now; what is left of it must not be used."""
+
+    code = "catalog.backup_removed"
+
+
+class PinInvalid(LifeboatError):
+    """A pin can't be read, so nobody knows until when it holds; the backup stays."""
+
+    code = "catalog.pin_invalid"
+
+
+class RemovalInvalid(LifeboatError):
+    """The note of a removal can't be read; that a copy is being removed is known all the same."""
+
+    code = "catalog.removal_invalid"
+
+
+class ParentRemoved(LifeboatError):
+    """The backup that an increment builds on was removed while the increment began; it could never be restored."""
+
+    code = "backup.parent_removed"
+
+
+# --- streams ----------------------------------------------------------------------------------------------------
+
+
+class StreamError(LifeboatError):
+    """A stream (WAL, oplog, append-only file) could not be stored or read; every minute of it is data at risk."""
+
+    code = "stream.error"
+
+
+class StreamSegmentRefused(StreamError):
+    """A file in the spool is not what the stream may take (foreign, cut short, damaged); what follows waits."""
+
+    code = "stream.segment_refused"
+
+
+class StreamConflict(StreamError):
+    """The repository holds other bytes under the name of this segment: two histories are being mixed."""
+
+    code = "stream.conflict"
+
+
+class StreamSegmentGone(StreamError):
+    """A file left the spool, or changed, before it was stored; unless its source has it still, that is a hole."""
+
+    code = "stream.segment_gone"
+
+
+class StreamPartial(StreamError):
+    """Something of the stream waits, or is not in every repository of the job yet."""
+
+    code = "stream.partial"
+    exit_status = 3
+
+
+class StreamBlocked(StreamError):
+    """The stream can't be stored until somebody looks; what waits stays in the spool, and the source keeps the rest."""
+
+    code = "stream.blocked"
+
+
+class StreamSpoolUnusable(StreamError):
+    """The spool can't be read or written, so nothing of the stream is safe."""
+
+    code = "stream.spool_unusable"
+
+
+class StreamSpoolFull(StreamError):
+    """The spool has reached its budget: the source keeps its own copy and waits; nothing is dropped."""
+
+    code = "stream.spool_full"
+
+
+class StreamRecordInvalid(StreamError):
+    """A record of stored segments can't be trusted, so what it names does not count as stored."""
+
+    code = "stream.record_invalid"
+
+
+class StreamRecordTooNew(StreamError):
+    """A record was written by a later Lifeboat in a format that this one does not know."""
+
+    code = "stream.record_too_new"
 
 
 # --- recovery ---------------------------------------------------------------------------------------------------
@@ -388,6 +501,40 @@ class ServiceControlFailed(RestoreError):
     code = "restore.service_control_failed"
 
 
+class RecoveryTargetInvalid(RestoreError):
+    """The point in time can't be meant as written (no zone, in the future, two at once); nothing was touched."""
+
+    code = "recovery.target_invalid"
+    exit_status = 2
+
+
+class RecoveryTargetUnreachable(RestoreError):
+    """The point in time can't be reached from what is stored; the nearest ones that can are named."""
+
+    code = "recovery.target_unreachable"
+    exit_status = 2
+
+
+class RecoveryEndedEarly(RestoreError):
+    """The recovery stopped before its target: acknowledged writes would be missing, so it was not taken for done."""
+
+    code = "recovery.ended_early"
+
+
+class LabelInvalid(RestoreError):
+    """A recovery label has no possible name, is not there or can't be trusted; nothing was touched."""
+
+    code = "recovery.label_invalid"
+    exit_status = 2
+
+
+class LabelExists(RestoreError):
+    """A recovery label of that name is there already; it stays what it is."""
+
+    code = "recovery.label_exists"
+    exit_status = 2
+
+
 class ScratchUnusable(LifeboatError):
     """The folder for scratch instances can't be used, so nothing can be proved by restoring it here."""
 
@@ -429,6 +576,120 @@ class HostileArchive(LifeboatError):
     """An archive has a member whose name or link leads outside of its folder; unpacking it could overwrite anything."""
 
     code = "verify.hostile_archive"
+
+
+# --- retention --------------------------------------------------------------------------------------------------------
+
+
+class RetentionRefused(LifeboatError):
+    """A guard stopped retention: nothing of what it is about was removed."""
+
+    code = "retention.refused"
+    #: The word for ``--allow`` that lets it happen all the same.
+    override: t.ClassVar[str] = ""
+
+
+class PruneRunning(LifeboatError):
+    """Another run is pruning the repository; two at once do no harm and only work twice."""
+
+    code = "retention.prune_running"
+    exit_status = 4
+
+
+class NewestBackupFailed(RetentionRefused):
+    """The newest backup of a series failed its verification, so the older ones are all there is (newest-failed)."""
+
+    code = "retention.newest_failed"
+    override = "newest-failed"
+
+
+class NewestBackupOverdue(RetentionRefused):
+    """A backup that should be there by now is not: as long as none comes, none goes (overdue)."""
+
+    code = "retention.overdue"
+    override = "overdue"
+
+
+class ClockDisagrees(RetentionRefused):
+    """This host's clock and the storage's disagree, so nobody knows how old anything is (clock)."""
+
+    code = "retention.clock"
+    override = "clock"
+
+
+class ShareTooLarge(RetentionRefused):
+    """More of a series would go at once than its limit: a mistake in the policy looks like this, too (share)."""
+
+    code = "retention.share"
+    override = "share"
+
+
+class NumberTooLarge(RetentionRefused):
+    """More backups of a repository would go at once than its limit (number)."""
+
+    code = "retention.number"
+    override = "number"
+
+
+class PolicyEmpty(RetentionRefused):
+    """A policy keeps nothing, or says nothing that its kind of backups knows (empty-policy)."""
+
+    code = "retention.policy_empty"
+    override = "empty-policy"
+
+
+class EntriesUnreadable(RetentionRefused):
+    """The repository holds entries that can't be read, and nobody knows what they build on (unreadable)."""
+
+    code = "retention.unreadable"
+    override = "unreadable"
+
+
+class ElsewhereUnreadable(RetentionRefused):
+    """Another repository can't be read, whose backups or streams may build on what would go here (elsewhere)."""
+
+    code = "retention.elsewhere"
+    override = "elsewhere"
+
+
+class WindowTooShort(RetentionRefused):
+    """A source could be recovered to fewer moments than its objective asks for, and than it can be now (window)."""
+
+    code = "retention.window"
+    override = "window"
+
+
+class PlanInvalid(LifeboatError):
+    """A retention plan can't be trusted: it is none, or it was changed after it was written."""
+
+    code = "retention.plan_invalid"
+    exit_status = 2
+
+
+class PlanChanged(LifeboatError):
+    """The repository is not as it was when the plan was made; nothing was removed."""
+
+    code = "retention.plan_changed"
+
+
+class PruneIncomplete(LifeboatError):
+    """Several repositories could not be pruned, or not wholly; what was done stays done."""
+
+    code = "retention.incomplete"
+
+
+class PriceTableInvalid(LifeboatError):
+    """A table of prices can't be read, so what a plan saves or costs could not be said."""
+
+    code = "retention.prices_invalid"
+    exit_status = 2
+
+
+class CopyIncomplete(LifeboatError):
+    """A repository still lacks something that it should have; one loss would now be one too many."""
+
+    code = "copy.incomplete"
+    exit_status = 3
 
 
 # --- mongodb ----------------------------------------------------------------------------------------------------
@@ -551,6 +812,26 @@ class MongoOplogNotReplayable(MongoError):
     """Something happened during the dump that mongorestore can't replay from the oplog."""
 
     code = "mongodb.oplog_not_replayable"
+
+
+class MongoNoOplog(MongoError):
+    """The server is no member of a replica set, so nothing notes its writes: there is no oplog to capture."""
+
+    code = "mongodb.no_oplog"
+    exit_status = 2
+
+
+class MongoSetRenamed(MongoError):
+    """The server belongs to a replica set of another name than the stream: two histories would be mixed."""
+
+    code = "mongodb.set_renamed"
+    exit_status = 2
+
+
+class MongoOplogMoved(MongoError):
+    """The oplog changed while it was read (election, resync); what was captured before counts, the next run goes on."""
+
+    code = "mongodb.oplog_moved"
 
 
 class MongoMajorityUnavailable(MongoError):
@@ -710,8 +991,21 @@ class PostgresScratchTooSmall(PostgresError):
     code = "postgresql.scratch_too_small"
 
 
+class PostgresTablespaceInWal(PostgresError):
+    """The WAL that was to be replayed makes a tablespace: replaying it would write into a folder outside the copy."""
+
+    code = "postgresql.tablespace_in_wal"
+
+
+class PostgresTablespaceUnmapped(PostgresError):
+    """The backup has tablespaces, and nothing says into which folders their data is to go."""
+
+    code = "postgresql.tablespace_unmapped"
+    exit_status = 2
+
+
 class PostgresTablespaceUnsupported(PostgresError):
-    """The cluster keeps data in more than one tablespace, which a single stream can't carry."""
+    """The cluster has tablespaces that this server version, tool or moment can't back up in one piece."""
 
     code = "postgresql.tablespace_unsupported"
     exit_status = 2
@@ -776,7 +1070,7 @@ class PostgresStreamIncomplete(PostgresError):
 
 
 class PostgresToolUnavailable(PostgresError):
-    """The chosen backup tool is known, but this Lifeboat can't drive it yet."""
+    """The chosen backup tool can't make backups of this kind."""
 
     code = "postgresql.tool_unavailable"
     exit_status = 2
@@ -845,6 +1139,75 @@ class PostgresDataDirectoryMounted(PostgresError):
 
     code = "postgresql.data_directory_mounted"
     exit_status = 2
+
+
+class PostgresForeignCluster(PostgresError):
+    """The server is another cluster than the one whose WAL this archive holds; mixing them would ruin both."""
+
+    code = "postgresql.foreign_cluster"
+    exit_status = 2
+
+
+class PostgresSpoolSettingsInvalid(PostgresError):
+    """The note that tells the archive script about its spool can't be read, so the script takes no WAL."""
+
+    code = "postgresql.spool_settings_invalid"
+    exit_status = 2
+
+
+class WalgConfigurationInvalid(PostgresError):
+    """WAL-G would be told nothing, something that can't be read, or of two storages at once."""
+
+    code = "postgresql.walg_configuration_invalid"
+    exit_status = 2
+
+
+class WalgFailed(PostgresError):
+    """WAL-G ended with an error; nothing that it did is taken for done."""
+
+    code = "postgresql.walg_failed"
+
+
+class WalgAnswerUnreadable(PostgresError):
+    """WAL-G ended well, and what it printed is not what is known of it."""
+
+    code = "postgresql.walg_answer_unreadable"
+
+
+class WalgArchiveBroken(PostgresError):
+    """WAL between a backup and now is not in WAL-G's storage, so the backup can't become consistent or go on."""
+
+    code = "postgresql.walg_archive_broken"
+
+
+class WalgSegmentMissing(PostgresError):
+    """A file is certainly not in WAL-G's storage; this was asked, not taken from a failure."""
+
+    code = "postgresql.walg_segment_missing"
+
+
+class WalgBackupMissing(PostgresError):
+    """The backup that a manifest names is not in WAL-G's storage, or is another one there."""
+
+    code = "postgresql.walg_backup_missing"
+
+
+class WalgBackupPermanent(PostgresError):
+    """Somebody marked the backup as permanent in WAL-G's storage; `wal-g delete target` would not care."""
+
+    code = "postgresql.walg_backup_permanent"
+
+
+class WalgRemovalUnplanned(PostgresError):
+    """WAL-G would remove something that the plan keeps, as it says itself beforehand; so nothing was removed."""
+
+    code = "postgresql.walg_removal_unplanned"
+
+
+class WalgRemovalDenied(PostgresError):
+    """The storage does not let WAL-G delete; the removal stays unfinished, and the next run goes on with it."""
+
+    code = "postgresql.walg_removal_denied"
 
 
 # --- redis ------------------------------------------------------------------------------------------------------
@@ -983,3 +1346,39 @@ class AofUnstable(RedisError):
     """The set of append-only files kept changing, so no moment was found at which all of it belongs together."""
 
     code = "redis.aof_unstable"
+
+
+class AofLogUnsupported(RedisError):
+    """The server's append-only files can't be archived for recovery to a second; only snapshots are points of it."""
+
+    code = "redis.aof_log_unsupported"
+    exit_status = 2
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+class FilesError(LifeboatError):
+    """Something about a backup of files failed that has no better name."""
+
+    code = "files.error"
+
+
+class FilesMissing(FilesError):
+    """A path that has to be there is not; a backup without it would pass for a whole one."""
+
+    code = "files.missing"
+    exit_status = 2
+
+
+class FilesUnreadable(FilesError):
+    """A file may not or can't be read; a backup without it would pass for a whole one."""
+
+    code = "files.unreadable"
+    exit_status = 2
+
+
+class FilesArchiveInvalid(FilesError):
+    """The tar or the list of a backup of files is damaged, or one does not fit the other."""
+
+    code = "files.archive_invalid"

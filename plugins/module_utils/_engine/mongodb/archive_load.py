@@ -9,6 +9,7 @@ archive proves itself as it passes (every collection's CRC), so what was loaded 
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from dataclasses import dataclass
 
@@ -17,15 +18,18 @@ from ..core.progress import Progress
 from .archive import ArchiveCollection
 from .archive_people import database_of, is_servers_own, kind_of_people
 from .archive_reader import ArchiveDocuments, ArchiveReader, stores_time_series_directly
-from .collection_making import WRITE_CONCERN, MadeCollection, at_once, create, create_indexes
+from .collection_making import WRITE_CONCERN, MadeCollection, at_once, create
 from .collection_metadata import CollectionMetadata, read_metadata
 from .facts import version_numbers
 from .faults import named_faults
 from .insert_pool import InsertPool
+from .load_finish import AGE, build_indexes, set_ages, target_views
+from .load_plans import IndexPlan, ViewPlan
 from .load_values import LoadedCollection, LoadOptions, LoadReport
 from .namespace_map import BUCKETS
 from .namespaces import TIME_SERIES, VIEW
-from .oplog_replay import OplogReplay
+from .oplog_commands import ARCHIVE
+from .oplog_replay import OplogReplay, ReplayReport, ReplaySettings
 from .raw_insert import InsertSettings, InsertTarget, keeps_empty_timestamps
 from .reply import each_document
 
@@ -76,6 +80,7 @@ class _Load:
         self._people: dict[tuple[str, str], str] = {}  # entries with users or roles, and "users" or "roles"
         self._people_counts = {"users": 0, "roles": 0}
         self._left_out: list[str] = []
+        self._indexes, self._views = IndexPlan(), ViewPlan()
         self._replay: OplogReplay | None = None
         self._settings = InsertSettings(write_concern=WRITE_CONCERN)
 
@@ -89,18 +94,15 @@ class _Load:
         for collection in prelude.collections:
             self._sort(collection, archived_by=prelude.server_version, version=version)
         self._create()
-        pool = InsertPool(client=self._client, settings=self._settings, threads=self._options.threads)
-        try:
-            pool.start()
-            self._insert(pool)
-        finally:
-            pool.stop()
-        replay = self._replay
-        replayed = replay.finish() if replay is not None else None
-        self._progress.stage("building indexes")
-        self._build_indexes()
-        views = self._views()
-        if self._options.views:
+        self._plan()
+        replayed = self._load_all()
+        names = self._options.names
+        views = target_views(self._views, names=names)
+        if self._options.finish:
+            self._progress.stage("building indexes")
+            build_indexes(self._client, self._indexes, names=names, threads=self._options.threads)
+            set_ages(self._client, self._indexes, names=names)
+        if self._options.views and self._options.finish:
             for database, name, view in views:
                 metadata = CollectionMetadata(options=view)
                 create(self._client, MadeCollection(database=database, name=name, metadata=metadata))
@@ -111,7 +113,19 @@ class _Load:
             roles=self._people_counts["roles"],
             oplog=replayed,
             views=views,
+            plans=(self._indexes, self._views),
         )
+
+    def _load_all(self) -> ReplayReport | None:
+        pool = InsertPool(client=self._client, settings=self._settings, threads=self._options.threads)
+        try:
+            pool.start()
+            self._insert(pool)
+            return None if self._replay is None else self._replay.finish()
+        finally:
+            pool.stop()
+            if self._replay is not None:
+                self._replay.close()
 
     def _sort(self, collection: ArchiveCollection, *, archived_by: str, version: str) -> None:
         """Decide what becomes of one entry of the prelude."""
@@ -142,14 +156,20 @@ class _Load:
 
     def _make_replay(self) -> OplogReplay:
         options = self._options
+        origin = dataclasses.replace(ARCHIVE, ages_last=not options.finish)
         return OplogReplay(
-            client=self._client, names=options.names, users_into=options.users_into, make_direct=options.make_direct
+            client=self._client,
+            names=options.names,
+            users_into=options.users_into,
+            make_direct=options.make_direct,
+            settings=ReplaySettings(users_of=options.users_of, origin=origin),
+            plans=(self._indexes, self._views),
         )
 
     def _create(self) -> None:
         """Everything but views: these may show what is not there yet, and nobody should see that."""
         actions = [
-            _later(create, self._client, entry.made, preserve_uuid=self._options.preserve_uuid)
+            _later(create, self._client, self._ageless(entry.made), preserve_uuid=self._options.preserve_uuid)
             for entry in self._entries.values()
             if entry.source.type != VIEW and entry.made.full_name not in self._options.made
         ]
@@ -159,6 +179,13 @@ class _Load:
                 for kind in ("users", "roles")
             ]
         at_once(actions, threads=self._options.threads)
+
+    def _ageless(self, made: MadeCollection) -> MadeCollection:
+        """Nothing may be removed by its age while more is to come."""
+        if self._options.finish or AGE not in made.metadata.options:
+            return made
+        options = {key: value for key, value in made.metadata.options.items() if key != AGE}
+        return dataclasses.replace(made, metadata=dataclasses.replace(made.metadata, options=options))
 
     def _insert(self, pool: InsertPool) -> None:
         open_ones = set(self._entries) | set(self._people)
@@ -174,7 +201,7 @@ class _Load:
                 if not drained:
                     pool.drain()
                     drained = True
-                    self._begin_replay()
+                    self._progress.stage("replaying the oplog")
                 if isinstance(block, ArchiveDocuments) and self._replay is not None:
                     self._replay.take(block.documents)
                 continue
@@ -191,19 +218,18 @@ class _Load:
                 pool.end(entry.insert_target)
         pool.drain()
 
-    def _begin_replay(self) -> None:
-        if self._replay is None:
-            return
-        self._progress.stage("replaying the oplog")
+    def _plan(self) -> None:
+        """What is to be made in the end, by the archive's metadata; an oplog may change it."""
         for entry in self._entries.values():
-            source = entry.source
+            source, metadata = entry.source, entry.made.metadata
             if source.type == VIEW:
-                self._replay.views.add(source.database, source.name, entry.made.metadata.options)
+                self._views.add(source.database, source.name, metadata.options)
                 continue
-            self._replay.indexes.begin(source.database, source.name, entry.made.metadata.indexes)
+            self._indexes.begin(source.database, source.name, metadata.indexes)
             if source.type == TIME_SERIES:
-                options = entry.made.metadata.options.get("timeseries", {})
-                self._replay.indexes.series(source.database, source.name, options)
+                self._indexes.series(source.database, source.name, metadata.options.get("timeseries", {}))
+            if AGE in metadata.options and not self._options.finish:
+                self._indexes.age(source.database, source.name, metadata.options[AGE])
 
     def _take_people(self, pool: InsertPool, key: tuple[str, str], documents: bytes) -> None:
         kind = self._people[key]
@@ -215,37 +241,6 @@ class _Load:
 
     def _people_name(self, kind: str) -> str:
         return f"{self._options.users_into}.{kind}"
-
-    def _build_indexes(self) -> None:
-        if self._replay is not None:
-            wanted = list(self._replay.indexes.all())
-        else:
-            wanted = [
-                (one.source.database, one.source.name, one.made.metadata.indexes) for one in self._entries.values()
-            ]
-        actions = []
-        for database, name, indexes in wanted:
-            target = self._options.names.target(database, name)
-            if target is not None:
-                actions.append(_later(create_indexes, self._client, *target, indexes))
-        at_once(actions, threads=self._options.threads)
-
-    def _views(self) -> tuple[tuple[str, str, t.Mapping[str, t.Any]], ...]:
-        """Those to make, as they are in the end and under the names that they get."""
-        if self._replay is not None:
-            views = list(self._replay.views.all())
-        else:
-            views = [
-                (one.source.database, one.source.name, one.made.metadata.options)
-                for one in self._entries.values()
-                if one.source.type == VIEW
-            ]
-        found: list[tuple[str, str, t.Mapping[str, t.Any]]] = []
-        for database, name, options in views:
-            target = self._options.names.target(database, name)
-            if target is not None:
-                found.append((*target, options))
-        return tuple(found)
 
     def _loaded(self, entry: _Entry) -> LoadedCollection:
         source = entry.source

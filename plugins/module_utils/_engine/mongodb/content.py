@@ -98,4 +98,7 @@ def _common(facts: ServerFacts, options: MongoDumpOptions, *, tool: str, version
         "tool": {"name": tool, "version": version or None},
         "database": options.scope.database,
         "users_and_roles": options.scope.users_and_roles,
+        # Whoever replays an oplog onto it must leave the same out.
+        "include": list(options.scope.include),
+        "exclude": list(options.scope.exclude),
     }

@@ -39,6 +39,7 @@ SNAPSHOT_TOO_OLD = 239
 SNAPSHOT_UNAVAILABLE = 246
 _NO_AUTH_MECHANISM = 334
 _PROBE_SECONDS = 3.0
+_LOOK = "Look at the server's log of that moment (mongod.log), mend what it says, and run it again."
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ def connection_fault(
     if isinstance(error, errors.OperationFailure):
         return _login_fault(error, shown=shown)
     if not isinstance(error, (errors.ConnectionFailure, OSError)):
-        return MongoError(f"Connecting to {shown} failed: {type(error).__name__}.", details={"server": shown})
+        return MongoError(
+            f"Connecting to {shown} failed: {type(error).__name__}.", hint=_LOOK, details={"server": shown}
+        )
     return _network_fault(error, shown=shown, servers=servers, timeout=timeout)
 
 
@@ -101,7 +104,7 @@ def _login_fault(error: t.Any, *, shown: str) -> LifeboatError:
             details={"server": shown, "server_code": error.code},
         )
     return MongoError(
-        f"{shown} answered with error {error.code}.", details={"server": shown, "server_code": error.code}
+        f"{shown} answered with error {error.code}.", hint=_LOOK, details={"server": shown, "server_code": error.code}
     )
 
 
@@ -211,7 +214,7 @@ def server_fault(error: t.Any, *, doing: str, role: str) -> LifeboatError:
             hint="Run the backup again when no collections are being dropped or renamed.",
             details=details,
         )
-    return MongoError(f"{doing} failed: {_message(error)} (error {error.code}).", details=details)
+    return MongoError(f"{doing} failed: {_message(error)} (error {error.code}).", hint=_LOOK, details=details)
 
 
 def _message(error: t.Any) -> str:

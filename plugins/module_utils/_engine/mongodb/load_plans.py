@@ -4,27 +4,31 @@
 """Indexes and views that are to be made when everything else is loaded, and what an oplog changes in them. Pure.
 
 Indexes come last: a collection that was read while it changed may break a unique index until the oplog has mended it.
-Views come last: an insert into system.views can't be replayed where no view was made before (TOOLS-4426).
+Views come last: an insert into system.views can't be replayed where no view was made before (TOOLS-4426). What makes
+the server remove documents by their age (TTL) comes last, too: else it would remove what is still to be changed.
 """
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from .namespace_map import BUCKETS
 
 Indexes = tuple[t.Mapping[str, t.Any], ...]
+_Key = tuple[str, str]
 
 
 class IndexPlan:
     """The indexes of each collection, by their names in the archive (a time series' by its own name)."""
 
     def __init__(self) -> None:
-        self._indexes: dict[tuple[str, str], dict[str, dict[str, t.Any]]] = {}
-        self._meta_fields: dict[tuple[str, str], str | None] = {}
+        self._indexes: dict[_Key, dict[str, dict[str, t.Any]]] = {}
+        self._meta_fields: dict[_Key, str | None] = {}
+        self._ages: dict[_Key, t.Any] = {}
 
     def begin(self, database: str, name: str, indexes: t.Sequence[t.Mapping[str, t.Any]]) -> None:
-        """What the archive's metadata says."""
+        """What the archive's metadata says, or nothing for a collection that was just made."""
         self._indexes[database, name] = {str(index["name"]): dict(index) for index in indexes}
 
     def all(self) -> t.Iterator[tuple[str, str, Indexes]]:
@@ -51,6 +55,16 @@ class IndexPlan:
         """A time series is there; *options* are its ``timeseries``."""
         self._meta_fields[database, name] = options.get("metaField")
 
+    def age(self, database: str, name: str, seconds: t.Any) -> None:
+        """The collection itself removes documents after so many seconds (``expireAfterSeconds``), or with "off" not."""
+        self._ages[database, _own_name(name)] = seconds
+
+    def ages(self) -> t.Iterator[tuple[str, str, t.Any]]:
+        """Every collection that does, with its seconds."""
+        for (database, name), seconds in self._ages.items():
+            if seconds != "off":
+                yield database, name, seconds
+
     def remove(self, database: str, name: str, index: str) -> None:
         """An index was dropped."""
         self._indexes.get((database, _own_name(name)), {}).pop(index, None)
@@ -65,6 +79,15 @@ class IndexPlan:
         """A collection is gone; without *name* its whole database."""
         for key in [key for key in self._indexes if key[0] == database and name in (None, key[1])]:
             del self._indexes[key]
+        for key in [key for key in self._ages if key[0] == database and name in (None, key[1])]:
+            del self._ages[key]
+
+    def rename(self, old: _Key, new: _Key) -> None:
+        """A collection got another name; what had it is gone."""
+        self.drop(*new)
+        self._indexes[new] = self._indexes.pop(old, {})
+        if old in self._ages:
+            self._ages[new] = self._ages.pop(old)
 
 
 def series_key(key: t.Mapping[str, t.Any], *, meta_field: str | None) -> dict[str, t.Any]:
@@ -92,11 +115,15 @@ class ViewPlan:
     """The views, by their names in the archive, in the order in which they were made."""
 
     def __init__(self) -> None:
-        self._views: dict[tuple[str, str], dict[str, t.Any]] = {}
+        self._views: dict[_Key, dict[str, t.Any]] = {}
 
     def add(self, database: str, name: str, options: t.Mapping[str, t.Any]) -> None:
         """A view is there, or was changed."""
         self._views[database, name] = dict(options)
+
+    def get(self, database: str, name: str) -> t.Mapping[str, t.Any] | None:
+        """The options of a view; None when there is none of the name."""
+        return self._views.get((database, name))
 
     def drop(self, database: str, name: str | None) -> None:
         """A view is gone; without *name* those of the whole database."""
@@ -107,3 +134,35 @@ class ViewPlan:
         """Every view with its options."""
         for (database, name), options in self._views.items():
             yield database, name, options
+
+
+def plans_as_json(indexes: IndexPlan, views: ViewPlan) -> dict[str, t.Any]:
+    """Both plans as JSON values (canonical extended JSON inside), for a ledger."""
+    from bson import json_util
+
+    document = {
+        "indexes": [[*key, list(one.values())] for key, one in indexes._indexes.items()],  # noqa: SLF001
+        "series": [[*key, one] for key, one in indexes._meta_fields.items()],  # noqa: SLF001
+        "ages": [[*key, one] for key, one in indexes._ages.items()],  # noqa: SLF001
+        "views": [[database, name, dict(options)] for database, name, options in views.all()],
+    }
+    found: dict[str, t.Any] = json.loads(json_util.dumps(document, json_options=json_util.CANONICAL_JSON_OPTIONS))
+    return found
+
+
+def plans_from_json(noted: t.Mapping[str, t.Any]) -> tuple[IndexPlan, ViewPlan]:
+    """The inverse of :func:`plans_as_json`."""
+    from bson import json_util
+
+    options = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=False, document_class=dict)
+    document = json_util.loads(json.dumps(noted), json_options=options)
+    indexes, views = IndexPlan(), ViewPlan()
+    for database, name, found in document["indexes"]:
+        indexes.begin(database, name, found)
+    for database, name, meta_field in document["series"]:
+        indexes.series(database, name, {"metaField": meta_field})
+    for database, name, seconds in document["ages"]:
+        indexes.age(database, name, seconds)
+    for database, name, found in document["views"]:
+        views.add(database, name, found)
+    return indexes, views

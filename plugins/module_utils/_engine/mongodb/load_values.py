@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from .load_plans import IndexPlan, ViewPlan
 from .namespace_map import NamespaceMap
 from .oplog_commands import MakeDirect
 from .oplog_replay import ReplayReport
@@ -33,6 +34,7 @@ class LoadOptions:
     made: frozenset[str] = frozenset()
     views: bool = True
     make_direct: MakeDirect | None = None
+    finish: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class LoadedCollection:
 @dataclass(frozen=True)
 class LoadReport:
     """What was loaded. *left_out* names what the archive has beside it; *oplog* is None when it has none. *views* are
-    (database, name, options) on the target, as they are after the oplog.
+    (database, name, options) on the target, as they are after the oplog; *plans* what is or will be made in the end.
     """
 
     collections: tuple[LoadedCollection, ...]
@@ -63,6 +65,7 @@ class LoadReport:
     roles: int = 0
     oplog: ReplayReport | None = None
     views: tuple[tuple[str, str, t.Mapping[str, t.Any]], ...] = ()
+    plans: tuple[IndexPlan, ViewPlan] = field(default_factory=lambda: (IndexPlan(), ViewPlan()))
 
     @property
     def documents(self) -> int:

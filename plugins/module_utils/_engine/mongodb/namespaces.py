@@ -59,13 +59,14 @@ class Scope:
         return not any(fnmatch.fnmatchcase(full, pattern) for pattern in self.exclude)
 
 
-def _is_backed_up_database(name: str) -> bool:
+def is_backed_up_database(name: str) -> bool:
+    """Whether anything of a database is dumped; config in parts only."""
     return name != "local" and not name.startswith(_INTERNAL_PREFIX)
 
 
 def _is_backed_up(database: str, name: str, *, whole: bool, users_and_roles: bool) -> bool:
     """Whether mongodump would take it: not what the server keeps for itself."""
-    if not _is_backed_up_database(database) or "$" in name:
+    if not is_backed_up_database(database) or "$" in name:
         return False
     if database == "admin":
         return name != "system.keys" and (users_and_roles or not name.startswith("system."))
@@ -134,7 +135,7 @@ def database_names(client: Client, *, scope: Scope) -> tuple[str, ...]:
     """The databases of the scope that are there now, in order. Raises MongoNotAuthorised."""
     with named_faults("Listing the databases"):
         names = client.list_database_names()
-    return tuple(sorted(name for name in names if scope.database in (None, name) and _is_backed_up_database(name)))
+    return tuple(sorted(name for name in names if scope.database in (None, name) and is_backed_up_database(name)))
 
 
 def list_namespaces(client: Client, *, scope: Scope) -> tuple[Namespace, ...]:

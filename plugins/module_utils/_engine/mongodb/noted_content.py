@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..catalog.manifest import Manifest
 from ..core.errors import ManifestInvalid
 from . import consistency
+from .namespace_map import literal
 from .options import NATIVE
 from .timestamps import Position
 
@@ -31,6 +32,8 @@ class NotedCollection:
 class NotedContent:
     """What was noted of a dump. *collections* has (database, name); *oplog* is the first and the last position of the
     oplog in the archive and the count of its entries, *window* what mongodump's last position must lie within.
+    *include* and *exclude* are the shell patterns (``database.collection``) that said what to dump; empty where that
+    was everything, or was not noted.
     """
 
     tool: str
@@ -42,6 +45,8 @@ class NotedContent:
     collections: t.Mapping[tuple[str, str], NotedCollection]
     oplog: tuple[Position, Position, int] | None
     window: tuple[Position, Position] | None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     @property
     def is_native(self) -> bool:
@@ -75,6 +80,8 @@ def noted_content(manifest: Manifest) -> NotedContent:
             if how["mode"] == consistency.OPLOG and how.get("oplog")
             else None,
             window=(_position(how["not_before"]), _position(how["not_after"])) if how.get("not_before") else None,
+            include=_patterns(content, "include"),
+            exclude=_patterns(content, "exclude"),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ManifestInvalid(
@@ -95,6 +102,13 @@ def _collection(entry: t.Mapping[str, t.Any]) -> NotedCollection:
         size=None if size is None else int(size),
         dbhash=None if entry.get("dbhash") is None else _text(entry["dbhash"]),
     )
+
+
+def _patterns(content: t.Mapping[str, t.Any], key: str) -> tuple[str, ...]:
+    """Of one database the patterns are noted without its name."""
+    database = content.get("database")
+    prefix = "" if database is None else f"{literal(_text(database))}."
+    return tuple(prefix + _text(pattern) for pattern in content.get(key, ()))
 
 
 def _position(moment: t.Mapping[str, t.Any]) -> Position:

@@ -18,7 +18,9 @@ from ..core.clock import Clock
 from ..core.errors import MongoMajorityUnavailable, MongoOplogNotReplayable, MongoOplogRolledOver
 from .faults import named_faults
 from .namespaces import COLLECTION, Namespace
+from .oplog_entry import read_entry
 from .oplog_lint import entry_time, objection
+from .oplog_transactions import OpenTransactions
 from .raw_reader import read_raw
 from .reply import each_document
 from .timestamps import Position, as_json, position_of, timestamp_of
@@ -45,9 +47,24 @@ def oplog_namespace() -> Namespace:
 
 
 def majority_position(client: Client) -> Position:
-    """The newest write that a majority has, as this member knows it: it can't be rolled back any more."""
+    """The newest write that a majority has, as this member knows it: it can't be rolled back any more.
+
+    Raises MongoMajorityUnavailable when it does not know: it was started, and has heard of no majority since.
+    """
     with named_faults("Asking for the last write"):
-        return position_of(say_hello(client)["lastWrite"]["majorityOpTime"]["ts"])
+        found = majority_in(say_hello(client))
+    if found is None:
+        raise MongoMajorityUnavailable(
+            "The member does not know what a majority has: it has spoken to none since it was started.",
+            hint="In mongosh: rs.status()   Members that are down or far behind must come back first.",
+        )
+    return found
+
+
+def majority_in(hello: t.Mapping[str, t.Any]) -> Position | None:
+    """The newest write that a majority has, in what a member says of itself; None where it does not know."""
+    found = hello["lastWrite"].get("majorityOpTime")
+    return None if found is None else position_of(found["ts"])
 
 
 def start_position(client: Client) -> Position:
@@ -75,8 +92,9 @@ def wait_for_majority(client: Client, *, clock: Clock, timeout: float = _MAJORIT
         target = position_of(say_hello(client)["lastWrite"]["opTime"]["ts"])
     deadline = clock.monotonic() + timeout
     while True:
-        reached = majority_position(client)
-        if reached >= target:
+        with named_faults("Asking for the last write"):
+            reached = majority_in(say_hello(client))
+        if reached is not None and reached >= target:
             return reached
         if clock.monotonic() >= deadline:
             raise MongoMajorityUnavailable(
@@ -129,6 +147,7 @@ class OplogCapture:
         window = {"ts": {"$gte": timestamp_of(self.start), "$lte": timestamp_of(end)}}
         entries = 0
         last: Position | None = None
+        transactions = OpenTransactions()
         for batch in read_raw(self.client, dataclasses.replace(oplog_namespace(), query=window)):
             for entry in each_document(batch.documents):
                 # The first entry that is still there must be the one that was asked for: that proves that none is gone.
@@ -136,6 +155,7 @@ class OplogCapture:
                     raise _rolled_over(self.start)
                 last = entry_time(entry)
                 self._check(entry, position=last)
+                self._follow(transactions, entry, position=last)
             entries += batch.count
             emit(batch.documents, batch.count)
         if last != end:
@@ -145,12 +165,24 @@ class OplogCapture:
     def _check(self, entry: bytes, *, position: Position) -> None:
         found = objection(entry, users_and_roles=self.users_and_roles, databases_with_views=self.databases_with_views)
         if found is not None:
-            moment = as_json(position)
-            raise MongoOplogNotReplayable(
-                f"During the dump {found} (oplog entry {moment['t']}:{moment['i']}), which can't be replayed.",
-                hint="Run the backup again when this is over.",
-                details={"reason": found, "position": moment},
-            )
+            raise _not_replayable(f"During the dump {found}", position=position, reason=found)
+
+    def _follow(self, transactions: OpenTransactions, entry: bytes, *, position: Position) -> None:
+        """A transaction may have begun before the start and ended before anybody asked which ones were open."""
+        read = read_entry(entry)
+        if transactions.lacks_beginning(read):
+            reason = "a transaction ended whose beginning was not captured"
+            raise _not_replayable(f"While the dump began {reason}", position=position, reason=reason)
+        transactions.take(read, position=position)
+
+
+def _not_replayable(what: str, *, position: Position, reason: str) -> MongoOplogNotReplayable:
+    moment = as_json(position)
+    return MongoOplogNotReplayable(
+        f"{what} (oplog entry {moment['t']}:{moment['i']}), which can't be replayed.",
+        hint="Run the backup again when this is over.",
+        details={"reason": reason, "position": moment},
+    )
 
 
 def _rolled_over(missing: Position) -> MongoOplogRolledOver:

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import struct
 import typing as t
-from dataclasses import dataclass
 
 from . import bson_bytes
+from .timestamps import Position
 
 # All that applyOps needs of an insert, update or delete. The UUID (ui) names a collection of another server.
 _KEPT = (b"o", b"o2", b"b")
+# What anybody asks of an entry; the rest (ui, wall, v, stmtId ...) is passed over.
+_READ = frozenset((b"op", b"ns", b"ts", b"lsid", b"txnNumber", b"prevOpTime", b"multiOpType", *_KEPT))
+_read_int32 = struct.Struct("<i").unpack_from
+# Types whose value begins with its own length: the bytes beside it.
+_BESIDE_LENGTH: t.Mapping[int, int] = {0x02: 4, 0x03: 0, 0x04: 0, 0x05: 5}
+_FIXED: t.Mapping[int, int] = {0x01: 8, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8}
 
 
-@dataclass(frozen=True)
-class OplogEntry:
+class OplogEntry(t.NamedTuple):
     """One entry, or one operation of a transaction: *kind* is i, u, d, c or n; *raw* is the whole document."""
 
     raw: bytes
@@ -24,7 +29,7 @@ class OplogEntry:
     database: str
     name: str
     body: bson_bytes.Element | None
-    elements: tuple[bson_bytes.Element, ...]
+    fields: t.Mapping[bytes, bson_bytes.Element]
 
     @property
     def full_name(self) -> str:
@@ -40,8 +45,8 @@ class OplogEntry:
         return "" if first is None else first.key.decode("utf-8", "replace")
 
     def field(self, key: bytes) -> bson_bytes.Element | None:
-        """A field of the entry itself."""
-        return next((element for element in self.elements if element.key == key), None)
+        """A field of the entry itself: op, ns, ts, o, o2, b, lsid, txnNumber, prevOpTime or multiOpType."""
+        return self.fields.get(key)
 
     def body_field(self, key: bytes) -> bson_bytes.Element | None:
         """A field of the entry's ``o``."""
@@ -53,6 +58,21 @@ class OplogEntry:
         """The bytes of a value: of a document, the document."""
         return self.raw[element.start : element.end]
 
+    def position(self) -> Position:
+        """When it happened. Raises MalformedBson for an operation inside another entry, which does not say."""
+        element = self.fields.get(b"ts")
+        if element is None:
+            raise bson_bytes.MalformedBson("an oplog entry has no ts")
+        return bson_bytes.timestamp(self.raw, element)
+
+    def document_id(self) -> bytes | None:
+        """Which document an insert, update or delete concerns: type and bytes of its _id; None for anything else."""
+        body = self.fields.get(b"o2") if self.kind == "u" else self.body if self.kind in ("i", "d") else None
+        if body is None or body.type != bson_bytes.DOCUMENT:
+            return None
+        key = bson_bytes.find(self.raw, b"_id", position=body.start, end=body.end)
+        return None if key is None else bytes((key.type,)) + self.raw[key.start : key.end]
+
     def operations(self) -> t.Iterator[OplogEntry]:
         """The operations of an ``applyOps`` entry."""
         array = self.body_field(b"applyOps")
@@ -63,29 +83,58 @@ class OplogEntry:
 
 
 def read_entry(raw: bytes) -> OplogEntry:
-    """Look into an entry. Raises MalformedBson."""
-    kind = namespace = ""
-    body: bson_bytes.Element | None = None
-    found = tuple(bson_bytes.elements(raw))
-    for element in found:
-        if element.key == b"op":
-            kind = bson_bytes.text(raw, element)
-        elif element.key == b"ns":
-            namespace = bson_bytes.text(raw, element)
-        elif element.key == b"o":
-            body = element
-    database, _dot, name = namespace.partition(".")
-    return OplogEntry(raw=raw, kind=kind, database=database, name=name, body=body, elements=found)
+    """Look into an entry. Raises MalformedBson.
+
+    This runs for every operation of a replay, so it reads the types that entries are made of in place, and leaves all
+    others to :mod:`bson_bytes`.
+    """
+    last = bson_bytes.document_length(raw, 0, len(raw)) - 1
+    fields: dict[bytes, bson_bytes.Element] = {}
+    position = 4
+    while position < last:
+        kind = raw[position]
+        key_end = raw.find(0, position + 1, last)
+        if key_end < 0:
+            raise bson_bytes.MalformedBson("a key has no end")
+        start = key_end + 1
+        size = _FIXED.get(kind)
+        if size is None:
+            beside = _BESIDE_LENGTH.get(kind)
+            if beside is None or last - start < 4:
+                return _read_slowly(raw)
+            length = _read_int32(raw, start)[0]
+            if length < 0:
+                raise bson_bytes.MalformedBson(f"a value of BSON type {kind} has the length {length}")
+            size = beside + length
+        end = start + size
+        if end > last:
+            raise bson_bytes.MalformedBson("a value reaches beyond its document")
+        key = raw[position + 1 : key_end]
+        if key in _READ:
+            fields[key] = bson_bytes.Element(key, kind, start, end)
+        position = end
+    return _entry(raw, fields)
+
+
+def _read_slowly(raw: bytes) -> OplogEntry:
+    return _entry(raw, {element.key: element for element in bson_bytes.elements(raw) if element.key in _READ})
+
+
+def _entry(raw: bytes, fields: t.Mapping[bytes, bson_bytes.Element]) -> OplogEntry:
+    kind, namespace = fields.get(b"op"), fields.get(b"ns")
+    full = "" if namespace is None else bson_bytes.text(raw, namespace)
+    database, _dot, name = full.partition(".")
+    return OplogEntry(raw, "" if kind is None else bson_bytes.text(raw, kind), database, name, fields.get(b"o"), fields)
 
 
 def operation_on(entry: OplogEntry, *, database: str, name: str) -> bytes:
     """The insert, update or delete of an entry as applyOps takes it, on a namespace of that name."""
+    raw, fields = entry.raw, entry.fields
     pieces = [_text(b"op", entry.kind), _text(b"ns", f"{database}.{name}")]
-    pieces += [
-        entry.raw[element.start - len(element.key) - 2 : element.end]
-        for element in entry.elements
-        if element.key in _KEPT
-    ]
+    for key in _KEPT:
+        element = fields.get(key)
+        if element is not None:
+            pieces.append(raw[element.start - len(key) - 2 : element.end])
     body = b"".join(pieces)
     return struct.pack("<i", len(body) + 5) + body + b"\x00"
 

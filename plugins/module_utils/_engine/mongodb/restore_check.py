@@ -40,6 +40,7 @@ def check_loaded(
     noted: NotedContent,
     options: MongoRestoreOptions,
     names: RestoreNames,
+    indexes_come_later: bool = False,
 ) -> dict[str, t.Any]:
     """Compare; *load* is what loading said. Raises RestoreIncomplete naming what differs.
 
@@ -68,7 +69,7 @@ def check_loaded(
         if there != facts["documents"] and not (may_shrink and there < facts["documents"]):
             wrong.append(f"{full} has {there} documents, and {facts['documents']} were loaded")
         expired += facts["documents"] - there if may_shrink else 0
-        if indexes < facts["indexes"]:
+        if indexes < facts["indexes"] and not indexes_come_later:
             wrong.append(f"{full} has {indexes} of {facts['indexes']} indexes")
     if wrong:
         raise _incomplete(wrong)
@@ -78,6 +79,31 @@ def check_loaded(
         },
         "documents": documents,
         "expired": expired,
+    }
+
+
+def arrived(client: Client, made: t.Mapping[str, str | None], *, names: RestoreNames) -> dict[str, t.Any]:
+    """What is there after a replay: ``staged`` (UUIDs by database and name), ``made`` (those that are left of what was
+    *made* under its own name), ``collections`` (documents by ``database.name``) and ``documents`` of all together.
+    """
+    staged = staged_collections(client, names)
+    counts: dict[str, int] = {}
+    left: dict[str, str | None] = {}
+    for database, found in sorted(staged.items()):
+        counts.update({f"{database}.{name}": count(client, one) for name, one in sorted(found.items())})
+    for full, uuid in made.items():
+        database, _dot, name = full.partition(".")
+        one = existing_in(client, database).get(name)
+        if one is not None and one.uuid is not None and one.uuid == uuid:
+            left[full] = uuid
+            counts[full] = count(client, one)
+    return {
+        "staged": {
+            database: {name: one.uuid for name, one in found.items()} for database, found in sorted(staged.items())
+        },
+        "made": left,
+        "collections": counts,
+        "documents": sum(counts.values()),
     }
 
 

@@ -34,6 +34,7 @@ _ACTIONS = (
     "bypassDocumentValidation", "collMod", "createCollection", "createIndex", "dropCollection", "find", "insert",
     "listCollections", "listIndexes", "renameCollectionSameDB",
 )  # fmt: skip
+_REPLAY_ACTIONS = ("convertToCapped", "remove", "update")
 _SHOWN = 10
 
 
@@ -93,14 +94,17 @@ def require_names(selection: RestoreSelection, names: RestoreNames, facts: Targe
             )
 
 
-def require_rights(client: Client, selection: RestoreSelection, options: MongoRestoreOptions) -> None:
-    """Raise MongoNotAuthorised when a step would be refused."""
+def require_rights(
+    client: Client, selection: RestoreSelection, options: MongoRestoreOptions, *, replays: bool = False
+) -> None:
+    """Raise MongoNotAuthorised when a step would be refused; *replays*: an oplog is replayed behind the backup."""
     if options.users_and_roles and selection.people and not may_read_people(client):
         raise MongoNotAuthorised(
             "The user may not read the users and roles of the target, of which a copy is kept.",
             hint='In mongosh, as administrator: db.getSiblingDB("admin").grantRolesToUser("NAME", ["backup"])',
         )
-    missing = missing_actions(client, selection.databases, wanted=_ACTIONS)
+    wanted = (*_ACTIONS, *_REPLAY_ACTIONS) if replays else _ACTIONS
+    missing = missing_actions(client, selection.databases, wanted=wanted)
     if missing:
         database, actions = next(iter(missing.items()))
         raise MongoNotAuthorised(

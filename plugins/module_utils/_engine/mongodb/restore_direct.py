@@ -47,15 +47,19 @@ def in_the_way(found: Existing, options: t.Mapping[str, t.Any]) -> RestoreTarget
     )
 
 
-def make(client: Client, items: t.Sequence[RestoreItem], *, names: RestoreNames) -> dict[str, str | None]:
+def make(
+    client: Client, items: t.Sequence[RestoreItem], *, names: RestoreNames, without: t.Collection[str] = ()
+) -> dict[str, str | None]:
     """Make these anew, empty; their UUIDs by ``database.name``. What a run that died has made of them is removed first.
+    Options *without* are left out.
 
     Raises RestoreTargetInvalid when there is one that somebody else made.
     """
-    return {
-        item.full_name: make_one(client, item.database, item.name, read_metadata(item.source).options, names=names)
-        for item in items
-    }
+    made: dict[str, str | None] = {}
+    for item in items:
+        options = {key: value for key, value in read_metadata(item.source).options.items() if key not in without}
+        made[item.full_name] = make_one(client, item.database, item.name, options, names=names)
+    return made
 
 
 def make_one(client: Client, database: str, name: str, options: t.Mapping[str, t.Any], *, names: RestoreNames) -> str:

@@ -16,7 +16,9 @@ from ..recovery.payload_source import PayloadSource
 from .archive_load import load_archive
 from .archive_reader import ArchivePrelude, ArchiveReader
 from .collection_metadata import read_metadata
+from .load_plans import plans_as_json
 from .load_values import LoadOptions, LoadReport
+from .namespace_map import NamespaceMap
 from .namespaces import VIEW
 from .oplog_commands import MakeDirect
 from .restore_guide import PAYLOAD
@@ -48,7 +50,11 @@ def read_prelude(source: PayloadSource, *, progress: Progress) -> ArchivePrelude
 
 @dataclass(frozen=True)
 class Load:
-    """One load of what is selected, into staging names; *program* is mongorestore's path where it does the work."""
+    """One load of what is selected, into staging names; *program* is mongorestore's path where it does the work.
+
+    *map* is where it goes, when that is to be known afterwards. Without *finish* indexes and views are left for a
+    replay behind it; the facts then have ``plans``, ``late`` and ``anew`` for it.
+    """
 
     client: Client
     source: PayloadSource
@@ -59,6 +65,8 @@ class Load:
     progress: Progress
     program: str = ""
     make_direct: MakeDirect | None = None
+    map: NamespaceMap | None = None
+    finish: bool = True
 
     def run(self) -> dict[str, t.Any]:
         """Load everything; facts for the ledger: ``collections`` by ``database.name`` on the target, ``views``,
@@ -68,14 +76,16 @@ class Load:
         return self._vendor() if self.program else self._native()
 
     def _native(self) -> dict[str, t.Any]:
+        names = self.map or namespace_map(self.selection, self.options, self.names)
         options = LoadOptions(
-            names=namespace_map(self.selection, self.options, self.names),
+            names=names,
             threads=self.options.parallel,
             users_into=self.names.people if self.options.users_and_roles else None,
             users_of=frozenset(self.options.databases) if self.options.databases else None,
             made=frozenset(item.full_name for item in self.selection.of(DIRECT)),
             views=False,
             make_direct=self.make_direct,
+            finish=self.finish,
         )
         reports: list[LoadReport] = []
 
@@ -84,13 +94,18 @@ class Load:
 
         self.source.deliver(PAYLOAD, PayloadOutput(read=load), progress=self.progress)
         report = reports[-1]
+        left = {} if self.finish else {"plans": plans_as_json(*report.plans), **_moved(names)}
         return {
+            **left,
             "collections": {
                 self._final(one.target): {"source": one.source, "documents": one.documents, "indexes": one.indexes}
                 for one in report.collections
                 if one.type != VIEW
             },
-            "views": [noted_view(database, self._own(name), definition) for database, name, definition in report.views],
+            "views": [
+                noted_view(database, final_name(name, self.names), definition)
+                for database, name, definition in report.views
+            ],
             "view_sources": [one.source for one in report.collections if one.type == VIEW],
             "oplog": None if report.oplog is None else report.oplog.as_dict(),
             "users": report.users,
@@ -145,7 +160,14 @@ class Load:
 
     def _final(self, full: str) -> str:
         database, _dot, name = full.partition(".")
-        return f"{database}.{self._own(name)}"
+        return f"{database}.{final_name(name, self.names)}"
 
-    def _own(self, name: str) -> str:
-        return self.names.final(name) if name.startswith(self.names.staging) else name
+
+def final_name(name: str, names: RestoreNames) -> str:
+    """The name that a collection gets in the end, be it staged or not."""
+    return names.final(name) if name.startswith(names.staging) else name
+
+
+def _moved(names: NamespaceMap) -> dict[str, t.Any]:
+    """What the archive's own oplog has changed in where things go."""
+    return {"late": sorted(names.late), "anew": sorted(names.anew)}

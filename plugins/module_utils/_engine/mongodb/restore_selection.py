@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from .archive import ArchiveCollection
 from .archive_people import is_servers_own, kind_of_people
 from .archive_reader import ArchivePrelude
 from .collection_metadata import read_metadata
-from .namespace_map import NamespaceMap
+from .namespace_map import NamespaceMap, literal
 from .namespaces import TIME_SERIES, VIEW
 from .noted_content import NotedCollection, NotedContent
 from .restore_names import RestoreNames
@@ -109,17 +108,23 @@ def wanted_of(noted: NotedContent, options: MongoRestoreOptions) -> dict[tuple[s
     return found
 
 
-def namespace_map(selection: RestoreSelection, options: MongoRestoreOptions, names: RestoreNames) -> NamespaceMap:
-    """Where the loader puts the archive's collections, and what an oplog does to them."""
+def namespace_map(
+    selection: RestoreSelection, options: MongoRestoreOptions, names: RestoreNames, *, only: str | None = None
+) -> NamespaceMap:
+    """Where the loader puts the archive's collections, and what an oplog does to them.
+
+    *only* is the one database of the backup, where it has but one: an oplog has changes of all others, too.
+    """
     direct = frozenset(item.source_name for item in selection.of(DIRECT))
-    if options.is_whole:
+    if options.is_whole and only is None:
         return NamespaceMap(
             renamed=dict(options.rename), suffix=options.suffix, prefix=names.staging, unprefixed=direct
         )
-    wanted = {*options.databases, *(full.partition(".")[0] for full in options.collections)}
+    databases = (only,) if options.is_whole and only is not None else options.databases
+    wanted = {*databases, *(full.partition(".")[0] for full in options.collections)}
     return NamespaceMap(
         databases={name: options.database(name) for name in wanted},
-        include=(*(f"{_literal(name)}.*" for name in options.databases), *map(_literal, options.collections)),
+        include=(*(f"{literal(name)}.*" for name in databases), *map(literal, options.collections)),
         prefix=names.staging,
         unprefixed=direct,
     )
@@ -172,8 +177,3 @@ def _require_different(items: t.Sequence[RestoreItem]) -> None:
                 f"The databases {before} and {item.source.database} would both become {item.database}.",
                 hint="Give each a name of its own with rename.",
             )
-
-
-def _literal(name: str) -> str:
-    """A shell pattern for this name alone."""
-    return re.sub(r"([*?\[])", r"[\1]", name)

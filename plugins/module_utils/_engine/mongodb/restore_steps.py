@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ..core.errors import RestoreTargetInvalid
 from ..core.progress import Progress
 from ..recovery.payload_source import PayloadSource
+from ..recovery.recovery_planner import SegmentReader
 from ..recovery.steps import Facts, Step
+from .load_finish import AGE
+from .namespace_map import NamespaceMap
 from .noted_content import NotedContent, noted_content
 from .restore_check import check_loaded
 from .restore_commands import drop_empty, drop_own
@@ -19,7 +23,8 @@ from .restore_exchange import Exchange, pair
 from .restore_load import Load, read_prelude
 from .restore_options import ASIDE
 from .restore_people import forget_kept, forget_loaded, keep_people, put_in_force, take_back
-from .restore_selection import DIRECT, RestoreSelection, select_items, wanted_of
+from .restore_replay import ReplayStep
+from .restore_selection import DIRECT, RestoreSelection, namespace_map, select_items, wanted_of
 from .restore_session import RestoreSession
 from .restore_target import existing_in, read_target
 from .restore_views import make_views, noted_view, remove_views
@@ -29,6 +34,7 @@ if t.TYPE_CHECKING:
 
 #: The names of the steps: they are looked up in ledgers.
 LOAD, CHECK, CLEAR, EXCHANGE, VIEWS = "load", "check", "remove views", "exchange", "make views"
+REPLAY = "replay"
 KEEP_PEOPLE, PEOPLE, TIDY = "keep users", "users and roles", "tidy"
 
 
@@ -44,7 +50,7 @@ class RestoreSteps:
         self._noted: NotedContent = noted_content(source.manifest)
 
     def all(self) -> list[Step]:
-        """In order. Their names are the same for all restores with and all without users."""
+        """In order. Their names are the same for all restores with and all without users, with and without a replay."""
         options, names = self._options, self._names
         databases = self._databases()
         kept = f"; what has them now is kept as {names.before}*" if options.in_place else ""
@@ -62,6 +68,7 @@ class RestoreSteps:
                 do=self._check,
                 undo=_nothing,
             ),
+            *(() if self._segments is None else (self._forward(self._segments),)),
             Step(
                 name=CLEAR,
                 title="Remove views that are in the way, with their definitions noted",
@@ -79,7 +86,7 @@ class RestoreSteps:
             Step(
                 name=VIEWS,
                 title="Make the views",
-                plan=lambda: {"views": self._session.facts(LOAD)["views"]},
+                plan=lambda: {"views": self._arrived()["views"]},
                 do=lambda facts: self._change(lambda client: make_views(client, facts["views"], names=names)),
                 undo=lambda facts: self._change(lambda client: remove_views(client, facts.get("views", ()))),
             ),
@@ -91,6 +98,26 @@ class RestoreSteps:
                 undo=_nothing,
             ),
         ]
+
+    @property
+    def _segments(self) -> SegmentReader | None:
+        return self._session.context.segments
+
+    def _forward(self, reader: SegmentReader) -> Step:
+        def load_again(loaded: Facts) -> Facts:
+            again = self._load(loaded)
+            with self._session.change() as client:
+                self._compare(client, again)
+            return again
+
+        return ReplayStep(
+            session=self._session,
+            reader=reader,
+            map_names=lambda: self._map(self._select()),
+            only=self._noted.database,
+            load_again=load_again,
+            progress=self._progress,
+        ).step(name=REPLAY, loaded=lambda: self._session.facts(LOAD))
 
     def _people(self) -> list[Step]:
         names = self._names
@@ -115,6 +142,14 @@ class RestoreSteps:
             require_absent(client, direct)
         return {"direct": [item.full_name for item in direct]}
 
+    def _map(self, selection: RestoreSelection) -> NamespaceMap:
+        if self._segments is None:
+            return namespace_map(selection, self._options, self._names)
+        # An oplog has changes of what the backup left out, too.
+        noted = self._noted
+        found = namespace_map(selection, self._options, self._names, only=noted.database)
+        return dataclasses.replace(found, within=noted.include, exclude=noted.exclude)
+
     def _load(self, facts: Facts) -> Facts:
         selection, names = self._select(), self._names
         direct = [item for item in selection.of(DIRECT) if item.full_name in facts["direct"]]
@@ -129,7 +164,7 @@ class RestoreSteps:
             forget_loaded(client, names)
             made: dict[str, str | None] = {}
             if tool is None:
-                made = make(client, direct, names=names)
+                made = make(client, direct, names=names, without=(AGE,) if self._segments is not None else ())
             else:
                 note_coming(client, direct, names=names)
 
@@ -146,6 +181,8 @@ class RestoreSteps:
                 progress=self._progress,
                 program="" if tool is None else tool.program,
                 make_direct=make_direct,
+                map=self._map(selection),
+                finish=self._segments is None,
             )
             loaded = load.run()
             if tool is not None:
@@ -165,9 +202,24 @@ class RestoreSteps:
 
     def _check(self, _facts: Facts) -> Facts:
         with self._session.change() as client:
-            return check_loaded(
-                client, self._session.facts(LOAD), noted=self._noted, options=self._options, names=self._names
-            )
+            return self._compare(client, self._session.facts(LOAD))
+
+    def _compare(self, client: Client, loaded: Facts) -> dict[str, t.Any]:
+        return check_loaded(
+            client,
+            loaded,
+            noted=self._noted,
+            options=self._options,
+            names=self._names,
+            indexes_come_later=self._segments is not None,
+        )
+
+    def _arrived(self) -> dict[str, t.Any]:
+        """What is to take its names: ``staged``, ``made`` and ``views``; after a replay that of the replay."""
+        if self._segments is not None:
+            return self._session.facts(REPLAY)
+        load = self._session.facts(LOAD)
+        return {"staged": self._session.facts(CHECK)["staged"], "made": load["made"], "views": load["views"]}
 
     def _plan_views(self) -> Facts:
         views = []
@@ -183,7 +235,8 @@ class RestoreSteps:
         return {"views": views}
 
     def _plan_exchange(self) -> Facts:
-        staged, direct = self._session.facts(CHECK)["staged"], self._session.facts(LOAD)["made"]
+        came = self._arrived()
+        staged, direct = came["staged"], came["made"]
         pairs = []
         with self._session.change() as client:
             for database, wanted in self._wanted_names().items():
@@ -228,12 +281,12 @@ class RestoreSteps:
 
     def _wanted_names(self) -> dict[str, set[str]]:
         """Every name that something of the backup takes, by database: collections, time series and views."""
-        load = self._session.facts(LOAD)
-        found = {database: set(names) for database, names in self._session.facts(CHECK)["staged"].items()}
-        for full in load["made"]:
+        came = self._arrived()
+        found = {database: set(names) for database, names in came["staged"].items()}
+        for full in came["made"]:
             database, _dot, name = full.partition(".")
             found.setdefault(database, set()).add(name)
-        for view in load["views"]:
+        for view in came["views"]:
             found.setdefault(view["database"], set()).add(view["name"])
         return found
 

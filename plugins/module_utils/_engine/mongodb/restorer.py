@@ -10,14 +10,17 @@ the renames are taken back.
 
 from __future__ import annotations
 
+import tempfile
 import typing as t
 
 from ..core.checksums import CRC64_XZ, crc_function
 from ..core.progress import Progress
 from ..recovery.payload_source import PayloadSource
+from ..recovery.recovery_planner import SegmentReader
 from ..recovery.restorer import Restoration, RestoreInspection, RestorerContext
 from ..recovery.steps import Facts, Step
 from .noted_content import noted_content
+from .recovery_checks import described, recovered, require_operations, require_recoverable, told
 from .restore_checks import (
     in_the_way_of,
     require_loadable,
@@ -32,7 +35,7 @@ from .restore_options import MongoRestoreOptions
 from .restore_people import forget_kept
 from .restore_selection import RestoreSelection, select_items
 from .restore_session import RestoreSession
-from .restore_steps import CHECK, CLEAR, EXCHANGE, KEEP_PEOPLE, LOAD, RestoreSteps
+from .restore_steps import CHECK, CLEAR, EXCHANGE, KEEP_PEOPLE, LOAD, REPLAY, RestoreSteps
 from .restore_target import TargetFacts, existing_in, read_target
 
 if t.TYPE_CHECKING:
@@ -63,16 +66,24 @@ class MongoRestorer:
         """
         crc_function(CRC64_XZ)
         options, noted = self._options, noted_content(source.manifest)
+        if self._segments is not None:
+            require_recoverable(self._segments, options, noted=noted, backup_id=source.manifest.backup_id)
         selection = select_items(read_prelude(source, progress=self._session.progress()), noted, options)
         with self._session.look() as client:
             facts = read_target(client)
             warnings = require_version(noted, facts)
             require_loadable(selection, facts, options)
             require_names(selection, self._names, facts)
-            require_rights(client, selection, options)
+            require_rights(client, selection, options, replays=self._segments is not None)
             holders, others = in_the_way_of(client, selection, options, self._names)
             tool = self._session.tool(facts)
         moved, staying = that_step_aside(others, options)
+        replaces = bool(holders or moved or (options.users_and_roles and selection.people))
+        if self._segments is not None:
+            # The oplog may make what the backup does not have.
+            replaces = replaces or bool(options.in_place and others) or options.users_and_roles
+            with tempfile.TemporaryDirectory(prefix="lifeboat-slices-") as folder:
+                require_operations(self._segments, folder=folder)
         plain = source.manifest.plain_bytes or 4 * source.manifest.stored_bytes
         return RestoreInspection(
             facts={
@@ -84,16 +95,23 @@ class MongoRestorer:
                     for database in selection.databases
                 },
                 "users_and_roles": options.users_and_roles and selection.people,
+                **({} if self._segments is None else {"recovery": described(self._segments)}),
                 "replaces": [one.full_name for one in holders],
                 "stays": [one.full_name for one in staying],
             },
             steps=tuple(step.title for step in self.steps(source=source, progress=self._session.progress())),
-            replaces=self.target if holders or moved or (options.users_and_roles and selection.people) else None,
+            replaces=self.target if replaces else None,
             moves=tuple(self._shown_move(one.full_name, is_view=one.uuid is None) for one in [*holders, *moved]),
             # On disk documents are compressed again; indexes and the journal take about what that saves.
-            needed_bytes=plain if selection.size is None else selection.size,
+            needed_bytes=(plain if selection.size is None else selection.size) + self._segment_bytes(),
             free_bytes=facts.free_bytes,
-            warnings=(*warnings, *self._warnings(selection, facts, staying=[one.full_name for one in staying])),
+            versions=f"backup of MongoDB {noted.server_version}, server {facts.version} "
+            f"(feature compatibility {facts.feature_compatibility or 'not known'})",
+            warnings=(
+                *warnings,
+                *(() if self._segments is None else self._segments.plan.warnings),
+                *self._warnings(selection, facts, staying=[one.full_name for one in staying]),
+            ),
         )
 
     def steps(self, *, source: PayloadSource, progress: Progress) -> t.Sequence[Step]:
@@ -102,12 +120,14 @@ class MongoRestorer:
 
     def outcome(self, *, facts: t.Mapping[str, Facts]) -> Restoration:
         """See Restorer."""
-        load, check = facts[LOAD], facts[CHECK]
-        collections = load["collections"]
+        load, check, replay = facts[LOAD], facts[CHECK], facts.get(REPLAY)
+        collections = {full: one["documents"] for full, one in load["collections"].items()}
+        if replay is not None:
+            check, collections = replay, replay["collections"]
         databases: dict[str, dict[str, t.Any]] = {}
-        for full, one in collections.items():
+        for full, documents in collections.items():
             database, _dot, name = full.partition(".")
-            databases.setdefault(database, {})[name] = one["documents"]
+            databases.setdefault(database, {})[name] = documents
         with self._session.look() as client:
             aside, between = self._left_aside(client, facts)
         first = next(iter(sorted(databases)), "")
@@ -115,8 +135,9 @@ class MongoRestorer:
             content={
                 "collections": len(collections),
                 "documents": check["documents"],
-                "expired": check["expired"],
-                "views": len(load["views"]),
+                "expired": check.get("expired", 0),
+                "views": len((replay or load)["views"]),
+                **({} if replay is None else {"recovery": recovered(replay)}),
                 "databases": databases,
                 "oplog": load["oplog"],
                 "users": len(facts.get(KEEP_PEOPLE, {}).get("users", {}).get("loaded", ())),
@@ -125,8 +146,9 @@ class MongoRestorer:
             where=self.target,
             connect=f"mongosh 'mongodb://{self._session.servers}/{first}'",
             aside=tuple(aside),
-            warnings=tuple(
-                f"{name} was made by somebody while names were exchanged; it has this name now." for name in between
+            warnings=(
+                *(f"{name} was made by somebody while names were exchanged; it has this name now." for name in between),
+                *(() if replay is None else told(replay)),
             ),
         )
 
@@ -145,6 +167,14 @@ class MongoRestorer:
                 forget_kept(client, self._names)
                 removed.append("users and roles of before")
         return tuple(removed)
+
+    @property
+    def _segments(self) -> SegmentReader | None:
+        return self._session.context.segments
+
+    def _segment_bytes(self) -> int:
+        segments = () if self._segments is None else self._segments.plan.segments
+        return sum(one.segment.payload.plain_size or 0 for one in segments)
 
     def _warnings(self, selection: RestoreSelection, facts: TargetFacts, *, staying: t.Sequence[str]) -> list[str]:
         warnings = []

@@ -134,7 +134,8 @@ def scratch_server(
     client: Client | None = None
     process: subprocess.Popen[bytes] | None = None
     try:
-        process = scratch.spawn(argv, log=_LOG)
+        bounded = scratch.within_memory(argv, needed=cache_megabytes * 1024 * 1024)
+        process = scratch.spawn(bounded, log=_LOG)
         client = pymongo.MongoClient(
             f"mongodb://{quote(socket, safe='')}/?directConnection=true",
             serverSelectionTimeoutMS=10_000,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import typing as t
 
 from ..core.clock import format_time
@@ -14,6 +15,8 @@ if t.TYPE_CHECKING:
     import bson
 
 Position = tuple[int, int]
+
+_TEXT = re.compile(r"([0-9]{1,10}):([0-9]{1,10})")
 
 
 def position_of(timestamp: bson.Timestamp) -> Position:
@@ -31,5 +34,22 @@ def timestamp_of(position: Position) -> bson.Timestamp:
 def as_json(position: Position) -> dict[str, t.Any]:
     """``{"t": seconds, "i": ordinal, "time": RFC 3339}``, as it stands in manifests."""
     seconds, ordinal = position
-    moment = datetime.datetime.fromtimestamp(seconds, tz=datetime.timezone.utc)
-    return {"t": seconds, "i": ordinal, "time": format_time(moment)}
+    return {"t": seconds, "i": ordinal, "time": format_time(moment_of(position))}
+
+
+def position_text(position: Position) -> str:
+    """``1763751600:4``: seconds and ordinal, as targets, windows and the facts of slices have it."""
+    return f"{position[0]}:{position[1]}"
+
+
+def position_from_text(text: str) -> Position:
+    """The inverse of :func:`position_text`. Raises ValueError for anything else."""
+    found = _TEXT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no position such as 1763751600:4")
+    return int(found[1]), int(found[2])
+
+
+def moment_of(position: Position) -> datetime.datetime:
+    """The second in which something of that position happened, aware, in UTC."""
+    return datetime.datetime.fromtimestamp(position[0], tz=datetime.timezone.utc)

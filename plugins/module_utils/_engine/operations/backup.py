@@ -15,7 +15,13 @@ from ..catalog.manifest import Manifest
 from ..catalog.restore_notes import restore_notes
 from ..catalog.writer import BackupWriter, RepositoryState, require_working
 from ..core.clock import format_time
-from ..core.errors import LifeboatError, StateDirectoryUnusable, StorageForbidden, StorageNoSpace
+from ..core.errors import (
+    LifeboatError,
+    ParentRemoved,
+    StateDirectoryUnusable,
+    StorageForbidden,
+    StorageNoSpace,
+)
 from ..core.host import Host
 from ..core.ids import new_backup_id
 from ..core.journal import RecordingJournal
@@ -24,11 +30,14 @@ from ..core.progress import Progress, ProgressSink
 from ..core.signals import Stop, interrupted
 from ..core.state import SourceLock, StateDirectory
 from ..core.version import VERSION
-from ..pipeline.producer import Inspection, Producer
+from ..pipeline.producer import FINGERPRINT, ChangeAwareProducer, Inspection, Producer
 from ..recovery.questions import Answer
+from ..retention.rules import JOB_LABEL
 from ..storage.registry import open_storage
 from .asking import ask_source, noted
 from .backup_values import BackupPlan, BackupRequest, BackupResult, ProducerContext
+from .due import DESCRIBED_AS
+from .parents import find_parent, require_parent
 
 
 def plan_backup(request: BackupRequest, *, host: Host) -> BackupPlan:
@@ -115,6 +124,9 @@ class _Run:
         self._each_repository(self._prepare)
         self._each_repository(lambda repository: self._require_space(repository, inspection))
         require_working(self._repositories)
+        unchanged = self._unchanged(producer, progress) if request.only_if_changed else None
+        if unchanged is not None:
+            return unchanged
         writer = BackupWriter(
             folder=self._folder,
             repositories=self._repositories,
@@ -124,6 +136,9 @@ class _Run:
         )
         try:
             writer.begin(self._started_document())
+            if self._parent is not None:
+                self._each_repository(functools.partial(self._require_parent, writer, self._parent))
+                require_working(self._repositories)
             before = self._answers()
             progress.stage("backing up")
             production = producer.produce(sink=writer, progress=progress)
@@ -140,6 +155,32 @@ class _Run:
             progress=progress.snapshot(),
         )
 
+    def _unchanged(self, producer: Producer, progress: Progress) -> BackupResult | None:
+        """The newest backup, when every repository has it and it holds what the source is now."""
+        if any(repository.error for repository in self._repositories):
+            return None  # what is there can't be told: better one backup too many
+        series = self._request.series
+        selection = Selection(service=series.service, source=series.source, kind=series.kind, newest=1)
+        storages = {repository.name: repository.storage for repository in self._repositories}
+        reading = read_catalog(storages, selection=selection)
+        newest = reading.backups[-1] if reading.backups else None
+        if newest is None or newest.missing or reading.problems or newest.state == "failed":
+            return None
+        if not set(storages) <= set(newest.repositories):
+            return None
+        noted = newest.manifest.content.get(FINGERPRINT)
+        if noted is None or newest.manifest.content.get("doubts"):
+            return None
+        aware: ChangeAwareProducer = t.cast("ChangeAwareProducer", producer)
+        if noted != aware.fingerprint(progress=progress):
+            return None
+        return BackupResult(
+            manifest=newest.manifest,
+            repositories=tuple(repository.as_dict() for repository in self._repositories),
+            progress=progress.snapshot(),
+            is_unchanged=True,
+        )
+
     def _answers(self) -> dict[str, Answer]:
         request = self._request
         return ask_source(
@@ -153,25 +194,11 @@ class _Run:
     def _producer(self) -> Producer:
         request = self._request
         if request.parent_kinds:
-            self._parent = self._find_parent()
+            storages = {one.name: one.storage for one in self._repositories if not one.error}
+            self._parent = find_parent(storages, request.series, kinds=request.parent_kinds)
         return request.make_producer(
             ProducerContext(backup_id=self._backup_id, state=self._state, host=self._host, parent=self._parent)
         )
-
-    def _find_parent(self) -> Manifest | None:
-        """The newest backup of the parent kinds that is in every repository which can be read.
-
-        An increment goes to all repositories of the job, so its parent must be in all of them too.
-        """
-        storages = {repository.name: repository.storage for repository in self._repositories if not repository.error}
-        candidates: list[Manifest] = []
-        for kind in self._request.parent_kinds:
-            selection = Selection(service=self._request.series.service, source=self._request.series.source, kind=kind)
-            reading = read_catalog(storages, selection=selection)
-            unread = {problem.details.get("repository") for problem in reading.problems}
-            wanted = set(storages) - unread
-            candidates += [backup.manifest for backup in reading.backups if wanted <= set(backup.repositories)]
-        return max(candidates, key=lambda manifest: manifest.started, default=None)
 
     def _open(self, name: str, description: t.Mapping[str, t.Any]) -> RepositoryState:
         storage = open_storage(description, name=name, clock=self._host.clock, runner=self._host.runner)
@@ -213,6 +240,13 @@ class _Run:
         for key, reason in sweep.kept.items():
             self._journal.warning(f"{repository.name}: the leftover {key} can't be removed: {reason}")
 
+    def _require_parent(self, writer: BackupWriter, parent: Manifest, repository: RepositoryState) -> None:
+        try:
+            require_parent(repository.storage, parent, repository=repository.name)
+        except ParentRemoved:
+            writer.withdraw(repository)
+            raise
+
     def _require_space(self, repository: RepositoryState, inspection: Inspection) -> None:
         free = repository.storage.free_bytes()
         if free is None:
@@ -252,6 +286,7 @@ class _Run:
             "pid": os.getpid(),
             "started": format_time(self._started),
             "lifeboat_version": VERSION,
+            "parent": self._parent.backup_id if self._parent else None,
         }
 
     def _manifest(
@@ -305,6 +340,8 @@ class _Run:
         kept = ("id", "job", "state", "stored_bytes", "plain_bytes", "seconds", "repositories", "warnings")
         record = {key: result[key] for key in kept if key in result}
         record["started"] = format_time(self._started)
+        if JOB_LABEL in self._request.labels:
+            record[DESCRIBED_AS] = self._request.labels[JOB_LABEL]
         record["finished"] = format_time(self._host.clock.now())
         record["error"] = error.as_dict() if error else None
         try:

@@ -44,8 +44,10 @@ class BackupRequest:
     """One backup that is wanted now.
 
     *parent_kinds* is given for increments: the newest backup of one of these kinds becomes the parent.
-    *lock_timeout* is how many seconds to wait for another run of the same source. *questions* are asked of the source
-    before and after, over *connection*: verifications compare with these answers.
+    With *only_if_changed* nothing is made when the newest backup in every repository has the content hash of the source
+    as it is now; the producer must be able to tell. *lock_timeout* is how many seconds to wait for another run of the
+    same source. *questions* are asked of the source before and after, over *connection*: verifications compare with
+    these answers.
     """
 
     series: Series
@@ -59,6 +61,7 @@ class BackupRequest:
     labels: t.Mapping[str, str] = field(default_factory=dict)
     connection: t.Mapping[str, t.Any] = field(default_factory=dict)
     questions: tuple[Question, ...] = ()
+    only_if_changed: bool = False
 
     def __post_init__(self) -> None:
         """Raises RequestInvalid for a job without repositories or with one twice."""
@@ -116,11 +119,15 @@ class BackupPlan:
 
 @dataclass(frozen=True)
 class BackupResult:
-    """What became of the run: the backup exists in at least one repository."""
+    """What became of the run: the backup exists in at least one repository.
+
+    *is_unchanged* is set when nothing was made, because this backup of before holds what the source is now.
+    """
 
     manifest: Manifest
     repositories: tuple[t.Mapping[str, t.Any], ...]  # name, url, state (complete or failed), error
     progress: t.Mapping[str, t.Any]
+    is_unchanged: bool = False
 
     @property
     def is_partial(self) -> bool:
@@ -147,7 +154,7 @@ class BackupResult:
             "id": manifest.backup_id,
             "job": manifest.folder.series.folder.rstrip("/"),
             "engine": manifest.engine,
-            "state": "partial" if self.is_partial else "complete",
+            "state": "unchanged" if self.is_unchanged else "partial" if self.is_partial else "complete",
             "path": manifest.folder.key(""),
             "parent": manifest.parent,
             "stored_bytes": manifest.stored_bytes,

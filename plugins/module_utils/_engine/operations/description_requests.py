@@ -15,6 +15,7 @@ from ..core.description.model import Job, Source
 from ..core.errors import RequestInvalid
 from ..core.options import refuse_unknown
 from ..core.secrets import Secret, secret_from
+from ..postgresql.walg_options import walg_place
 from .backup_values import RepositoryRequest
 from .verify_values import Proof, proof_from
 
@@ -112,3 +113,11 @@ def kinds_of(jobs: t.Iterable[Job]) -> tuple[str, ...]:
 def memory_limit(mebibytes: int) -> int:
     """In bytes."""
     return mebibytes * _MIB
+
+
+def with_vendor_options(source: Source, given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options of a restore *given*, and beside them what the source's jobs say of where a vendor's tool is."""
+    places = (walg_place(job.options.get("walg")) for job in source.jobs)
+    place: t.Mapping[str, t.Any] = next((one for one in places if one), {})
+    own = given.get("walg") or {}
+    return {**given, "walg": {**place, **own}} if place and isinstance(own, t.Mapping) else dict(given)

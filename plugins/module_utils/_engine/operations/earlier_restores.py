@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import typing as t
+from dataclasses import replace
 
 from ..catalog.catalog import Backup
 from ..catalog.layout import Series
@@ -21,6 +22,7 @@ from ..recovery.ledger import DISCARDED, FINISHED, ROLLED_BACK, RUNNING, Ledger
 from ..recovery.restorer import RestorerContext
 from ..recovery.steps import roll_back
 from .choosing import Choice, Sources
+from .recovering import read_again, recovery_as_noted
 from .restore_run import facts_of, finish, make_restorer, shown_progress, target_lock
 from .restore_values import (
     EarlierRestore,
@@ -63,17 +65,30 @@ class Earlier:
         chain = tuple(
             self._sources.payloads(_manifest(link["manifest"]), str(link["repository"])) for link in request["chain"]
         )
-        self._restorer = make_restorer(
-            self._choice,
-            with_secrets(request["options"], earlier.options),
-            RestorerContext(restore_id=earlier.restore_id, host=host, state=self._state, chain=chain),
+        recovery = request.get("recovery")
+        base = self._choice.backup
+        self._options = with_secrets(request["options"], earlier.options)
+        segments = None
+        if recovery:
+            segments = recovery_as_noted(recovery, base=base, sources=self._sources, host=host, options=self._options)
+        self._context = RestorerContext(
+            restore_id=earlier.restore_id, host=host, state=self._state, chain=chain, segments=segments
         )
+        self._restorer = make_restorer(self._choice, self._options, self._context)
 
     def resume(self) -> RestoreResult:
         with self._lock() as lock:
             self._require_state(RUNNING, "be resumed")
             lock.add(id=self._earlier.restore_id, backup=self._choice.manifest.backup_id)
             progress = shown_progress(self._host, lock, self._show)
+            recovery = self._ledger.request.get("recovery")
+            if recovery:
+                base = self._choice.backup
+                segments = read_again(
+                    recovery, base=base, sources=self._sources, host=self._host, options=self._options
+                )
+                context = replace(self._context, segments=segments)
+                self._restorer = make_restorer(self._choice, self._options, context)
             return finish(self._ledger, self._restorer, self._sources, self._choice, progress=progress, host=self._host)
 
     def roll_back(self) -> RestoreResult:

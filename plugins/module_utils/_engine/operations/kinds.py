@@ -12,18 +12,20 @@ import typing as t
 from dataclasses import dataclass
 
 from .backup_values import ProducerFactory
-from .producers import mongodb, postgresql, redis
+from .producers import files, mongodb, postgresql, redis
 
 
 @dataclass(frozen=True)
 class Kind:
     """How to make backups of one kind: from a job's options (its ``connection`` among them) to a producer factory.
 
-    *parent_kinds* are those that an increment of this kind can build on.
+    *parent_kinds* are those that an increment of this kind can build on. *tells_changes* is set where the producer is a
+    :class:`pipeline.producer.ChangeAwareProducer`.
     """
 
     factory: t.Callable[[t.Mapping[str, t.Any]], ProducerFactory]
     parent_kinds: tuple[str, ...] = ()
+    tells_changes: bool = False
 
 
 KINDS: t.Mapping[tuple[str, str], Kind] = {
@@ -33,4 +35,5 @@ KINDS: t.Mapping[tuple[str, str], Kind] = {
     ("postgresql", "incremental"): Kind(postgresql.incremental, parent_kinds=postgresql.INCREMENTAL_PARENT_KINDS),
     ("redis", "rdb"): Kind(redis.rdb),
     ("redis", "aof"): Kind(redis.aof),
+    ("files", "config"): Kind(files.config, tells_changes=True),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import textwrap
 import typing as t
 
+from ..files import restore_options as files_restore, verifier_options as files_verify
 from ..mongodb import restore_options as mongodb_restore, verifier_options as mongodb_verify
 from ..postgresql import base_restore_options, base_verify_options, logical_restore_options
 from ..redis import restore_options as redis_restore, verifier_options as redis_verify
@@ -22,6 +23,8 @@ RESTORE_OPTIONS: t.Mapping[tuple[str, str], t.Sequence[str]] = {
     ("postgresql", "incremental"): base_restore_options.KEYS,
     ("redis", "rdb"): redis_restore.RESTORE_KEYS,
     ("redis", "aof"): redis_restore.RESTORE_KEYS,
+    ("redis", "aof-log"): redis_restore.RESTORE_KEYS,
+    ("files", "config"): files_restore.RESTORE_KEYS,
 }
 
 #: Of verifications, by engine: ``verify: {options: ...}`` of a source.
@@ -29,6 +32,7 @@ VERIFY_OPTIONS: t.Mapping[str, t.Sequence[str]] = {
     "mongodb": mongodb_verify.KEYS,
     "postgresql": base_verify_options.KEYS,
     "redis": redis_verify.VERIFIER_KEYS,
+    "files": files_verify.VERIFIER_KEYS,
 }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from ..catalog.catalog import Backup, Reading, Selection, read_catalog
 from ..catalog.layout import Series
+from ..core.description.kinds import is_runnable
 from ..core.errors import StateDirectoryUnusable
 from ..core.state import StateDirectory
 from ..recovery.ledger import FINISHED
@@ -66,7 +67,7 @@ def read_forecasts(
     state: StateDirectory,
     objective_of: ObjectiveOf,
 ) -> tuple[SeriesForecast, ...]:
-    """A forecast for each series of a database that *reading* has a backup of, by name.
+    """A forecast for each series that *reading* has a backup of, by name.
 
     *selection* is what *reading* was asked for. Measured were verifications at level 3 and above, found in the catalog,
     and the restores that this host made; where its notes can't be read, the catalog alone has to do.
@@ -79,7 +80,8 @@ def read_forecasts(
         measured = reading.backups
     listed: dict[Series, Backup] = {}
     for backup in reading.backups:
-        if backup.manifest.engine == "files":  # nothing measures how long they take
+        engine, kind = backup.manifest.engine, backup.manifest.kind
+        if engine == "files" and not is_runnable(engine=engine, kind=kind):  # nothing measures how long they take
             continue
         listed[backup.manifest.folder.series] = backup
     by_series: dict[Series, list[Backup]] = {series: [] for series in listed}

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import typing as t
 
-from ..core.errors import RestoreNoSpace
+from ..core.errors import RecoveryTargetUnreachable, RestoreNoSpace
 from ..core.host import Host
 from ..core.ids import new_backup_id
 from ..core.journal import RecordingJournal
 from ..core.progress import ProgressSink
 from ..core.state import StateDirectory
 from ..recovery.ledger import Ledger, unfinished_restores
+from ..recovery.recovery_planner import SegmentReader
 from ..recovery.restorer import RestoreInspection, RestorerContext
 from .choosing import Choice, Sources, choose
 from .earlier_restores import Earlier
 from .forecast import Forecast, forecast
+from .recovering import explain_hole, noted_recovery, plan_point
 from .recovery_times import restores_of, verified_recoveries
 from .restore_run import finish, make_restorer, require_confirmation, shown_progress, target_lock
 from .restore_values import (
@@ -36,7 +38,8 @@ from .restore_values import (
 def plan_restore(request: RestoreRequest, *, host: Host) -> RestorePlan:
     """Choose the backup and look at the target, without changing anything; refuse what can't become a good restore.
 
-    Raises BackupNotFound, BackupNotTrusted, RestoreNoSpace and what the restorer's inspect() raises.
+    Of a recovery to a point in time every segment is read and compared, so that what is planned can be done. Raises
+    BackupNotFound, BackupNotTrusted, RecoveryTargetUnreachable, RestoreNoSpace and what inspect() raises.
     """
     return _Restore.of(request, host=host, show=None).plan()
 
@@ -55,11 +58,19 @@ class _Restore:
     """One new restore."""
 
     def __init__(
-        self, request: RestoreRequest, *, sources: Sources, choice: Choice, host: Host, show: ProgressSink | None
+        self,
+        request: RestoreRequest,
+        *,
+        sources: Sources,
+        choice: Choice,
+        segments: SegmentReader | None,
+        host: Host,
+        show: ProgressSink | None,
     ) -> None:
         self._request = request
         self._sources = sources
         self._choice = choice
+        self._segments = segments
         self._host = host
         self._show = show
         self._state = StateDirectory(path=request.state_directory)
@@ -68,7 +79,9 @@ class _Restore:
         self._restorer = make_restorer(
             choice,
             request.options,
-            RestorerContext(restore_id=self._restore_id, host=host, state=self._state, chain=self._chain),
+            RestorerContext(
+                restore_id=self._restore_id, host=host, state=self._state, chain=self._chain, segments=segments
+            ),
         )
 
     @classmethod
@@ -77,11 +90,17 @@ class _Restore:
             clock=host.clock, runner=host.runner, journal=RecordingJournal(target=host.journal), name=host.name
         )
         sources = Sources.open(request.repositories, host=recording, identity=request.identity)
+        if request.recovery is not None:
+            planned = plan_point(sources, request.selection, request.recovery)
+            return cls(
+                request, sources=sources, choice=planned.choice, segments=planned.segments, host=recording, show=show
+            )
         choice = choose(sources, request.selection, point=request.point, allow_failed=request.allow_failed)
-        return cls(request, sources=sources, choice=choice, host=recording, show=show)
+        return cls(request, sources=sources, choice=choice, segments=None, host=recording, show=show)
 
     def plan(self) -> RestorePlan:
         inspection = self._inspect()
+        self._check_segments()
         unfinished = unfinished_restores(self._state, target=self._restorer.target)
         return RestorePlan(
             choice=self._choice,
@@ -89,6 +108,7 @@ class _Restore:
             inspection=inspection,
             forecast=self._forecast(),
             unfinished=tuple(str(document["id"]) for document in unfinished),
+            recovery=self._segments.plan if self._segments is not None else None,
         )
 
     def run(self) -> RestoreResult:
@@ -100,6 +120,9 @@ class _Restore:
             progress.stage("looking at the target")
             inspection = self._inspect()
             require_confirmation(inspection.replaces, self._request.confirm)
+            if self._segments is not None:
+                progress.stage("checking every segment")
+            self._check_segments()
             ledger = Ledger.begin(
                 state=self._state,
                 clock=self._host.clock,
@@ -122,6 +145,16 @@ class _Restore:
                 details={"needed": inspection.needed_bytes, "free": inspection.free_bytes},
             )
         return inspection
+
+    def _check_segments(self) -> None:
+        """Before anything stops: what is to be replayed is there, whole, in at least one repository."""
+        if self._segments is None or self._request.recovery is None:
+            return
+        try:
+            self._segments.check()
+        except RecoveryTargetUnreachable as error:
+            selection, recovery = self._request.selection, self._request.recovery
+            raise explain_hole(self._sources, selection, recovery, error) from error
 
     def _clear_up(self, target: str) -> None:
         """Roll back what died in its middle: two half restores into one target are one too many."""
@@ -147,7 +180,13 @@ class _Restore:
             "repository": self._choice.repository,
             "reason": self._choice.reason,
             "options": without_secrets(self._request.options),
+            **self._noted_recovery(),
         }
+
+    def _noted_recovery(self) -> dict[str, t.Any]:
+        if self._segments is None or self._request.recovery is None:
+            return {}
+        return {"recovery": noted_recovery(self._segments.plan, engine=self._request.recovery.engine)}
 
     def _forecast(self) -> Forecast | None:
         return forecast(

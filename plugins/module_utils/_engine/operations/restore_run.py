@@ -28,6 +28,7 @@ from .restore_values import (
     RestoreResult,
 )
 from .restorer_kinds import restorer_factory
+from .wanted import want_full_backup
 
 
 def finish(
@@ -48,6 +49,10 @@ def finish(
     seconds = host.clock.monotonic() - started
     ledger.close(FINISHED, {"aside": list(restoration.aside), "where": restoration.where, "seconds": seconds})
     _record(state, ledger, choice, host=host, seconds=seconds, error=None)
+    if restoration.content.get("full_backup_needed") and ledger.request["options"].get("in_place"):
+        manifest = choice.manifest
+        reason = f"the recovery {ledger.restore_id} of {manifest.service}/{manifest.source} began a new timeline"
+        want_full_backup(state, service=manifest.service, source=manifest.source, reason=reason, host=host)
     journal = host.journal
     return RestoreResult(
         restore_id=ledger.restore_id,

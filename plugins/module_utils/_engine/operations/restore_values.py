@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from ..catalog.catalog import Selection
 from ..core.secrets import Secret
 from ..core.state import DEFAULT_STATE_DIRECTORY
+from ..recovery.recovery_planner import RecoveryPlan
 from ..recovery.restorer import Restoration, RestoreInspection
 from .backup_values import RepositoryRequest
 from .choosing import NEWEST_VERIFIED, Choice
 from .forecast import Forecast
+from .recovering import RecoveryRequest
 
 Options = t.Mapping[str, t.Any]
 # Options whose values are secrets when they are given as such; their references (…_file, …_env, …_command) are not.
@@ -26,7 +28,8 @@ class RestoreRequest:
     """One restore that is wanted now.
 
     *selection* names service, source and kind, and perhaps an id or a time; *point* says which of them (see
-    :mod:`choosing`). *options* are the restorer's. *confirm* repeats the name of what is replaced, where something is.
+    :mod:`choosing`); with *recovery* a point in time says it instead. *options* are the restorer's. *confirm* repeats
+    the name of what is replaced, where something is.
     """
 
     repositories: tuple[RepositoryRequest, ...]
@@ -38,6 +41,7 @@ class RestoreRequest:
     allow_failed: bool = False
     state_directory: str = DEFAULT_STATE_DIRECTORY
     lock_timeout: float = 0.0
+    recovery: RecoveryRequest | None = None
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,14 @@ class RestorePlan:
     inspection: RestoreInspection
     forecast: Forecast | None
     unfinished: tuple[str, ...] = ()  # earlier restores into this target that will be rolled back first
+    recovery: RecoveryPlan | None = None
 
     def as_dict(self) -> dict[str, t.Any]:
         """As JSON values."""
         inspection = self.inspection
         return {
             "backup": self.choice.as_dict(),
+            "recovery": recovery_as_dict(self.recovery) if self.recovery else None,
             "target": self.target,
             "replaces": inspection.replaces,
             "stops": list(inspection.stops),
@@ -76,6 +82,7 @@ class RestorePlan:
             "facts": dict(inspection.facts),
             "needed_bytes": inspection.needed_bytes,
             "free_bytes": inspection.free_bytes,
+            "versions": inspection.versions,
             "forecast": self.forecast.as_dict() if self.forecast else None,
             "unfinished": list(self.unfinished),
             "warnings": list(inspection.warnings),
@@ -113,6 +120,24 @@ class RestoreResult:
             "stages": dict(self.stages),
             "warnings": [*self.warnings, *(restoration.warnings if restoration else ())],
         }
+
+
+def recovery_as_dict(plan: RecoveryPlan) -> dict[str, t.Any]:
+    """A recovery's plan as JSON values: the target, what is replayed, and why it was chosen so."""
+    segments = plan.segments
+    return {
+        "target": plan.target.as_dict(),
+        "base": plan.base.manifest.backup_id if plan.base is not None else None,
+        "lineage": plan.lineage,
+        "segments": len(segments),
+        "first_segment": segments[0].segment.name if segments else None,
+        "last_segment": segments[-1].segment.name if segments else None,
+        "stored_bytes": sum(one.segment.payload.size for one in segments),
+        "plain_bytes": sum(one.segment.payload.plain_size or 0 for one in segments),
+        "why": list(plan.why),
+        "warnings": list(plan.warnings),
+        "facts": dict(plan.facts),
+    }
 
 
 def without_secrets(options: Options) -> dict[str, t.Any]:

@@ -9,7 +9,7 @@ import typing as t
 
 from ..core.errors import KindNotRunnable
 from ..recovery.restorer import RestorerFactory
-from .restorers import mongodb, postgresql_base, postgresql_logical, redis
+from .restorers import files, mongodb, postgresql_base, postgresql_logical, redis, redis_aof_log
 
 RESTORERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], RestorerFactory]] = {
     ("mongodb", "full"): mongodb.full,
@@ -18,6 +18,8 @@ RESTORERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], Restor
     ("postgresql", "incremental"): postgresql_base.incremental,
     ("redis", "rdb"): redis.rdb,
     ("redis", "aof"): redis.aof,
+    ("redis", "aof-log"): redis_aof_log.aof_log,
+    ("files", "config"): files.config,
 }
 
 

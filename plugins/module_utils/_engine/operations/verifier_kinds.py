@@ -9,7 +9,7 @@ import typing as t
 
 from ..core.errors import KindNotRunnable
 from ..recovery.verifier import VerifierFactory
-from .verifiers import mongodb, postgresql_base, postgresql_logical, redis
+from .verifiers import files, mongodb, postgresql_base, postgresql_logical, redis
 
 VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], VerifierFactory]] = {
     ("mongodb", "full"): mongodb.full,
@@ -18,6 +18,7 @@ VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], Verifi
     ("postgresql", "incremental"): postgresql_base.incremental,
     ("redis", "rdb"): redis.rdb,
     ("redis", "aof"): redis.aof,
+    ("files", "config"): files.config,
 }
 
 

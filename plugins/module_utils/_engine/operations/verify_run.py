@@ -22,6 +22,7 @@ from ..catalog.verification import (
     verification_key,
 )
 from ..core.errors import (
+    BackupRemoved,
     CheckFailed,
     IdentityMissing,
     Interrupted,
@@ -55,6 +56,7 @@ from .verify_values import VerifyRequest
 
 # What says nothing about the backup: somebody must mend it and verify again.
 _NOBODY_CAN_TELL = (
+    BackupRemoved,
     IdentityMissing,
     Interrupted,
     KindNotRunnable,
@@ -100,14 +102,12 @@ class VerificationRun:
     def run(self) -> Verification:
         """Go as far as asked, write the document, return it.
 
-        Raises what says nothing about the backup (a tool that is missing here, a repository that can't be reached):
-        then there is no document. Whatever the backup itself is to blame for is in the document.
+        Raises what says nothing about the backup (a tool that is missing here, a repository that can't be reached, a
+        removal by policy): then there is no document. Whatever the backup itself is to blame for is in the document.
         """
         level = self._request.proof.level
         verifier = self._verifier(level)
-        repositories = [name for name in self._sources.storages if name in self._backup.repositories]
-        for name in repositories:
-            self._copies[name] = self._look_at_copy(name, level=min(level, INTACT))
+        repositories = self._look_at_copies(level=min(level, INTACT))
         good = [name for name in repositories if self._copies[name].error is None]
         name = good[0] if good else repositories[0]
         error = self._copies[name].error
@@ -139,6 +139,23 @@ class VerificationRun:
                 )
         return verifier
 
+    def _look_at_copies(self, *, level: int) -> list[str]:
+        """The repositories that have a copy, each looked at. Raises BackupRemoved when retention took the last away."""
+        repositories = []
+        removed: BackupRemoved | None = None
+        for name in self._sources.storages:
+            if name not in self._backup.repositories:
+                continue
+            try:
+                self._copies[name] = self._look_at_copy(name, level=level)
+                repositories.append(name)
+            except BackupRemoved as error:
+                self._host.journal.warning(f"{name} is left out: {error.message}")
+                removed = error
+        if removed is not None and not repositories:
+            raise removed
+        return repositories
+
     def _look_at_copy(self, name: str, *, level: int) -> CopyResult:
         source = self._sources.payloads(self._manifest, name)
         reached = -1
@@ -152,6 +169,7 @@ class VerificationRun:
                     source.check(payload, progress=self._progress)
                 reached = INTACT
         except (PayloadDamaged, StorageNotFound) as error:
+            source.require_there()
             return CopyResult(reached=reached, error={**error.as_dict(), "repository": name})
         return CopyResult(reached=reached)
 
@@ -183,10 +201,11 @@ class VerificationRun:
                 self._restore(verifier, source, level=level)
         except _NOBODY_CAN_TELL:
             raise
-        except StorageNotFound as error:
+        except StorageError as error:
+            if not isinstance(error, StorageNotFound):
+                raise
+            source.require_there()
             return error.as_dict()
-        except StorageError:
-            raise
         except LifeboatError as error:
             return error.as_dict()
         return None
@@ -267,15 +286,25 @@ class VerificationRun:
         )
 
     def _store(self, document: Verification, repositories: t.Sequence[str]) -> None:
-        """Beside every copy; at least one must take it, or nobody would know."""
-        key, errors = verification_key(self._manifest.folder, self._id), []
+        """Beside every copy; at least one must take it, or nobody would know.
+
+        Not beside one that retention takes away meanwhile: there it would be all that is left. And a removal that began
+        before it was noted did not know of it, one that begins later does: hence the second look.
+        """
+        key = verification_key(self._manifest.folder, self._id)
+        errors: list[LifeboatError] = []
         for name in repositories:
+            source = self._sources.payloads(self._manifest, name)
             try:
-                self._sources.storages[name].put(key, document.as_bytes())
-            except StorageError as error:
+                source.require_there()
+                source.storage.put(key, document.as_bytes())
+                source.require_there()
+            except (BackupRemoved, StorageError) as error:
                 self._host.journal.warning(f"The verification is not noted in {name}: {error.message}")
                 errors.append(error)
         if len(errors) == len(repositories):
+            if all(isinstance(error, BackupRemoved) for error in errors):
+                raise errors[0]
             raise StorageAllFailed(
                 f"The verification of {self._manifest.backup_id} could not be noted anywhere: {errors[0].message}",
                 hint=errors[0].hint,

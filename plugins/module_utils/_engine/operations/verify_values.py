@@ -149,6 +149,9 @@ class VerifyResult:
         }
 
 
+_REQUIRED = ("require_collections", "require_tables", "require_paths")
+
+
 def proof_from(
     description: t.Mapping[str, t.Any],
     *,
@@ -163,7 +166,7 @@ def proof_from(
     return Proof(
         level=int(description.get("level", 4)) if level is None else level,
         questions=tuple(question for question in questions if "verification" in question.ask),
-        require=(*(description.get("require_collections") or ()), *(description.get("require_tables") or ())),
+        require=tuple(name for key in _REQUIRED for name in description.get(key) or ()),
         options=options or {},
     )
 

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 
 from ..core.progress import Progress
 
+#: The key of a manifest's content under which producers that can tell changes note the content hash of their source.
+FINGERPRINT = "fingerprint"
+
 
 @dataclass(frozen=True)
 class Inspection:
@@ -117,3 +120,10 @@ class Producer(t.Protocol):
 
     def produce(self, *, sink: PayloadSink, progress: Progress) -> Production:
         """Make the backup. Anything raised aborts it; whatever was opened on the source is closed again."""
+
+
+class ChangeAwareProducer(Producer, t.Protocol):
+    """A producer that can tell whether its source differs from what an earlier backup holds."""
+
+    def fingerprint(self, *, progress: Progress) -> str:
+        """What :data:`FINGERPRINT` of a backup made now would be. Reads the source, stores nothing."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ..core.clock import Clock, format_time
@@ -14,6 +15,7 @@ from ..core.errors import (
     PostgresIncrementalUnsupported,
     PostgresParentUnusable,
     PostgresSummarizerOff,
+    PostgresToolUnavailable,
 )
 from ..core.journal import Journal
 from ..core.progress import Progress
@@ -27,8 +29,11 @@ from .manifests import read_manifest
 from .names import parse_lsn
 from .options import BaseBackupOptions, IncrementalParent
 from .pg_basebackup import PgBasebackupTool, expected_bytes
+from .replication_backup import refuse_new_tablespaces, with_names
 from .restore_base import base_restore_commands
+from .wal_names import segments_covering
 from .walg import WalgTool
+from .walg_words import walg_restore_commands
 
 FIRST_INCREMENTAL_VERSION = 17
 _FACTS_SETTINGS = {"statement_timeout": "60s", "lock_timeout": "5s"}
@@ -65,7 +70,7 @@ class PgBaseBackupProducer:
         self._journal = journal
         self._parent = parent if kind == "incremental" else None
         self._tool: BaseBackupTool = (
-            WalgTool()
+            WalgTool(connection=connection, options=options, runner=runner, journal=journal, clock=clock)
             if options.tool == "walg"
             else PgBasebackupTool(
                 connection=connection,
@@ -95,16 +100,32 @@ class PgBaseBackupProducer:
         outcome = self._tool.make(request, sink=sink, progress=progress)
         progress.stage("reading the facts again")
         after, failures_after = self._look()
+        refuse_new_tablespaces(facts, after)
+        outcome = dataclasses.replace(outcome, tablespaces=with_names(outcome.tablespaces, facts=after))
         self._compare_failures(failures_before, failures_after)
         return Production(
             content=self._content(after, outcome, warnings=(*warnings, *outcome.warnings)),
-            restore_commands=base_restore_commands(
-                major=facts.major,
-                backup_id=self._backup_id,
-                payload=outcome.payload,
-                from_standby=facts.in_recovery,
-                parent=self._parent,
-            ),
+            restore_commands=self._restore_commands(facts, outcome),
+        )
+
+    def _restore_commands(self, facts: ClusterFacts, outcome: BaseBackupOutcome) -> str:
+        if outcome.walg:
+            segments = segments_covering(
+                parse_lsn(outcome.start_lsn),
+                parse_lsn(outcome.end_lsn),
+                timeline=outcome.timeline,
+                segment_size=facts.wal_segment_size,
+            )
+            return walg_restore_commands(
+                major=facts.major, payload=outcome.payload, walg=outcome.walg, segments=list(segments)
+            )
+        return base_restore_commands(
+            major=facts.major,
+            backup_id=self._backup_id,
+            payload=outcome.payload,
+            from_standby=facts.in_recovery,
+            parent=self._parent,
+            tablespaces=outcome.tablespaces,
         )
 
     def _look(self) -> tuple[ClusterFacts, int | None]:
@@ -124,6 +145,12 @@ class PgBaseBackupProducer:
 
     def _check(self, facts: ClusterFacts) -> list[str]:
         """Refuse, or say what is worth a warning."""
+        if self.kind == "incremental" and self._options.tool == WalgTool.name:
+            raise PostgresToolUnavailable(
+                "tool: walg makes its deltas by itself; kind: incremental is for pg_basebackup.",
+                hint="Use kind: base with walg: {max_steps: 6}, or tool: pg_basebackup.",
+                details={"tool": self._options.tool},
+            )
         warnings = []
         if facts.archiving.is_off:
             consequence = "the backup restores by itself, but nothing that is committed after it can be recovered"

@@ -1,12 +1,12 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes a base backup: the shape that pg_basebackup fills, and that WAL-G will fill."""
+"""What makes a base backup: the shape that pg_basebackup and WAL-G fill."""
 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.progress import Progress
 from ..pipeline.producer import PayloadSink
@@ -25,11 +25,23 @@ class BaseBackupRequest:
 
 
 @dataclass(frozen=True)
+class TablespacePayload:
+    """One tablespace as it was stored: *payload* is the plain name, *size* its plain bytes, None when not known."""
+
+    oid: int
+    name: str
+    location: str
+    payload: str
+    size: int | None
+
+
+@dataclass(frozen=True)
 class BaseBackupOutcome:
     """What was made. Positions are LSNs as PostgreSQL writes them (``0/3000028``).
 
     *payload* is the plain name of the stream with the data; *manifest_path* is the kept manifest on this host, empty
-    when none was kept. *warnings* are the tool's own.
+    when none was kept. *warnings* are the tool's own. *walg* says where the data lies that is not in the repository, in
+    JSON values; empty when the payload holds it. *tablespaces* are those with payloads of their own.
     """
 
     payload: str
@@ -41,6 +53,8 @@ class BaseBackupOutcome:
     manifest_path: str = ""
     wal_held: bool = False
     warnings: tuple[str, ...] = ()
+    walg: t.Mapping[str, t.Any] = field(default_factory=dict)
+    tablespaces: tuple[TablespacePayload, ...] = ()
 
 
 class BaseBackupTool(t.Protocol):

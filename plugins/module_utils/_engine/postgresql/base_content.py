@@ -12,7 +12,7 @@ from .base_backup_tool import BaseBackupOutcome
 from .facts import ClusterFacts
 from .names import wal_range
 from .options import BaseBackupOptions, IncrementalParent
-from .pg_basebackup import MANIFEST_PAYLOAD
+from .replication_backup import MANIFEST_PAYLOAD
 
 
 def base_content(
@@ -57,14 +57,23 @@ def base_content(
         "archiving": dataclasses.asdict(facts.archiving),
         "summarize_wal": facts.summarize_wal,
         "data_directory": facts.settings.get("data_directory"),
-        "tablespaces": [dataclasses.asdict(tablespace) for tablespace in facts.tablespaces],
+        "tablespaces": _tablespaces(facts, outcome),
         "databases": list(databases),
         "tool": {"name": outcome.tool_name, "version": outcome.tool_version},
         "checkpoint": options.checkpoint,
         "payload": outcome.payload,
         "manifest_payload": MANIFEST_PAYLOAD if outcome.manifest_path else None,
         "manifest_path": outcome.manifest_path or None,
+        **({"walg": dict(outcome.walg)} if outcome.walg else {}),
         "parent": None if parent is None else {"backup_id": parent.backup_id, "chain": list(parent.chain)},
         "finished": finished,
         "warnings": list(warnings),
     }
+
+
+def _tablespaces(facts: ClusterFacts, outcome: BaseBackupOutcome) -> list[dict[str, t.Any]]:
+    """Those of the cluster; where their data has payloads of its own, exactly those that were stored."""
+    built_in = [dataclasses.asdict(one) for one in facts.tablespaces if one not in facts.own_tablespaces]
+    if not outcome.tablespaces:
+        return [dataclasses.asdict(one) for one in facts.tablespaces]
+    return [*built_in, *(dataclasses.asdict(one) for one in outcome.tablespaces)]

@@ -90,7 +90,8 @@ def _differences(folder: str) -> list[str]:
 
 
 def _files(folder: str) -> t.Iterator[str]:
-    for root, _folders, names in os.walk(folder):
+    # The links to tablespaces are ours, and nothing else in a data folder that was unpacked is one.
+    for root, _folders, names in os.walk(folder, followlinks=True):
         for name in names:
             yield os.path.relpath(os.path.join(root, name), folder)
 

@@ -13,21 +13,24 @@ import typing as t
 
 from ..catalog.manifest import Manifest
 from ..core.checksums import CRC32C, crc_function
-from ..core.errors import PostgresBackupManifestInvalid, PostgresTablespaceUnsupported
+from ..core.errors import HostileArchive, PostgresBackupManifestInvalid
 from ..recovery.questions import FAILED, PASSED, SKIPPED, Check
 from .backup_manifest import NAME, ManifestReader, SeenFiles
 from .base_label import BackupLabel, ControlFile, expectations
 from .base_tar import FILE, BaseTar, ByteSource
+from .tablespaces import LINKS, TABLESPACE_MAP, VERSION_FOLDER, mapped_oids, stored_tablespaces
 from .wal_witness import WalWitness
 
-_LABEL, _CONTROL, _VERSION, _TABLESPACES = "backup_label", "global/pg_control", "PG_VERSION", "tablespace_map"
+_LABEL, _CONTROL, _VERSION = "backup_label", "global/pg_control", "PG_VERSION"
 # Kept whole while they pass; none is longer.
-_KEPT = (_LABEL, _CONTROL, _VERSION)
+_KEPT = (_LABEL, _CONTROL, _VERSION, TABLESPACE_MAP)
 _MOST_KEPT = 65536
 
 
 class BaseListing:
-    """One reading of a base backup's tar: :meth:`read` takes the stream, :meth:`checks` says what was found."""
+    """One reading of a base backup's tars: :meth:`read_tablespace` takes those of tablespaces, then :meth:`read` takes
+    that of the data folder, and :meth:`checks` says what was found.
+    """
 
     def __init__(self) -> None:
         self.members = 0
@@ -39,10 +42,30 @@ class BaseListing:
         self.version = ""
         self._seen = SeenFiles()
         self._kept: dict[str, bytes] = {}
+        self._tablespaces: set[int] = set()
+
+    def read_tablespace(self, stream: t.BinaryIO, *, oid: int) -> None:
+        """Read to the end. Raises HostileArchive, PostgresStreamIncomplete and LibraryMissing."""
+        crc = crc_function(CRC32C)
+        tar = BaseTar(t.cast(ByteSource, stream))
+        for member in tar:
+            if VERSION_FOLDER.fullmatch(member.path.partition("/")[0]) is None:
+                raise HostileArchive(
+                    f"The tablespace {oid} in the backup has the member {member.path!r}, which no server would read.",
+                    hint="Don't restore it; look at who could write to the repository.",
+                    details={"member": member.path},
+                )
+            if member.kind == FILE:
+                self.files += 1
+                checksum = 0
+                for piece in tar.content():
+                    checksum = crc(piece, checksum)
+                self._seen.add(f"{LINKS}/{oid}/{member.path}", size=member.size, checksum=checksum)
+        self._tablespaces.add(oid)
 
     def read(self, stream: t.BinaryIO) -> None:
-        """Read to the end. Raises HostileArchive, PostgresStreamIncomplete, PostgresBackupManifestInvalid,
-        PostgresTablespaceUnsupported and LibraryMissing.
+        """Read to the end. Raises HostileArchive, PostgresStreamIncomplete, PostgresBackupManifestInvalid and
+        LibraryMissing.
         """
         crc = crc_function(CRC32C)
         tar = BaseTar(t.cast(ByteSource, stream))
@@ -50,11 +73,6 @@ class BaseListing:
             if member.kind != FILE:
                 continue
             self.files += 1
-            if member.path == _TABLESPACES and member.size:
-                raise PostgresTablespaceUnsupported(
-                    "The base backup has a tablespace_map, so data of it lies outside of the tar.",
-                    hint="Restore another backup: lifeboat list shows them.",
-                )
             if member.path == NAME:
                 self._read_manifest(tar)
             elif self.wal.look(member.path, size=member.size, content=tar.content()):
@@ -82,6 +100,7 @@ class BaseListing:
         yield self._wal()
         yield from self._identity(manifest.content)
         yield self._label(manifest)
+        yield from self._mapped(manifest)
         if manifest.kind == "incremental":
             yield self._increment(parent_start)
 
@@ -91,7 +110,9 @@ class BaseListing:
 
     def _read_manifest(self, tar: BaseTar) -> None:
         if self.manifest is not None:
-            raise PostgresBackupManifestInvalid("The base backup has two backup_manifests.")
+            raise PostgresBackupManifestInvalid(
+                "The base backup has two backup_manifests.", hint="Restore another backup: lifeboat list shows them."
+            )
         self.manifest = ManifestReader(seen=self._seen)
         for piece in tar.content():
             self.manifest.feed(piece)
@@ -151,6 +172,23 @@ class BaseListing:
         if problems:
             return Check(name=name, state=FAILED, message=f"{name}: {'; '.join(problems)}", found=problems)
         return Check(name=name, state=PASSED, message=f"{name}: begun at {start}, {self.label.start_time}", found=start)
+
+    def _mapped(self, manifest: Manifest) -> t.Iterator[Check]:
+        """Manifest, map and payloads must name the same tablespaces; a cluster without any gets no check."""
+        name, mapped = "tablespaces", mapped_oids(self._kept.get(TABLESPACE_MAP, b""))
+        noted = {one.oid for one in stored_tablespaces(manifest)}
+        if not mapped and not noted:
+            return
+        is_right = mapped == noted == self._tablespaces
+        names = ", ".join(f"{one.name} ({one.oid})" for one in stored_tablespaces(manifest))
+        message = (
+            f"{name}: {names}"
+            if is_right
+            else f"{name}: tablespace_map names {sorted(mapped)}, the manifest {sorted(noted)}, and there are "
+            f"{sorted(self._tablespaces)}"
+        )
+        state = PASSED if is_right else FAILED
+        yield Check(name=name, state=state, message=message, expected=sorted(noted), found=sorted(mapped))
 
     def _increment(self, parent_start: str | None) -> Check:
         name, found = "parent", self.label.incremental_from_lsn

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.errors import RequestInvalid
 from ..core.options import flag, number, optional_text, refuse_unknown
 from ..recovery.service_control import ServiceControl, service_control_from
 from .connection import PostgresConnection
+from .walg_options import RESTORE_KEYS, WalgOptions, walg_options
 
 OF = "restore"
 KEYS = (
@@ -28,6 +29,9 @@ KEYS = (
     "verify",
     "new_timeline",
     "start_timeout",
+    "tablespace_map",
+    "tablespace_directory",
+    "walg",
 )
 
 
@@ -40,6 +44,11 @@ class BaseRestoreOptions:
     *service_control*, moved aside, and the restored one started. *config_directory* is copied into the data folder
     (Debian keeps it in ``/etc/postgresql/15/main``). *verify* checks every file before anything is replaced.
     *new_timeline* keeps what is archived from now on apart from what was. *start_timeout* is in seconds.
+    *tablespace_map* says which folder a tablespace goes into, by its name, its oid or the folder that it had;
+    *tablespace_directory* holds a folder for each that the map does not name. Without either they go to where they were
+    in place, and nowhere beside.
+    *connection* is that of the source: the restored cluster may let it in where it lets in nobody else. *walg* says
+    where WAL-G is and its storage, for backups that it made.
     """
 
     data_directory: str
@@ -53,6 +62,10 @@ class BaseRestoreOptions:
     verify: bool = True
     new_timeline: bool = True
     start_timeout: float = 3600.0
+    tablespace_map: t.Mapping[str, str] = field(default_factory=dict)
+    tablespace_directory: str = ""
+    connection: PostgresConnection | None = None
+    walg: WalgOptions | None = None
 
 
 def base_restore_options(description: t.Mapping[str, t.Any]) -> BaseRestoreOptions:
@@ -81,6 +94,12 @@ def base_restore_options(description: t.Mapping[str, t.Any]) -> BaseRestoreOptio
         verify=_flag(description, "verify", default=True),
         new_timeline=_flag(description, "new_timeline", default=True),
         start_timeout=number(description, "start_timeout", of=OF, default=3600.0, at_most=7 * 86400),
+        tablespace_map=_tablespace_map(description.get("tablespace_map")),
+        tablespace_directory=_whole_path(
+            optional_text(description, "tablespace_directory", of=OF) or "", what="tablespace_directory"
+        ),
+        connection=connection,
+        walg=walg_options(description["walg"], keys=RESTORE_KEYS) if description.get("walg") is not None else None,
     )
     _check(options)
     return options
@@ -109,6 +128,26 @@ def _check(options: BaseRestoreOptions) -> None:
             f"config_directory {options.config_directory} holds no postgresql.conf.",
             hint=f"Run: ls -l {options.config_directory}",
         )
+
+
+def _tablespace_map(given: t.Any) -> dict[str, str]:
+    if given is None:
+        return {}
+    if not isinstance(given, t.Mapping) or not all(isinstance(one, str) and one for one in given.values()):
+        raise RequestInvalid(
+            "tablespace_map must say which folder each tablespace goes into.",
+            hint="Write: tablespace_map: {fast: /srv/new/fast, 16385: /srv/new/bulk}",
+        )
+    return {str(key): _whole_path(str(folder), what=f"tablespace_map: {key}") for key, folder in given.items()}
+
+
+def _whole_path(path: str, *, what: str) -> str:
+    if path and (not os.path.isabs(path) or os.path.normpath(path) == "/"):
+        raise RequestInvalid(
+            f"{what} is {path!r}, which names no folder by its whole path.",
+            hint="Write the whole path, such as /srv/restored/fast.",
+        )
+    return os.path.normpath(path) if path else ""
 
 
 def _flag(description: t.Mapping[str, t.Any], key: str, *, default: bool) -> bool:

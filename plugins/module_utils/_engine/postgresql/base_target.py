@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-import typing as t
 from dataclasses import dataclass
 
 from ..core.errors import PostgresDataDirectoryMounted, RestoreTargetInvalid
@@ -97,13 +96,9 @@ class BaseTarget:
                 hint="Set service_control, such as {unit: postgresql@15-main}, or stop it first.",
                 details={"pid": pid},
             )
-        warnings = []
-        if found == CLUSTER:
-            if os.path.islink(os.path.join(self.data_directory, "pg_wal")):
-                warnings.append("pg_wal of the present cluster is a link to another disk; the restored one's is not.")
-            if _entries(os.path.join(self.data_directory, "pg_tblspc")):
-                warnings.append("The present cluster has tablespaces; they stay with the cluster that is moved aside.")
-        return warnings
+        if found == CLUSTER and os.path.islink(os.path.join(self.data_directory, "pg_wal")):
+            return ["pg_wal of the present cluster is a link to another disk; the restored one's is not."]
+        return []
 
     def _check_beside(self, options: BaseRestoreOptions, found: str) -> list[str]:
         pid = postmaster_pid(self.data_directory)
@@ -140,10 +135,3 @@ def _require_free(port: int) -> None:
                 hint=f"Run: ss -ltnp sport = :{port}   or set another port.",
                 details={"port": port},
             ) from error
-
-
-def _entries(folder: str) -> t.Sequence[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return ()

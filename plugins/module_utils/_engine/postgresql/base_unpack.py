@@ -10,6 +10,7 @@ import shutil
 import stat
 import typing as t
 
+from ..core.clock import Clock
 from ..core.errors import (
     CommandFailed,
     HostileArchive,
@@ -24,6 +25,9 @@ from ..core.runner import Runner
 from ..pipeline.delivery import PayloadOutput
 from ..recovery.payload_source import PayloadSource
 from .programs import ServerPrograms, run_as
+from .tablespaces import VERSION_FOLDER, TablespaceFolder, link, read_map, stored_tablespaces
+from .walg_options import WalgOptions
+from .walg_restore import fetch_walg, is_walg, walg_bytes
 
 DEFAULT_PAYLOAD = "base.tar"
 _PARTS = ".parts"
@@ -54,11 +58,15 @@ def require_chain(source: PayloadSource, *, chain: t.Sequence[PayloadSource], pr
         )
 
 
-def needed_bytes(source: PayloadSource, *, chain: t.Sequence[PayloadSource]) -> int:
-    """About how many bytes of disk unpacking takes at its peak."""
-    sizes = [_plain_size(one) for one in (*chain, source)]
+def needed_bytes(source: PayloadSource, *, chain: t.Sequence[PayloadSource], oid: int = 0) -> int:
+    """About how many bytes of disk unpacking takes at its peak: of the data folder, or of the tablespace *oid*."""
+    sizes = [
+        _plain_size(one, name=f"{oid}.tar" if oid else payload_name(one))
+        for one in (*chain, source)
+        if not oid or oid in {stored.oid for stored in stored_tablespaces(one.manifest)}
+    ]
     # Combining writes a whole cluster beside its parts.
-    return sum(sizes) + (max(sizes) + sizes[-1] if chain else 0)
+    return sum(sizes) + (max(sizes) + sizes[-1] if chain and sizes else 0)
 
 
 def payload_name(source: PayloadSource) -> str:
@@ -75,23 +83,64 @@ def unpack_chain(
     runner: Runner,
     progress: Progress,
     durable: bool,
+    clock: Clock,
+    walg: WalgOptions | None = None,
+    with_wal: bool = True,
+    tablespaces: t.Sequence[TablespaceFolder] = (),
 ) -> None:
     """Make *folder* (absent or empty) the data folder that the backup holds, as the server's account.
 
+    *tablespaces* says where the data of each of the backup's tablespaces goes (folders that are absent); the links of
+    the data folder lead there. Its ``tablespace_map`` stays, for the backup's manifest lists it: take it away
+    (:func:`tablespaces.remove_map`) before a server starts.
+
     Raises what delivering raises, HostileArchive, RestoreNoSpace, PostgresTablespaceUnsupported, and CommandFailed of
     pg_combinebackup. What it made until then stays there for the caller to remove (with :func:`remove_unpacked`).
+    A backup of WAL-G is fetched by it, with *walg*; *with_wal* says whether its WAL comes from there, too.
     """
-    if not chain:
-        unpack(source, folder=folder, programs=programs, progress=progress)
+    if is_walg(source.manifest):
+        _make_folder(folder, programs=programs)
+        fetch_walg(
+            source.manifest,
+            folder=folder,
+            options=walg,
+            programs=programs,
+            runner=runner,
+            clock=clock,
+            progress=progress,
+            with_wal=with_wal,
+        )
+        refuse_hostile(folder)
+        if read_map(folder):
+            raise PostgresTablespaceUnsupported(
+                "The base backup has a tablespace_map: the server would put links in place of what lies there.",
+                hint="Restore another backup: lifeboat list shows them.",
+            )
         return
-    parts = folder + _PARTS
-    _make_folder(parts, programs=programs)
+    if not chain:
+        unpack(source, folder=folder, programs=programs, progress=progress, tablespaces=tablespaces)
+        return
+    places = [folder, *(one.folder for one in tablespaces)]
+    for place in places:
+        _make_folder(place + _PARTS, programs=programs)
     folders = []
-    for link in (*chain, source):
-        part = os.path.join(parts, link.manifest.backup_id)
-        unpack(link, folder=part, programs=programs, progress=progress)
+    for one in (*chain, source):
+        part = _part(folder, one)
+        # Whatever else a parent had is not in the cluster any more.
+        there = {stored.oid for stored in stored_tablespaces(one.manifest)}
+        parts = [
+            TablespaceFolder(oid=space.oid, folder=_part(space.folder, one))
+            for space in tablespaces
+            if space.oid in there
+        ]
+        unpack(one, folder=part, programs=programs, progress=progress, tablespaces=parts, is_part=one is not source)
         folders.append(part)
-    argv = [*folders, "-o", folder]
+    # Named by the folders of the last part, to which pg_combinebackup finds the links.
+    argv = [
+        f"--tablespace-mapping={_escaped(_part(space.folder, source))}={_escaped(space.folder)}"
+        for space in tablespaces
+    ]
+    argv += [*folders, "-o", folder]
     if not durable:
         argv.append("--no-sync")
     if programs.major >= _LINKING_VERSION:
@@ -100,23 +149,59 @@ def unpack_chain(
         programs.run("pg_combinebackup", *argv, runner=runner, timeout=_COMBINE_TIMEOUT)
     except CommandFailed as error:
         raise _no_space(folder, error) or error from error
-    shutil.rmtree(parts)
+    for place in places:
+        shutil.rmtree(place + _PARTS)
 
 
-def unpack(source: PayloadSource, *, folder: str, programs: ServerPrograms, progress: Progress) -> None:
-    """Unpack one backup's tar into *folder* and refuse what PostgreSQL never writes; see :func:`unpack_chain`."""
+def unpack(
+    source: PayloadSource,
+    *,
+    folder: str,
+    programs: ServerPrograms,
+    progress: Progress,
+    tablespaces: t.Sequence[TablespaceFolder] = (),
+    is_part: bool = False,
+) -> None:
+    """Unpack one backup's tars into *folder* and those of *tablespaces*, and refuse what PostgreSQL never writes.
+
+    See :func:`unpack_chain`; *is_part* says that not all of its tablespaces are wanted.
+    """
+    _untar(source, payload_name(source), folder=folder, programs=programs, progress=progress)
+    refuse_hostile(folder)
+    payloads = {one.oid: one.payload for one in stored_tablespaces(source.manifest)}
+    wanted = {one.oid for one in tablespaces}
+    mapped = read_map(folder)
+    if mapped != set(payloads) or (wanted != mapped and not is_part):
+        raise PostgresTablespaceUnsupported(
+            f"The base backup's tablespace_map names {sorted(mapped)}, it holds the data of {sorted(payloads)}, and "
+            f"{sorted(wanted)} are to be restored.",
+            hint="Restore another backup: lifeboat list shows them.",
+        )
+    for one in tablespaces:
+        _untar(source, payloads[one.oid], folder=one.folder, programs=programs, progress=progress)
+        refuse_hostile(one.folder)
+        strangers = [name for name in os.listdir(one.folder) if VERSION_FOLDER.fullmatch(name) is None]
+        if strangers:
+            raise HostileArchive(
+                f"The tablespace {one.oid} in the backup has {strangers[0]!r}, which no server would read.",
+                hint="Don't restore it; look at who could write to the repository.",
+                details={"members": strangers[:100]},
+            )
+        link(folder, oid=one.oid, folder=one.folder)
+
+
+def _untar(source: PayloadSource, name: str, *, folder: str, programs: ServerPrograms, progress: Progress) -> None:
     _make_folder(folder, programs=programs)
     # The large record size saves system calls; owners and special bits in the archive are nobody's business here.
     argv = [*run_as(programs.account), "tar", "-x", "-B", "-b", "512", "--no-same-owner", "--no-same-permissions"]
     try:
         source.deliver(
-            payload_name(source),
+            name,
             PayloadOutput(argv=(*argv, "-C", folder), environment={"TAR_OPTIONS": ""}),
             progress=progress,
         )
     except PipelineFailed as error:
         raise _no_space(folder, error) or _hostile_by_tar(error) or error from error
-    refuse_hostile(folder)
 
 
 def remove_unpacked(folder: str) -> None:
@@ -127,7 +212,7 @@ def remove_unpacked(folder: str) -> None:
 
 
 def refuse_hostile(folder: str) -> None:
-    """Raise HostileArchive for anything but plain files and folders, PostgresTablespaceUnsupported for tablespaces.
+    """Raise HostileArchive for anything but plain files and folders.
 
     tar has its own protections for names that lead elsewhere; a link that it makes would be followed by the server.
     """
@@ -145,12 +230,6 @@ def refuse_hostile(folder: str) -> None:
                         hint="Don't restore it; look at who could write to the repository.",
                         details={"member": shown},
                     )
-    table_map = os.path.join(folder, "tablespace_map")
-    if os.path.exists(table_map) and os.path.getsize(table_map):
-        raise PostgresTablespaceUnsupported(
-            "The base backup has a tablespace_map: the server would put links in place of what lies there.",
-            hint="Restore another backup: lifeboat list shows them.",
-        )
 
 
 def _make_folder(folder: str, *, programs: ServerPrograms) -> None:
@@ -160,8 +239,20 @@ def _make_folder(folder: str, *, programs: ServerPrograms) -> None:
     programs.own(folder)
 
 
-def _plain_size(source: PayloadSource) -> int:
-    payload = source.payload(payload_name(source))
+def _part(folder: str, source: PayloadSource) -> str:
+    """Where one backup of a chain is unpacked, before all become *folder*."""
+    return os.path.join(folder + _PARTS, source.manifest.backup_id)
+
+
+def _escaped(path: str) -> str:
+    """As pg_combinebackup takes it in a mapping, where the folders are parted by ``=``."""
+    return path.replace("=", "\\=")
+
+
+def _plain_size(source: PayloadSource, *, name: str) -> int:
+    if is_walg(source.manifest):
+        return walg_bytes(source.manifest)
+    payload = source.payload(name)
     return payload.plain_size if payload.plain_size is not None else payload.size * 4
 
 

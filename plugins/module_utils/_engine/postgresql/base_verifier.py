@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import typing as t
 
 from ..core.errors import PostgresServerDied, ScratchFailed
@@ -13,7 +15,7 @@ from ..core.progress import Progress
 from ..core.runner import find_program
 from ..pipeline.delivery import PayloadOutput
 from ..recovery.payload_source import PayloadSource
-from ..recovery.questions import Check
+from ..recovery.questions import FAILED, PASSED, SKIPPED, Check
 from ..recovery.scratch import Scratch
 from ..recovery.verifier import VerifierContext, VerifierNeeds
 from .base_folder import control_settings, verify_folder
@@ -23,7 +25,10 @@ from .base_listing import BaseListing
 from .base_unpack import needed_bytes, payload_name, require_chain, unpack_chain
 from .base_verify_options import BaseVerifyOptions
 from .instance import OwnServer, ServerFolder, make_place, start
-from .programs import ServerPrograms, find_server_programs
+from .programs import ServerPrograms, find_server_programs, server_account
+from .tablespace_wal import refuse_own_wal
+from .tablespaces import TablespaceFolder, remove_map, stored_tablespaces
+from .walg_restore import is_walg, missing_wal, open_walg, walg_bytes
 
 _OLDEST_KNOWN_MAJOR = 12
 # Recovery fails when these are below what they were on the source.
@@ -55,19 +60,31 @@ class PgBaseVerifier:
         programs = self._programs()
         for tool in ("tar", "nice"):
             find_program(tool)
-        plain = self._manifest.plain_bytes or sum(payload.size * 4 for payload in self._manifest.payloads)
+        plain = (walg_bytes(self._manifest) if is_walg(self._manifest) else self._manifest.plain_bytes) or sum(
+            payload.size * 4 for payload in self._manifest.payloads
+        )
         parts = sum(link.manifest.plain_bytes or 0 for link in self._chain)
         # What recovery writes is small beside what was unpacked.
         needed = plain + parts * 2 + 64 * 1024 * 1024
         return VerifierNeeds(bytes=needed, facts={"postgresql": ".".join(map(str, programs.version))})
 
     def listing(self, *, source: PayloadSource, progress: Progress) -> t.Iterator[Check]:
-        """Level 2: see :class:`BaseListing`; further payloads are read to their end."""
+        """Level 2: see :class:`BaseListing`; further payloads are read to their end.
+
+        The data of a backup of WAL-G is elsewhere: what is stored is read, and that the rest is there is asked.
+        """
+        if is_walg(self._manifest):
+            yield from self._list_walg(source, progress)
+            return
         listing = BaseListing()
+        tablespaces = stored_tablespaces(self._manifest)
+        for one in tablespaces:
+            read = functools.partial(listing.read_tablespace, oid=one.oid)
+            source.deliver(one.payload, PayloadOutput(read=read), progress=progress)
         source.deliver(payload_name(source), PayloadOutput(read=listing.read), progress=progress)
         yield from listing.checks(self._manifest, parent_start=self._parent_start())
         for name in source.names:
-            if name != payload_name(source):
+            if name not in (payload_name(source), *(one.payload for one in tablespaces)):
                 source.deliver(name, PayloadOutput(read=_drain), progress=progress)
 
     @contextlib.contextmanager
@@ -88,9 +105,14 @@ class PgBaseVerifier:
             runner=self._host.runner,
             progress=progress,
             durable=False,
+            clock=self._host.clock,
+            walg=self._options.walg,
+            tablespaces=self._tablespaces(place, programs=programs),
         )
         if self._chain:
             verify_folder(place.data_directory, programs=programs, runner=self._host.runner)
+        remove_map(place.data_directory)
+        refuse_own_wal(place.data_directory, manifest=self._manifest, programs=programs, runner=self._host.runner)
         progress.stage("starting")
         server = self._start(scratch, place=place, programs=programs)
         instance = BaseInstance(
@@ -104,6 +126,34 @@ class PgBaseVerifier:
             yield instance
         finally:
             instance.stop()
+
+    def _tablespaces(self, place: ServerFolder, *, programs: ServerPrograms) -> list[TablespaceFolder]:
+        """Beside the data, in the same scratch folder: nothing of it touches where they were."""
+        stored = stored_tablespaces(self._manifest)
+        home = os.path.join(place.folder, "tablespaces")
+        if stored:
+            os.mkdir(home, 0o700)
+            programs.own(home)
+        return [TablespaceFolder(oid=one.oid, folder=os.path.join(home, str(one.oid))) for one in stored]
+
+    def _list_walg(self, source: PayloadSource, progress: Progress) -> t.Iterator[Check]:
+        for name in source.names:
+            source.deliver(name, PayloadOutput(read=_drain), progress=progress)
+        walg = open_walg(self._manifest, options=self._options.walg, account=server_account(), runner=self._host.runner)
+        name = "wal-g's list"
+        yield Check(name=name, state=PASSED, message=f"{name}: the backup is in its storage")
+        missing = missing_wal(self._manifest, program=walg)
+        name = "wal-g's archive"
+        found = (
+            f"not in its storage: {', '.join(missing[:5])}" if missing else "all WAL of the backup is in its storage"
+        )
+        yield Check(name=name, state=FAILED if missing else PASSED, message=f"{name}: {found}", found=missing)
+        name = "files"
+        yield Check(
+            name=name,
+            state=SKIPPED,
+            message=f"{name}: the data lies in WAL-G's storage and is read from level 3 on, when it is fetched",
+        )
 
     def _programs(self) -> ServerPrograms:
         major, _identifier, _start = expectations(self._manifest.content)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..core.errors import RequestInvalid
 from ..core.options import flag, number, optional_text, refuse_unknown
+from .walg_options import PLACE_KEYS, WalgOptions, walg_options
 
 #: Own keys of ``verify.postgresql`` that base backups heed. Those of logical dumps are known, and mean nothing here.
 KEYS = (
@@ -20,6 +21,7 @@ KEYS = (
     "preload_libraries",
     "amcheck",
     "page_checksums",
+    "walg",
 )
 _LOGICAL_KEYS = ("jobs", "tool")
 
@@ -30,7 +32,8 @@ class BaseVerifyOptions:
 
     *bin_directory* holds the server's programs. *superuser* is the role that asks (found out when empty). The timeouts
     are in seconds. *preload_libraries* are loaded at the start although they are the cluster's own: some store data in
-    formats that only they can recover. *amcheck* and *page_checksums* look at every page (level 4).
+    formats that only they can recover. *amcheck* and *page_checksums* look at every page (level 4). *walg* says where
+    WAL-G is and its storage, for backups that it made.
     """
 
     bin_directory: str = ""
@@ -40,6 +43,7 @@ class BaseVerifyOptions:
     preload_libraries: tuple[str, ...] = ()
     amcheck: bool = True
     page_checksums: bool = True
+    walg: WalgOptions | None = None
 
 
 def base_verify_options(description: t.Mapping[str, t.Any]) -> BaseVerifyOptions:
@@ -64,4 +68,5 @@ def base_verify_options(description: t.Mapping[str, t.Any]) -> BaseVerifyOptions
         page_checksums=True
         if description.get("page_checksums") is None
         else flag(description, "page_checksums", of=of),
+        walg=walg_options(description["walg"], keys=PLACE_KEYS) if description.get("walg") is not None else None,
     )

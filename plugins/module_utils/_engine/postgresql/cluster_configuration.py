@@ -10,7 +10,7 @@ import re
 import shutil
 import typing as t
 
-from .instance import AUTO_CONF, SIGNAL_FILES
+from .instance import AUTO_CONF, RECOVERY_SIGNAL, SIGNAL_FILES
 from .programs import ServerPrograms
 from .server_settings import settings_text
 
@@ -104,15 +104,33 @@ def prepare_beside(
 
 def begin_new_timeline(folder: str, *, programs: ServerPrograms) -> None:
     """Let the next start leave the timeline of the backup; :func:`end_recovery` takes the settings away again."""
+    begin_recovery(folder, settings=_NEW_TIMELINE, programs=programs)
+
+
+def begin_recovery(folder: str, *, settings: t.Mapping[str, str], programs: ServerPrograms) -> None:
+    """Let the next starts recover by *settings*, until one has ended it; :func:`end_recovery` takes them away again."""
     end_recovery(folder, programs=programs)
     path = os.path.join(folder, AUTO_CONF)
-    text = _read(path) + f"{_BEGIN}\n{settings_text(_NEW_TIMELINE)}{_END}\n"
-    _write(path, text, programs)
-    _write(os.path.join(folder, "recovery.signal"), "", programs)
+    text = _read(path)
+    if text and not text.endswith("\n"):
+        text += "\n"
+    _write(path, text + f"{_BEGIN}\n{settings_text(settings)}{_END}\n", programs)
+    ask_for_recovery(folder, programs=programs)
+
+
+def ask_for_recovery(folder: str, *, programs: ServerPrograms) -> None:
+    """Let the next start be a recovery; by which settings it is told elsewhere."""
+    _write(os.path.join(folder, RECOVERY_SIGNAL), "", programs)
+
+
+def leave_out_recovery(folder: str, *, programs: ServerPrograms) -> None:
+    """Comment out what the configuration files in the folder say of an earlier recovery: two targets are refused."""
+    for path in _configuration_files(folder):
+        _leave_out(path, names=_RECOVERY, programs=programs)
 
 
 def end_recovery(folder: str, *, programs: ServerPrograms) -> None:
-    """Take the settings of :func:`begin_new_timeline` out; no error when they are not there."""
+    """Take the settings of :func:`begin_recovery` out; no error when they are not there."""
     path = os.path.join(folder, AUTO_CONF)
     text = _read(path)
     kept = re.sub(rf"^{_BEGIN}\n.*?^{_END}\n", "", text, flags=re.MULTILINE | re.DOTALL)

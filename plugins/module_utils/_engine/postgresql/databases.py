@@ -96,7 +96,11 @@ def rename_database(session: Session, *, oid: int, name: str) -> None:
     """Rename the database with that oid, unless it has the name already. Its connections are ended first."""
     found = find_database(session, oid=oid)
     if found is None:
-        raise PostgresError(f"The database that should become {name} is gone.", details={"oid": oid})
+        raise PostgresError(
+            f"The database that should become {name} is gone.",
+            hint="Find out who removes databases there, then run the restore again.",
+            details={"oid": oid},
+        )
     if found.name != name:
         exchange_names(session, [(found, name)])
 

@@ -33,7 +33,10 @@ def find_toc(file: t.BinaryIO) -> DumpToc:
     for name, content in members(file):
         if name == _TOC:
             return read_toc(content)
-    raise PostgresDumpInvalid("The payload is a tar without toc.dat, so it is no dump of pg_dump's directory format.")
+    raise PostgresDumpInvalid(
+        "The payload is a tar without toc.dat, so it is no dump of pg_dump's directory format.",
+        hint="Restore another backup: lifeboat list shows them.",
+    )
 
 
 def members(file: t.BinaryIO) -> t.Iterator[tuple[str, t.BinaryIO]]:
@@ -54,7 +57,10 @@ def members(file: t.BinaryIO) -> t.Iterator[tuple[str, t.BinaryIO]]:
                 seen.add(member.name)
                 content = archive.extractfile(member)
                 if content is None:
-                    raise PostgresDumpInvalid(f"The payload's member {member.name} has no content.")
+                    raise PostgresDumpInvalid(
+                        f"The payload's member {member.name} has no content.",
+                        hint="Restore another backup: lifeboat list shows them.",
+                    )
                 yield member.name, t.cast("t.BinaryIO", content)
     except (tarfile.TarError, EOFError, UnicodeError) as error:
         raise PostgresDumpInvalid(

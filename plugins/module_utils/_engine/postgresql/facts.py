@@ -14,6 +14,7 @@ from ..core.clock import format_time
 from ..core.errors import LifeboatError
 from .session import Session
 
+BUILT_IN_TABLESPACES = ("pg_default", "pg_global")
 _SETTINGS = (
     "archive_mode",
     "block_size",
@@ -41,7 +42,7 @@ _TABLESPACES = """
 SELECT s.spcname, pg_catalog.pg_tablespace_location(s.oid),
        CASE WHEN pg_catalog.has_tablespace_privilege(s.oid, 'CREATE')
               OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
-            THEN pg_catalog.pg_tablespace_size(s.oid) END
+            THEN pg_catalog.pg_tablespace_size(s.oid) END, s.oid
   FROM pg_catalog.pg_tablespace s ORDER BY s.oid
 """
 _ROLE = """
@@ -71,6 +72,7 @@ class Tablespace:
     name: str
     location: str
     size: int | None
+    oid: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ class ClusterFacts:
     def major(self) -> int:
         """The major version: 15."""
         return self.version_number // 10000
+
+    @property
+    def own_tablespaces(self) -> tuple[Tablespace, ...]:
+        """Those whose data lies outside of the data folder."""
+        return tuple(one for one in self.tablespaces if one.name not in BUILT_IN_TABLESPACES)
 
     @property
     def data_checksums(self) -> bool:
@@ -171,7 +178,9 @@ def read_facts(session: Session) -> ClusterFacts:
         wal_senders_in_use=session.value("SELECT count(*) FROM pg_catalog.pg_stat_get_wal_senders()"),
         settings=dict(settings),
         databases=tuple(Database(*row) for row in session.rows(_DATABASES)),
-        tablespaces=tuple(Tablespace(*row) for row in session.rows(_TABLESPACES)),
+        tablespaces=tuple(
+            Tablespace(name, location, size, int(oid)) for name, location, size, oid in session.rows(_TABLESPACES)
+        ),
     )
 
 

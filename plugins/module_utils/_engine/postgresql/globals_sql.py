@@ -41,11 +41,16 @@ def read_globals(file: t.BinaryIO) -> str:
     """The whole payload as text. Raises PostgresDumpInvalid for what can't be the output of pg_dumpall."""
     data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
-        raise PostgresDumpInvalid(f"globals.sql is larger than {_LARGEST} bytes: that is no list of roles.")
+        raise PostgresDumpInvalid(
+            f"globals.sql is larger than {_LARGEST} bytes: that is no list of roles.",
+            hint="Restore another backup: lifeboat list shows them.",
+        )
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise PostgresDumpInvalid(f"globals.sql is not UTF-8: {error.reason}.") from None
+        raise PostgresDumpInvalid(
+            f"globals.sql is not UTF-8: {error.reason}.", hint="Restore another backup: lifeboat list shows them."
+        ) from None
     if "-- PostgreSQL database cluster dump" not in text[:4096]:
         raise PostgresDumpInvalid(
             "globals.sql does not begin as pg_dumpall's output does.",

@@ -26,7 +26,8 @@ from .server_state import DEAD, READ_WRITE, postmaster_state, severe_lines, wait
 if t.TYPE_CHECKING:
     import subprocess
 
-SIGNAL_FILES = ("standby.signal", "recovery.signal")
+RECOVERY_SIGNAL = "recovery.signal"
+SIGNAL_FILES = ("standby.signal", RECOVERY_SIGNAL)
 AUTO_CONF = "postgresql.auto.conf"
 _POLL_SECONDS = 0.05
 SOCKET_LIMIT = 107 - len("/.s.PGSQL.65535.lock")  # the kernel's sun_path, without its final zero
@@ -196,7 +197,7 @@ def start(
     log = os.path.basename(place.folder) + ".log"
     argv = [programs.path("postgres"), "-D", place.data_directory]
     argv += ["-c", f"config_file={os.path.join(place.configuration, 'postgresql.conf')}"]
-    process = scratch.spawn(argv, log=log, user=programs.account)
+    process = scratch.spawn(scratch.within_memory(argv), log=log, user=programs.account)
     return OwnServer(place=place, programs=programs, process=process, log=scratch.path(log), superuser=superuser)
 
 

@@ -13,7 +13,18 @@ from ..core.errors import CommandFailed, CommandTimedOut, ServiceControlFailed
 from ..core.host import Host
 from ..recovery.service_control import ServiceControl
 from .programs import ServerPrograms
-from .server_state import DEAD, READ_WRITE, STARTING, postmaster_pid, postmaster_state, severe_lines, wait_until
+from .recovery_pause import PauseQuestion
+from .server_state import (
+    DEAD,
+    PAUSED,
+    READ_WRITE,
+    STANDBY,
+    STARTING,
+    postmaster_pid,
+    postmaster_state,
+    severe_lines,
+    wait_until,
+)
 
 LOG = "restored.log"
 _GRACE_SECONDS = 15.0
@@ -42,9 +53,11 @@ class LastingServer:
         """Whether a postmaster has the folder in use."""
         return postmaster_pid(self._folder) is not None
 
-    def start(self) -> None:
-        """Start it and wait until it takes writes. Raises PostgresServerDied, PostgresStateNotReached and
-        ServiceControlFailed.
+    def start(self, *, pause: PauseQuestion | None = None) -> str:
+        """Start it and wait until it takes writes; with *pause*, until it answers readers and has paused its recovery.
+
+        The state: *standby* when it answers, and lets nobody in who could ask whether it has paused. Raises
+        PostgresServerDied, PostgresStateNotReached and ServiceControlFailed.
         """
         log = os.path.join(self._folder, LOG)
         if self._control is not None:
@@ -53,16 +66,20 @@ class LastingServer:
             # What pg_ctl returns proves nothing; the postmaster's own account does.
             argv = ("start", "-D", self._folder, "-w", "-t", str(int(self._timeout)), "-l", log, "-s")
             self._programs.run("pg_ctl", *argv, runner=self._host.runner, timeout=self._timeout + 60, check=False)
-        wait_until(
-            (READ_WRITE,),
-            state=self._patient_state() if self._control is not None else self._state,
-            is_paused=lambda: False,
+        look = self._patient_state() if self._control is not None else self._state
+        state = wait_until(
+            (READ_WRITE,) if pause is None else (PAUSED,),
+            state=_answering(look) if pause is not None else look,
+            is_paused=(lambda: False) if pause is None else pause.ask,
             said=lambda: severe_lines(log),
             what=f"The server on {self._folder}",
             log=log if self._control is None else "the server's own",
             timeout=self._timeout,
             clock=self._host.clock,
         )
+        if pause is not None and pause.was_kept_out:
+            return STANDBY
+        return READ_WRITE if pause is not None and pause.was_promoted else state
 
     def stop(self) -> None:
         """Stop it; no error when it does not run. Raises ServiceControlFailed when it is still there afterwards."""
@@ -106,3 +123,13 @@ class LastingServer:
             hint=f"Run: ps -fp {pid}   and see that service_control is the one of this server.",
             details={"pid": pid},
         )
+
+
+def _answering(look: t.Callable[[], str]) -> t.Callable[[], str]:
+    """The postmaster notes the same of a server that answers readers in recovery and of one that takes writes."""
+
+    def state() -> str:
+        found = look()
+        return {READ_WRITE: STANDBY, STANDBY: STARTING}.get(found, found)
+
+    return state

@@ -92,6 +92,8 @@ class PgLogicalAdder:
             steps=tuple(step.title for step in self.steps(source=source, progress=server.progress())),
             needed_bytes=size,
             free_bytes=free_on_server(facts, host=server.connection.host),
+            versions=f"dump of PostgreSQL {dump.toc.server_version}, server {facts.version}, "
+            f"pg_restore {program.dotted}",
             warnings=tuple(f"Not restored: {what}." for what in adding.selection.left_out),
         )
 

@@ -79,6 +79,8 @@ class PgLogicalClusterRestorer:
             steps=tuple(step.title for step in self.steps(source=source, progress=self._progress())),
             needed_bytes=sum(sizes),
             free_bytes=free_bytes(os.path.dirname(path)),
+            versions=f"dump of PostgreSQL {source.manifest.content.get('server_version')}, "
+            f"server {'.'.join(map(str, programs.version))}",
             warnings=("Tablespaces are not made again: everything goes into the default one.",)
             if source.manifest.content.get("globals")
             else ("The backup has no roles (globals: false): owners and privileges can't be restored with it.",),

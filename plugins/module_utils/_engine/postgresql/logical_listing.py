@@ -90,7 +90,10 @@ def _read_directory(source: PayloadSource, payload: str, *, progress: Progress) 
 
     source.deliver(payload, PayloadOutput(read=read), progress=progress)
     if not found:
-        raise PostgresDumpInvalid(f"{payload} has no toc.dat, so it is no dump of pg_dump's directory format.")
+        raise PostgresDumpInvalid(
+            f"{payload} has no toc.dat, so it is no dump of pg_dump's directory format.",
+            hint="Restore another backup: lifeboat list shows them.",
+        )
     for entry in found[0].entries:
         if entry.file and entry.file not in seen:
             raise PostgresDumpInvalid(

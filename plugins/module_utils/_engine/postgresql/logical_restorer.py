@@ -94,6 +94,8 @@ class PgLogicalRestorer:
             moves=(f"database {options.into} -> {self._aside}",) if old else (),
             needed_bytes=needed_bytes(content, plain_size=dump.plain_size),
             free_bytes=free_on_server(facts, host=server.connection.host),
+            versions=f"dump of PostgreSQL {dump.toc.server_version}, server {facts.version}, "
+            f"pg_restore {program.dotted}",
             warnings=tuple(warnings),
         )
 
@@ -220,7 +222,10 @@ class PgLogicalRestorer:
             new = find_database(session, name=self._staging)
             old = self._old(session)
         if new is None:
-            raise PostgresError(f"The database {self._staging} is gone; somebody removed it.")
+            raise PostgresError(
+                f"The database {self._staging} is gone; somebody removed it.",
+                hint="Find out who removes databases there, then run the restore again.",
+            )
         noted: dict[str, t.Any] = {"new_oid": new.oid}
         if old is not None:
             noted.update(old_oid=old.oid, old_accepts_connections=old.accepts_connections, aside=self._aside)
@@ -230,7 +235,10 @@ class PgLogicalRestorer:
         with self._maintenance() as session:
             new, old = _pair(session, facts)
             if new is None:
-                raise PostgresError(f"The database {self._staging} is gone; somebody removed it.")
+                raise PostgresError(
+                    f"The database {self._staging} is gone; somebody removed it.",
+                    hint="Find out who removes databases there, then run the restore again.",
+                )
             if new.name != self._options.into:
                 moved = [(old, self._aside)] if old is not None else []
                 exchange_names(session, [*moved, (new, self._options.into)])

@@ -57,7 +57,8 @@ def read_manifest(path: str) -> ManifestFacts:
         raise _unusable(path, error.strerror or str(error)) from error
     if digest.encode("ascii") != found["sum"]:
         raise _unusable(path, "its checksum is wrong")
-    wal = json.loads(ranges["ranges"])
+    # The server writes the newest timeline first.
+    wal = sorted(json.loads(ranges["ranges"]), key=_timeline_of)
     identifier = _IDENTIFIER.search(head)
     return ManifestFacts(
         system_identifier=str(int(identifier["identifier"])) if identifier else None,
@@ -130,6 +131,10 @@ class ManifestShelf:
             return []
         ids = [name[: -len(suffix)] for name in names if name.endswith(suffix)]
         return sorted(backup_id for backup_id in ids if is_backup_id(backup_id))
+
+
+def _timeline_of(entry: t.Mapping[str, t.Any]) -> int:
+    return int(entry["Timeline"])
 
 
 def _unusable(path: str, why: str) -> PostgresParentUnusable:

@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass, fields
 
 from ..core.errors import RequestInvalid
+from .walg_options import WalgOptions, walg_options
 
 ALL_DATABASES = "all"
 _RATE = re.compile(r"(?P<number>\d+)(?P<unit>[kM]?)")
@@ -59,6 +60,7 @@ class BaseBackupOptions:
     archived. *hold_wal* is auto (a temporary replication slot keeps the WAL of the backup on the server, none when no
     slot is free), slot (refuse when none is free) or none. *keep_manifest* keeps the backup's manifest on this host so
     that an incremental backup can build on it: None means from PostgreSQL 17 on. The *manifest_history* newest stay.
+    *walg* is for the tool of that name.
     """
 
     tool: str = "pg_basebackup"
@@ -68,6 +70,7 @@ class BaseBackupOptions:
     hold_wal: str = "auto"
     keep_manifest: bool | None = None
     manifest_history: int = 10
+    walg: WalgOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,13 @@ def base_backup_options_from_description(description: t.Mapping[str, t.Any]) -> 
     if rate and (found is None or not 32 <= int(found["number"]) * (1024 if found["unit"] == "M" else 1) <= 1048576):
         raise RequestInvalid(f"max_rate {rate!r} is no rate.", hint="Write 32k to 1024M, per second: max_rate: 50M.")
     known["max_rate"] = rate
+    if "walg" in known:
+        known["walg"] = walg_options(known["walg"])
+        if known.get("tool") != "walg":
+            raise RequestInvalid(
+                "walg is given, and the tool is pg_basebackup, which would not heed it.",
+                hint="Write tool: walg, or leave walg out.",
+            )
     return BaseBackupOptions(**known)
 
 

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import typing as t
 from dataclasses import dataclass
 
 from ..core.errors import (
     PostgresChecksumFailed,
     PostgresStreamIncomplete,
-    PostgresTablespaceUnsupported,
     PostgresWalSendersExhausted,
 )
 from ..core.journal import Journal
@@ -27,12 +27,11 @@ from .facts import ClusterFacts
 from .manifests import ManifestShelf, read_manifest
 from .options import BaseBackupOptions, IncrementalParent
 from .relay import relay_base_backup
+from .replication_backup import MANIFEST_PAYLOAD, ReplicationBackup
 from .store_errors import named_failures
 from .wal_hold import wal_hold, wal_hold_if_possible
 
 BASE_PAYLOAD = "base.tar"
-MANIFEST_PAYLOAD = "backup_manifest"
-_BUILT_IN = ("pg_default", "pg_global")
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,21 @@ class PgBasebackupTool:
     name: t.ClassVar[str] = "pg_basebackup"
 
     def check(self, request: BaseBackupRequest) -> tuple[str, ...]:
-        """Refuse a second tablespace, missing programs, no right and no room for a replication connection."""
+        """Refuse missing programs, no right and no room for a replication connection, tablespaces of old servers.
+
+        A cluster with tablespaces of its own needs no program: see :class:`ReplicationBackup`.
+        """
         facts = request.facts
-        _refuse_tablespaces(facts)
-        program = self._program(facts)
+        if facts.own_tablespaces:
+            step = self._protocol().check(request)
+        else:
+            program = self._program(facts)
+            kind = f"incremental base backup on {request.parent.backup_id}" if request.parent else "full base backup"
+            step = f"stream a {kind} with pg_basebackup {program.dotted} (checkpoint: {self.options.checkpoint})"
         _refuse_without_senders(facts)
         # pg_hba.conf and the role's right are known for sure only by trying.
         self.connection.connect_replication(runner=self.runner).close()
-        kind = f"incremental base backup on {request.parent.backup_id}" if request.parent else "full base backup"
-        steps = [f"stream a {kind} with pg_basebackup {program.dotted} (checkpoint: {self.options.checkpoint})"]
+        steps = [step]
         if self.options.hold_wal != "none":
             steps.insert(0, "keep its WAL on the server meanwhile, by a temporary replication slot")
         if request.keep_manifest:
@@ -65,8 +70,12 @@ class PgBasebackupTool:
 
     def make(self, request: BaseBackupRequest, *, sink: PayloadSink, progress: Progress) -> BaseBackupOutcome:
         """Stream the backup; nothing but its manifest touches this host's disk."""
-        program = self._program(request.facts)
         warnings: list[str] = []
+        if request.facts.own_tablespaces:
+            with self._wal_hold(request, warnings=warnings) as held:
+                made = self._protocol().make(request, sink=sink, progress=progress, warnings=warnings)
+            return dataclasses.replace(made, wal_held=held, warnings=tuple(warnings))
+        program = self._program(request.facts)
         expected = expected_bytes(request.facts, parent=request.parent)
         notes = BackupNotes(on_start=lambda: progress.stage("streaming the base backup", bytes_expected=expected))
         manifest_path = ""
@@ -98,6 +107,14 @@ class PgBasebackupTool:
             manifest_path=manifest_path,
             wal_held=held,
             warnings=(*warnings, *notes.warnings),
+        )
+
+    def _protocol(self) -> ReplicationBackup:
+        return ReplicationBackup(
+            connection=self.connection,
+            options=self.options,
+            runner=self.runner,
+            state_directory=self.state_directory,
         )
 
     def _program(self, facts: ClusterFacts) -> ClientProgram:
@@ -220,18 +237,6 @@ def expected_bytes(facts: ClusterFacts, *, parent: IncrementalParent | None) -> 
     if parent is not None:
         return 0
     return sum(database.size or 0 for database in facts.databases) + facts.wal_segment_size
-
-
-def _refuse_tablespaces(facts: ClusterFacts) -> None:
-    others = [tablespace for tablespace in facts.tablespaces if tablespace.name not in _BUILT_IN]
-    if others:
-        names = ", ".join(f"{tablespace.name} ({tablespace.location})" for tablespace in others)
-        raise PostgresTablespaceUnsupported(
-            f"The cluster has tablespaces of its own: {names}. A base backup is one stream, which carries the data "
-            "directory only.",
-            hint="Run: ALTER TABLE ... SET TABLESPACE pg_default; DROP TABLESPACE ...;   or use kind: logical.",
-            details={"tablespaces": [tablespace.name for tablespace in others]},
-        )
 
 
 def _refuse_without_senders(facts: ClusterFacts) -> None:

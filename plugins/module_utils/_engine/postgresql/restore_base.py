@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .base_backup_tool import TablespacePayload
 from .options import IncrementalParent
 from .restore_words import become_postgres
 
@@ -19,7 +20,23 @@ _FULL = """\
 
     mkdir -m 0700 restored
     {fetch} | tar -x -C restored
-    pg_verifybackup restored
+{tablespaces}    pg_verifybackup restored
+"""
+_TABLESPACE = """\
+    mkdir -m 0700 tablespace-{oid}
+    {fetch} | tar -x -C tablespace-{oid}
+    ln -s "$PWD/tablespace-{oid}" {folder}/pg_tblspc/{oid}
+"""
+_TABLESPACES = """\
+The tablespaces are in folders of their own beside `restored`:
+
+{names}
+
+Put them on other disks when you like (`mv`, then `ln -sfn NEW restored/pg_tblspc/OID` while the server is down). Where
+they were is in `tablespace_map`, which the server would obey at its first start: it would put links to those folders in
+place of yours, into whatever cluster uses them now. So it must go:
+
+    rm restored/tablespace_map
 """
 _INCREMENTAL = """\
 This backup is incremental: it holds only what changed since `{parent}`. Needed are, in this order: {chain}.
@@ -31,10 +48,10 @@ In each of them do what its own RESTORE.md says until its data is unpacked. Then
 
     mkdir -m 0700 increment
     {fetch} | tar -x -C increment
-
+{tablespaces}
 ## Combine and check
 
-    pg_combinebackup {folders} -o restored
+    pg_combinebackup {folders} -o restored{mappings}
     pg_verifybackup restored
 """
 _STANDBY = """\
@@ -70,13 +87,19 @@ _OPTIONS = (
 
 
 def base_restore_commands(
-    *, major: int, backup_id: str, payload: str, from_standby: bool, parent: IncrementalParent | None
+    *,
+    major: int,
+    backup_id: str,
+    payload: str,
+    from_standby: bool,
+    parent: IncrementalParent | None,
+    tablespaces: t.Sequence[TablespacePayload] = (),
 ) -> str:
     """Markdown that makes a running cluster of the backup (and of those it builds on)."""
     fetch = f"{{fetch:{payload}}}"
     parts = [_HEAD.format(major=major) + become_postgres(major=major)]
     if parent is None:
-        parts.append(_FULL.format(fetch=fetch))
+        parts.append(_FULL.format(fetch=fetch, tablespaces=_linked(tablespaces, folder="restored")))
     else:
         chain = [*parent.chain, backup_id]
         parts.append(
@@ -85,12 +108,29 @@ def base_restore_commands(
                 chain=", ".join(f"`{one}`" for one in chain),
                 folders=_folders(parent.chain),
                 fetch=fetch,
+                tablespaces=_linked(tablespaces, folder="increment"),
+                mappings=_mappings(tablespaces),
             )
         )
+    if tablespaces:
+        names = "\n".join(f"- {one.oid}: {one.name}, which was in `{one.location}`" for one in tablespaces)
+        parts.append(_TABLESPACES.format(names=names))
     if from_standby:
         parts.append(_STANDBY)
     parts.append(_START.format(major=major, options=_OPTIONS))
     return "\n".join(parts)
+
+
+def _linked(tablespaces: t.Sequence[TablespacePayload], *, folder: str) -> str:
+    return "".join(
+        _TABLESPACE.format(oid=one.oid, fetch=f"{{fetch:{one.payload}}}", folder=folder) for one in tablespaces
+    )
+
+
+def _mappings(tablespaces: t.Sequence[TablespacePayload]) -> str:
+    return "".join(
+        f' --tablespace-mapping="$PWD/tablespace-{one.oid}=$PWD/restored-tablespace-{one.oid}"' for one in tablespaces
+    )
 
 
 def _folders(parents: t.Sequence[str]) -> str:

@@ -22,7 +22,7 @@ _NAMES = ("postgres", "postmaster", "edb-postgres")
 
 def postmaster_pid(data_directory: str) -> int | None:
     """The process that has the data folder in use by its own account, None when there is no living one."""
-    lines = _pid_file(data_directory)
+    lines = read_pid_file(data_directory)
     try:
         pid = abs(int(lines[0]))  # negative for a single-user backend
     except (IndexError, ValueError):
@@ -40,7 +40,7 @@ def postmaster_state(data_directory: str, *, pid: int | None = None) -> str:
         return STARTING  # it has not written its file yet; whether it lives is known better by its parent
     if living is None:
         return DEAD
-    lines = _pid_file(data_directory)
+    lines = read_pid_file(data_directory)
     return _STATUS.get(lines[7].strip(), STARTING) if len(lines) >= 8 else STARTING
 
 
@@ -94,7 +94,8 @@ def severe_lines(log: str, *, most: int = 10) -> list[str]:
     return (found or [line.strip() for line in lines if line.strip()])[-most:]
 
 
-def _pid_file(data_directory: str) -> list[str]:
+def read_pid_file(data_directory: str) -> list[str]:
+    """The lines of postmaster.pid: process, folder, start, port, socket folder, address, memory, state; [] without."""
     try:
         with open(os.path.join(data_directory, "postmaster.pid"), encoding="utf-8", errors="replace") as file:
             return file.read().splitlines()

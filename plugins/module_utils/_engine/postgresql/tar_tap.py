@@ -29,11 +29,17 @@ class TarTap:
         self._copying = False
         self.copied: int | None = None
         self.members = 0
+        self.ended = False  # the empty block was met that marks the end of the archive
 
     @property
     def is_whole(self) -> bool:
         """Whether the stream ended where a member may end, and the wanted one was there."""
-        return self.copied is not None and not self._content and not self._padding and not self._header
+        return self.copied is not None and self.is_between
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the bytes so far end where a member may end."""
+        return not self._content and not self._padding and not self._header
 
     def feed(self, data: memoryview) -> None:
         """Take the next bytes. Raises ``ValueError`` when they are not a tar stream."""
@@ -58,6 +64,7 @@ class TarTap:
     def _enter(self, header: bytes) -> None:
         if not any(header):  # the end of the archive is marked by empty blocks
             self._copying = False
+            self.ended = True
             return
         if header[_MAGIC] != b"ustar":
             raise ValueError(f"no tar header after {self.members} members")

@@ -93,6 +93,7 @@ WORKING: tuple[Rule, ...] = (
     ),
     rule(
         r"checksum error occurred",
+        r"checksum verification failure during base backup",
         error=PostgresChecksumFailed,
         message="PostgreSQL at {server} found damaged pages during the base backup.",
         hint="Restore the relations from a good backup, and check the disk; the server's log names every damaged page.",
@@ -114,8 +115,8 @@ WORKING: tuple[Rule, ...] = (
     rule(
         r"can only write single tablespace to stdout, database has (?P<count>\d+)",
         error=PostgresTablespaceUnsupported,
-        message="PostgreSQL at {server} has {count} tablespaces; a base backup is one stream and carries only one.",
-        hint="Move the data: ALTER TABLE ... SET TABLESPACE pg_default; DROP TABLESPACE ...;   or use kind: logical.",
+        message="A tablespace was made at {server} when the backup was about to begin: it has {count} now.",
+        hint="Start the backup again.",
     ),
     rule(
         r"cannot be taken unless WAL summarization is enabled",
@@ -154,6 +155,8 @@ LOST: tuple[Rule, ...] = (
     rule(
         # pg_basebackup 15 says this before it has read why the server stopped, and then leaves the reason out.
         r"COPY stream ended before",
+        # What psycopg2 makes of a connection that was closed in the middle of a COPY.
+        r"status PGRES_COPY_OUT and no message",
         error=PostgresConnectionLost,
         message="PostgreSQL at {server} ended the base backup before it was complete.",
         hint='The reason is in the server\'s log. Is it "requested WAL segment ... has already been removed", then use '

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import typing as t
 from dataclasses import dataclass
 
+from ..catalog.copies import require_copy
 from ..catalog.manifest import Manifest
 from ..catalog.restore_notes import plain_name
-from ..core.errors import ManifestInvalid, SecretUnavailable
+from ..core.errors import ManifestInvalid, StorageNotFound
 from ..core.progress import Progress
 from ..core.runner import Runner
 from ..core.secrets import Secret
@@ -20,9 +19,8 @@ from ..pipeline.delivery import PayloadOutput, deliver
 from ..pipeline.producer import StoredPayload
 from ..pipeline.stored_check import ReadStored, check_stored
 from ..storage.base import Storage
-
-# A pipe takes at least a page without a reader (pipe(7)); more than that would wait for one for ever.
-_LARGEST_KEY = 4096
+from .identity_file import identity_path
+from .key_check import require_key
 
 
 @dataclass(frozen=True)
@@ -52,40 +50,46 @@ class PayloadSource:
         return tuple(plain_name(payload) for payload in self.manifest.payloads)
 
     def deliver(self, name: str, output: PayloadOutput, *, progress: Progress) -> int | None:
-        """Stream the plain bytes of the payload *name* to *output*; see :func:`pipeline.delivery.deliver`."""
+        """Stream the plain bytes of the payload *name* to *output*; see :func:`pipeline.delivery.deliver`.
+
+        Raises BackupRemoved when retention takes the backup away while it is read, and what deliver() raises.
+        """
         payload = self.payload(name)
-        with self._identity_file(payload) as identity_file:
+        identity = self.identity if payload.encryption else Secret(name=self.identity.name)
+        with identity_path(identity, runner=self.runner) as identity_file:
             return deliver(payload, output, read=self._read(payload), identity_file=identity_file, progress=progress)
 
     def check(self, payload: StoredPayload, *, progress: Progress) -> None:
-        """Compare size and SHA-256 of the stored bytes; see :func:`pipeline.delivery.check_stored`."""
+        """Compare size and SHA-256 of the stored bytes; see :func:`pipeline.delivery.check_stored`.
+
+        Raises BackupRemoved when retention takes the backup away meanwhile.
+        """
         check_stored(payload, read=self._read(payload), progress=progress)
 
-    def _read(self, payload: StoredPayload) -> ReadStored:
-        return lambda: self.storage.read(self.manifest.folder.key(payload.name))
+    def require_key(self) -> None:
+        """Raise IdentityMissing, SecretUnavailable or DecryptionFailed when the private key does not open them."""
+        for payload in self.manifest.payloads[:1]:  # all of a backup were encrypted for the same recipients
+            require_key(payload, read=self._read(payload), identity=self.identity, runner=self.runner)
 
-    @contextlib.contextmanager
-    def _identity_file(self, payload: StoredPayload) -> t.Iterator[str | None]:
-        """The private key as a path that age can open: the operator's own file, or a pipe that no one else can see."""
-        if not payload.encryption or not self.identity.is_given:
-            yield None
-            return
-        if self.identity.file is not None:
-            self.identity.fetch(runner=self.runner)  # says what is wrong with the file, before age does
-            yield self.identity.file
-            return
-        key = (self.identity.fetch(runner=self.runner) or "").encode("utf-8") + b"\n"
-        if len(key) > _LARGEST_KEY:
-            raise SecretUnavailable(
-                f"{self.identity.name}: {len(key)} bytes are no private key of age.",
-                hint="It is one line, AGE-SECRET-KEY-..., beside comments. A file may hold more: use identity_file.",
-            )
-        reading, writing = os.pipe()
-        try:
+    def require_there(self) -> None:
+        """Raise BackupRemoved when retention removes this copy, or did: then nothing that is missing is damage."""
+        require_copy(self.storage, self.manifest.folder, repository=self.repository)
+
+    def _read(self, payload: StoredPayload) -> ReadStored:
+        key = self.manifest.folder.key(payload.name)
+
+        def read() -> t.Iterator[bytes]:
             try:
-                os.write(writing, key)
-            finally:
-                os.close(writing)
-            yield f"/dev/fd/{reading}"
-        finally:
-            os.close(reading)
+                return self._pieces(self.storage.read(key))
+            except StorageNotFound:
+                self.require_there()
+                raise
+
+        return read
+
+    def _pieces(self, pieces: t.Iterator[bytes]) -> t.Iterator[bytes]:
+        try:
+            yield from pieces
+        except StorageNotFound:  # looked for again after the connection broke
+            self.require_there()
+            raise

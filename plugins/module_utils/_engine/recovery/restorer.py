@@ -16,6 +16,7 @@ from ..core.host import Host
 from ..core.progress import Progress
 from ..core.state import StateDirectory
 from .payload_source import PayloadSource
+from .recovery_planner import SegmentReader
 from .steps import Step
 
 
@@ -25,8 +26,9 @@ class RestoreInspection:
 
     *replaces* is the name of existing data that is moved aside, None when nothing that exists is touched: whoever asks
     for the restore must then repeat it as ``confirm``. *stops* names units or servers that are stopped meanwhile,
-    *moves* says what becomes of what ("dump.rdb -> dump.rdb.before-ID"). *needed_bytes* is an estimate of the space
-    needed at the target, *free_bytes* what is there, None where nobody can tell.
+    *moves* says what becomes of what ("dump.rdb -> dump.rdb.before-ID"), *places* where data goes besides the target.
+    *needed_bytes* is an estimate of the space needed at the target, *free_bytes* what is there, None where nobody can
+    tell. *versions* says in words what the backup was made of and what it goes to, which fit: what does not is refused.
     """
 
     facts: t.Mapping[str, t.Any]
@@ -34,8 +36,10 @@ class RestoreInspection:
     replaces: str | None = None
     stops: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
     needed_bytes: int = 0
     free_bytes: int | None = None
+    versions: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -86,13 +90,15 @@ class RestorerContext:
     """What a restorer may need to know of the run.
 
     *restore_id* is unique and sorts by time; what is moved aside is named with it. *chain* holds the backups that an
-    increment builds on, the full one first, without the increment itself.
+    increment builds on, the full one first, without the increment itself. *segments* are those to be replayed behind
+    the backup, with the plan that chose them; None for a plain restore.
     """
 
     restore_id: str
     host: Host
     state: StateDirectory
     chain: tuple[PayloadSource, ...] = ()
+    segments: SegmentReader | None = None
 
 
 RestorerFactory = t.Callable[[RestorerContext], Restorer]

@@ -33,6 +33,9 @@ _NAMELESS_SECONDS = 3600
 _VARIABLE = "LIFEBOAT_SCRATCH"
 _NICENESS = 10
 _STOP_SECONDS = 30.0
+# What a server has beside its caches: the stacks of its threads, and what its allocator keeps in reserve. A mongod 6.0
+# with 38 threads has 260 MiB more of writable private memory than it uses.
+_SLACK = 1024 * 1024 * 1024
 # Whether processes have ended is a matter of the machine's own time, whatever a test says the time is.
 _CLOCK = SystemClock()
 
@@ -42,7 +45,7 @@ class Scratch:
 
     def __init__(self, *, folder: str, memory_limit: int) -> None:
         self.folder = folder
-        self.memory_limit = memory_limit  # bytes that servers are asked to keep within, by their own settings
+        self.memory_limit = memory_limit  # bytes that servers are asked to keep within; 0: as they like
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def path(self, name: str) -> str:
@@ -52,6 +55,19 @@ class Scratch:
     def environment(self, extra: t.Mapping[str, str] | None = None) -> dict[str, str]:
         """What every process of this scratch instance must have, so that the next run can find it."""
         return child_environment({**(extra or {}), _VARIABLE: self.folder})
+
+    def within_memory(self, argv: t.Sequence[str], *, needed: int = 0) -> list[str]:
+        """*argv* so that the kernel holds each process of it to twice the memory limit (or twice *needed* bytes, where
+        that is more) and 1 GiB: a server that its own settings do not hold must not take the host's memory.
+
+        What counts is private memory that can be written (RLIMIT_DATA since Linux 4.7, see getrlimit(2)): neither
+        shared buffers, nor mapped files, nor address space that is only reserved, as mongod does. Core dumps are off.
+        Without a memory limit nothing is held. Raises ToolMissing.
+        """
+        if not self.memory_limit:
+            return list(argv)
+        limit = 2 * max(self.memory_limit, needed) + _SLACK
+        return [find_program("prlimit"), f"--data={limit}", "--core=0", find_program(argv[0]), *argv[1:]]
 
     def spawn(
         self,

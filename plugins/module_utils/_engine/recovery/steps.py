@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import errno
 import typing as t
 from dataclasses import dataclass
 
-from ..core.errors import LifeboatError, RestoreRollBackFailed
+from ..core.errors import LifeboatError, RestoreError, RestoreRollBackFailed
 from ..core.journal import Journal
 from ..core.progress import Progress
 from .ledger import DONE, UNDONE, Ledger
@@ -36,10 +37,14 @@ class Step:
 def run_steps(steps: t.Sequence[Step], *, ledger: Ledger, journal: Journal, progress: Progress) -> None:
     """Do every step that is not done yet, in order; when one fails, undo all in reverse order and raise its error.
 
+    What the operating system refused (a folder that can't be renamed, a disk that is full) is raised as RestoreError.
+
     To resume a restore that died, call it with the same steps and the ledger of then.
     """
+    title = ""
     try:
         for step in steps:
+            title = step.title
             if ledger.step_state(step.name) == DONE:
                 continue
             progress.stage(step.title)
@@ -57,7 +62,24 @@ def run_steps(steps: t.Sequence[Step], *, ledger: Ledger, journal: Journal, prog
                 hint=f"Mend the reason, then: lifeboat restore --roll-back {ledger.restore_id}",
                 details={"restore": ledger.restore_id, "error": str(error)},
             ) from error
+        if isinstance(error, OSError):
+            raise _refused(error, title=title) from error
         raise
+
+
+def _refused(error: OSError, *, title: str) -> RestoreError:
+    place = f" ({error.filename})" if error.filename else ""
+    hint = "Mend that, and restore again."
+    if error.errno == errno.EXDEV:
+        hint = "It can't be renamed where it lies (a folder of a container's image, or of another file system). "
+        hint += "Restore beside it: -o data_directory=FOLDER without in_place."
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "Make room there, and restore again."
+    return RestoreError(
+        f"{title}: {error.strerror or error}{place}. What was there before is there again.",
+        hint=hint,
+        details={"errno": error.errno, "path": str(error.filename or "")},
+    )
 
 
 def roll_back(steps: t.Sequence[Step], *, ledger: Ledger, journal: Journal, progress: Progress) -> None:

@@ -22,6 +22,7 @@ _LARGE_ARGUMENT = 256 * 1024
 _LARGEST_LENGTH = 1 << 40
 _MOST_DIGITS = 13
 _TRANSACTION = re.compile(rb"\*1\r\n\$(?:5\r\n(MULTI)|4\r\n(EXEC))\r\n", re.IGNORECASE)
+_TRANSACTION_MARKS = (b"*1\r\n$5\r\nMULTI\r\n", b"*1\r\n$4\r\nEXEC\r\n")
 _LONGEST_TRANSACTION_MARK = 15
 _TIMESTAMP = re.compile(rb"#TS:(\d{1,12})\s*")
 
@@ -30,7 +31,7 @@ _TIMESTAMP = re.compile(rb"#TS:(\d{1,12})\s*")
 class CommandFacts:
     """What was walked. *torn* bytes at the end belong to a command or transaction that is not complete.
 
-    Times are seconds since 1970, None without annotations.
+    Times are seconds since 1970, None without annotations. *untimed* counts the commands before the first annotation.
     """
 
     end: int
@@ -38,13 +39,21 @@ class CommandFacts:
     torn: int
     first_timestamp: int | None
     last_timestamp: int | None
+    lowest_timestamp: int | None = None
+    highest_timestamp: int | None = None
+    untimed: int = 0
 
 
 class CommandWalker:
     """Takes a file in pieces of any size; memory is bounded by a piece and a quarter of a megabyte."""
 
-    def __init__(self, *, name: str, offset: int = 0) -> None:
-        """*name* is for messages; *offset* is where in the file the first byte stands."""
+    def __init__(self, *, name: str, offset: int = 0, through: int | None = None) -> None:
+        """*name* is for messages; *offset* is where in the file the first byte stands.
+
+        *through* (seconds since 1970) has ``cut`` noted: the offset before everything that is annotated as later.
+        """
+        self.cut: int | None = None
+        self._through = through
         self._name = name
         self._buffer = b""
         self._base = offset  # where in the file the buffer begins
@@ -56,6 +65,14 @@ class CommandWalker:
         self._commands = 0
         self._first_timestamp: int | None = None
         self._last_timestamp: int | None = None
+        self._lowest_timestamp: int | None = None
+        self._highest_timestamp: int | None = None
+        self._untimed: int | None = None
+
+    @property
+    def whole(self) -> int:
+        """The offset behind the last command that is complete, and not inside of a transaction that is not."""
+        return self._whole
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes. Raises AofInvalid where a server would stop with a format error."""
@@ -75,6 +92,9 @@ class CommandWalker:
             torn=end - self._whole,
             first_timestamp=self._first_timestamp,
             last_timestamp=self._last_timestamp,
+            lowest_timestamp=self._lowest_timestamp,
+            highest_timestamp=self._highest_timestamp,
+            untimed=self._commands if self._untimed is None else self._untimed,
         )
 
     def _walk(self, buffer: bytes, position: int) -> int:
@@ -124,7 +144,9 @@ class CommandWalker:
                 self._in_transaction = transaction[1] is not None
                 return transaction.end()
             if len(buffer) - position < _LONGEST_TRANSACTION_MARK:
-                return None
+                begun = buffer[position:].upper()
+                if any(mark.startswith(begun) for mark in _TRANSACTION_MARKS):
+                    return None
         self._arguments = int(digits)
         if not self._arguments:
             raise self._invalid(position, "a command without a name")
@@ -133,10 +155,17 @@ class CommandWalker:
 
     def _take_annotation(self, line: bytes) -> None:
         found = _TIMESTAMP.fullmatch(line)
-        if found is not None:
-            self._last_timestamp = int(found[1])
-            if self._first_timestamp is None:
-                self._first_timestamp = self._last_timestamp
+        if found is None:
+            return
+        seconds = int(found[1])
+        if self._first_timestamp is None:
+            self._first_timestamp = self._lowest_timestamp = self._highest_timestamp = seconds
+            self._untimed = self._commands
+        self._last_timestamp = seconds
+        self._lowest_timestamp = min(seconds, self._lowest_timestamp or seconds)
+        self._highest_timestamp = max(seconds, self._highest_timestamp or seconds)
+        if self._through is not None and self.cut is None and seconds > self._through:
+            self.cut = self._whole
 
     def _large_argument(self, buffer: bytes, position: int, start: int, *, length: int) -> int:
         """Wait for the rest of an argument, or begin to skip it when it is large; return where the rest begins."""

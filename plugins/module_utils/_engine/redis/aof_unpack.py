@@ -16,6 +16,7 @@ from .noted import Noted
 from .tar_members import TarMember, TarReader
 
 _LARGEST_MANIFEST = 1024 * 1024
+_ANOTHER = "Restore another backup: lifeboat list shows them."
 _SUFFIX = ".manifest"
 
 
@@ -55,7 +56,7 @@ def read_aof_tar(stream: t.BinaryIO, *, into: str | None = None) -> UnpackedAof:
         name = _plain_name(member, found)
         if name.endswith(_SUFFIX) and found.folder_name is not None:
             if found.manifest is not None or member.size > _LARGEST_MANIFEST:
-                raise AofInvalid("The tar of append-only files has two manifests, or one that is none.")
+                raise AofInvalid("The tar of append-only files has two manifests, or one that is none.", hint=_ANOTHER)
             found.manifest = b"".join(pieces)
             return
         if name in found.files:
@@ -130,22 +131,26 @@ def _plain_name(member: TarMember, found: UnpackedAof) -> str:
 def _require_a_set(found: UnpackedAof) -> None:
     if found.folder_name is None:
         if len(found.files) != 1:
-            raise AofInvalid(f"The tar of append-only files has {len(found.files)} files and no folder; one is right.")
+            raise AofInvalid(
+                f"The tar of append-only files has {len(found.files)} files and no folder; one is right.", hint=_ANOTHER
+            )
         return
     if found.manifest is None:
-        raise AofInvalid("The tar of append-only files has no manifest, so their order is not known.")
+        raise AofInvalid("The tar of append-only files has no manifest, so their order is not known.", hint=_ANOTHER)
     entries = found.entries
     names = [entry.name for entry in entries]
     if set(names) != set(found.files):
         missing = sorted(set(names) ^ set(found.files))
         raise AofInvalid(
             f"The files in the tar are not those that their manifest names: {', '.join(missing)}.",
+            hint=_ANOTHER,
             details={"differ": missing},
         )
     for name in names[:-1]:
         if found.files[name].torn:
             raise AofInvalid(
                 f"{name} ends in the middle of a command, and another file follows it: a server refuses that.",
+                hint=_ANOTHER,
                 details={"file": name, "torn_bytes": found.files[name].torn},
             )
 

@@ -13,6 +13,7 @@ from ..core.checksums import CRC64_REDIS, crc_function
 from ..core.durable import fsync_folder
 from ..core.errors import RestoreTargetInvalid
 from ..core.progress import Progress
+from ..recovery.ledger import Ledger
 from ..recovery.payload_source import PayloadSource
 from ..recovery.restorer import Restoration, RestoreInspection, RestorerContext
 from ..recovery.scratch import free_bytes
@@ -20,13 +21,15 @@ from ..recovery.steps import Facts, Step
 from .beside_server import CONFIGURATION, LOG, PID, BesideServer, account_of, refuse_folder, refuse_port
 from .comparing import require_loaded
 from .loadable import extra_modules, refuse_unloadable
-from .noted import Noted, noted_in
+from .noted import Noted
 from .own_server import SOCKET, own_persistence
 from .restore_options import RedisRestoreOptions
+from .restored_data import RestoredData
 from .server_program import ServerProgram, find_server
-from .staging import Persistence, hand_over, lay_out_aof, lay_out_rdb, remove, stage_aof, stage_rdb
+from .staging import Persistence, hand_over, remove
 
 _FOLDER, _FETCH, _PLACE, _START = "folder", "fetch", "place", "start"
+_ASKS = "It asks for the password of the connection, as the user default: export REDISCLI_AUTH before redis-cli."
 
 
 class BesideRestorer:
@@ -34,8 +37,10 @@ class BesideRestorer:
 
     engine = "redis"
 
-    def __init__(self, *, kind: str, options: RedisRestoreOptions, context: RestorerContext) -> None:
-        self.kind = kind
+    def __init__(self, *, data: RestoredData, options: RedisRestoreOptions, context: RestorerContext) -> None:
+        self.kind = data.kind
+        self._data = data
+        self._context = context
         self._options = options
         self._host = context.host
         self._id = context.restore_id
@@ -47,11 +52,13 @@ class BesideRestorer:
         """The folder."""
         return self._folder
 
-    def inspect(self, *, source: PayloadSource) -> RestoreInspection:
+    def inspect(self, *, source: PayloadSource | None) -> RestoreInspection:
         """See Restorer. Raises RestoreTargetInvalid, RestoreVersionMismatch and ToolMissing."""
         crc_function(CRC64_REDIS)
-        noted = noted_in(source.manifest)
+        noted = self._data.noted(source)
         program = self._program(noted)
+        if source is not None:
+            source.require_key()
         refuse_folder(self._folder)
         refuse_port(self._options.port, folder=self._folder)
         account_of(self._options.user, folder=self._folder)
@@ -65,12 +72,13 @@ class BesideRestorer:
             steps=tuple(step.title for step in self.steps(source=source, progress=Progress(clock=self._host.clock))),
             needed_bytes=noted.size,
             free_bytes=free_bytes(self._folder),
+            versions=f"backup of {noted.server}, server {program.version}",
             warnings=tuple(warnings),
         )
 
-    def steps(self, *, source: PayloadSource, progress: Progress) -> t.Sequence[Step]:
+    def steps(self, *, source: PayloadSource | None, progress: Progress) -> t.Sequence[Step]:
         """See Restorer."""
-        noted = noted_in(source.manifest)
+        noted = self._data.noted(source)
         steps = [
             Step(
                 name=_FOLDER,
@@ -118,7 +126,8 @@ class BesideRestorer:
         return Restoration(
             content={name: started[name] for name in ("server", "keyspace", "keys_of_rdb")},
             where=f"folder {self._folder}{port}",
-            connect=f"redis-cli -s {shlex.quote(os.path.join(self._folder, SOCKET))}",
+            connect=self._server.client_command,
+            warnings=(_ASKS,) if self._options.connection.password.is_given else (),
         )
 
     def discard(self, *, facts: t.Mapping[str, Facts]) -> tuple[str, ...]:
@@ -130,7 +139,7 @@ class BesideRestorer:
 
     def _program(self, noted: Noted) -> ServerProgram:
         program = find_server(noted, named=self._options.server_program, runner=self._host.runner)
-        refuse_unloadable(noted, program.version, kind=self.kind)
+        refuse_unloadable(noted, program.version, kind=self._data.form)
         needed = extra_modules(noted, program.version)
         if len(needed) > len(self._options.modules):
             raise RestoreTargetInvalid(
@@ -165,19 +174,17 @@ class BesideRestorer:
     def _discard_staging(self) -> None:
         remove(self._staging)
 
-    def _fetch(self, source: PayloadSource, noted: Noted, progress: Progress) -> Facts:
+    def _fetch(self, source: PayloadSource | None, noted: Noted, progress: Progress) -> Facts:
         program = self._program(noted)
-        persistence = own_persistence(kind=self.kind, is_multi_part=program.version.is_multi_part)
-        if self.kind == "rdb":
-            stage_rdb(source, noted, self._staging, progress=progress)
-            lay_out_rdb(self._staging, persistence)
-        else:
-            lay_out_aof(self._staging, stage_aof(source, noted, self._staging, progress=progress), persistence)
-        return {}
+        persistence = own_persistence(kind=self._data.form, is_multi_part=program.version.is_multi_part)
+        _places, facts = self._data.stage(
+            source, noted, self._staging, persistence, program=program.path, progress=progress
+        )
+        return facts
 
     def _place(self, noted: Noted) -> Facts:
         program = self._program(noted)
-        persistence = own_persistence(kind=self.kind, is_multi_part=program.version.is_multi_part)
+        persistence = own_persistence(kind=self._data.form, is_multi_part=program.version.is_multi_part)
         account, configuration = account_of(self._options.user, folder=self._folder), self._path(CONFIGURATION)
         self._server.write_configuration(persistence, databases=noted.databases)
         if os.path.isdir(self._staging):
@@ -193,7 +200,7 @@ class BesideRestorer:
         return {"command": shlex.join(argv), "server": str(program.version)}
 
     def _places(self, persistence: Persistence) -> list[tuple[str, str]]:
-        if self.kind == "rdb":
+        if self._data.form == "rdb":
             return [("dump.rdb", persistence.rdb_name)]
         if persistence.append_folder is not None:
             return [("append-only", persistence.append_folder)]
@@ -202,8 +209,8 @@ class BesideRestorer:
         return [(os.path.join("append-only", name), persistence.append_name) for name in names]
 
     def _take_away(self) -> None:
-        persistence = own_persistence(kind=self.kind, is_multi_part=True)
-        single = own_persistence(kind=self.kind, is_multi_part=False)
+        persistence = own_persistence(kind=self._data.form, is_multi_part=True)
+        single = own_persistence(kind=self._data.form, is_multi_part=False)
         names = {persistence.rdb_name, persistence.append_path, single.append_path, CONFIGURATION, LOG, PID, SOCKET}
         for name in sorted(names):
             remove(self._path(name))
@@ -212,7 +219,10 @@ class BesideRestorer:
         program = self._program(noted)
         self._server.start(program, account_of(self._options.user, folder=self._folder))
         figures = self._server.wait()
-        require_loaded(noted, figures, kind=self.kind)
+        require_loaded(noted, figures, kind=self._data.form)
+        persistence = own_persistence(kind=self._data.form, is_multi_part=program.version.is_multi_part)
+        ledger = Ledger.load(state=self._context.state, clock=self._host.clock, restore_id=self._id)
+        self._data.require_loaded(ledger.facts(_FETCH), self._folder, persistence)
         return {
             "server": str(program.version),
             "keyspace": {name: dict(counts) for name, counts in figures.keyspace.items()},

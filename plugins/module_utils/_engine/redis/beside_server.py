@@ -129,6 +129,13 @@ class BesideServer:
         ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}"]
         return [find_program("setpriv"), *ids, "--init-groups", *command]
 
+    @property
+    def client_command(self) -> str:
+        """How people look at it; without its password, which no command line may hold."""
+        if _has_socket(self._folder):
+            return f"redis-cli -s {shlex.quote(self._path(SOCKET))}"
+        return f"redis-cli -h 127.0.0.1 -p {self._options.port}"
+
     def start(self, program: ServerProgram, account: pwd.struct_passwd | None) -> None:
         """Start it unless it runs. Raises CommandFailed."""
         if is_stopped_here(self._connection, runner=self._host.runner):

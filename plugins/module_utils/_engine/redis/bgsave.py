@@ -109,19 +109,19 @@ class BackgroundSave:
 
     def _wait_for_next_second(self, info: Info) -> Info:
         """Wait until our save can't end in the same second as the last one: its time would not move."""
-        last_save = info.number("rdb_last_save_time")
-        now = info.server_seconds
-        if now is not None and now > last_save:
-            if now > last_save + 1:
+        while True:
+            last_save = info.number("rdb_last_save_time")
+            now = info.server_seconds
+            if now is not None and now > last_save + 1:
                 return info
             # The clock that stamps saves may lag behind the one that INFO shows: a save that begins right after the
-            # turn of the second and ends at once would still get the old one.
-            self._pause(_TICKS, doing="wait for the next second")
+            # turn of the second and ends at once would still get the old one. Where the server doesn't tell its time,
+            # or it is still that second, a second later it is over in any case.
+            self._pause(_TICKS if now is not None and now > last_save else _SECOND, doing="wait for the next second")
             later = self._look()
-            return later if later.number("rdb_last_save_time") == last_save else self._wait_for_next_second(later)
-        # Either the server doesn't tell its time or it is still that second: a second later it is over in any case.
-        self._clock.sleep(_SECOND)
-        return self._look()
+            if later.number("rdb_last_save_time") == last_save:
+                return later
+            info = later  # somebody else's save has ended meanwhile, maybe just now
 
     def _try_to_start(self, before: Info) -> Info | None:
         """The state at the very start of our save; None when somebody else was faster and we have to wait again."""

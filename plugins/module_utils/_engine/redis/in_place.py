@@ -15,7 +15,7 @@ import shlex
 import typing as t
 
 from ..core.checksums import CRC64_REDIS, crc_function
-from ..core.errors import RedisUnreachable, RequestInvalid, RestoreIncomplete, RestoreNoSpace
+from ..core.errors import LifeboatError, RedisUnreachable, RequestInvalid, RestoreIncomplete, RestoreNoSpace
 from ..core.progress import Progress
 from ..recovery.ledger import Ledger
 from ..recovery.payload_source import PayloadSource
@@ -25,9 +25,11 @@ from ..recovery.steps import Facts, Step
 from .comparing import LoadFigures, require_loaded
 from .keeping import keep_memory, keep_what_came_since, release_memory
 from .moving import aside_name, existing, kept_aside, move_aside, place, put_back, take_away
-from .noted import Noted, noted_in
+from .noted import Noted
 from .restore_options import RedisRestoreOptions
-from .staging import hand_over, lay_out_aof, lay_out_rdb, remove, stage_aof, stage_rdb
+from .restored_data import RestoredData
+from .server_program import server_of
+from .staging import hand_over, remove
 from .target import Target, is_stopped_here, read_stopped_target, read_target
 from .target_control import TargetControl
 from .target_refusals import refuse_company, refuse_unfit_target, target_warnings
@@ -40,10 +42,11 @@ class InPlaceRestorer:
 
     engine = "redis"
 
-    def __init__(self, *, kind: str, options: RedisRestoreOptions, context: RestorerContext) -> None:
+    def __init__(self, *, data: RestoredData, options: RedisRestoreOptions, context: RestorerContext) -> None:
         if options.service_control is None:
             raise RequestInvalid("A restore in place needs service_control.")
-        self.kind = kind
+        self.kind = data.kind
+        self._data = data
         self._options = options
         self._context = context
         self._host = context.host
@@ -56,12 +59,14 @@ class InPlaceRestorer:
         """ "redis at 127.0.0.1:6379"."""
         return f"redis at {self._options.connection.address}"
 
-    def inspect(self, *, source: PayloadSource) -> RestoreInspection:
+    def inspect(self, *, source: PayloadSource | None) -> RestoreInspection:
         """See Restorer. Raises RedisFilesUnreachable, RestoreTargetInvalid, RestoreVersionMismatch, RestoreNoSpace,
         RedisClusterNode and the errors of the connection.
         """
         crc_function(CRC64_REDIS)
-        noted = noted_in(source.manifest)
+        noted = self._data.noted(source)
+        if source is not None:
+            source.require_key()
         target, warnings = self._look(noted)
         needed, free = self._space(target, noted)
         old = existing(target.directory, target.names)
@@ -73,12 +78,13 @@ class InPlaceRestorer:
             moves=tuple(f"{target.path(name)} -> {target.path(aside_name(name, self._id))}" for name in old),
             needed_bytes=needed,
             free_bytes=free,
+            versions=f"backup of {noted.server}, server {target.server}",
             warnings=tuple(warnings),
         )
 
-    def steps(self, *, source: PayloadSource, progress: Progress) -> t.Sequence[Step]:
+    def steps(self, *, source: PayloadSource | None, progress: Progress) -> t.Sequence[Step]:
         """See Restorer."""
-        noted = noted_in(source.manifest)
+        noted = self._data.noted(source)
         titles = dict(self._titles(None))
 
         def step(
@@ -131,7 +137,7 @@ class InPlaceRestorer:
             with contextlib.closing(self._open()) as client:
                 target, facts = read_target(client)
                 warnings += refuse_company(client, facts, allow_replicas=self._options.allow_replicas)
-        refuse_unfit_target(target, noted, kind=self.kind)
+        refuse_unfit_target(target, noted, kind=self._data.form)
         return target, [*warnings, *target_warnings(target, noted)]
 
     def _look_again(self, noted: Noted) -> Target:
@@ -190,16 +196,21 @@ class InPlaceRestorer:
     def _plan_fetch(self) -> Facts:
         return {"staging": self._staging()}
 
-    def _fetch(self, source: PayloadSource, noted: Noted, progress: Progress) -> Facts:
+    def _fetch(self, source: PayloadSource | None, noted: Noted, progress: Progress) -> Facts:
         target, staging = self._target(), self._staging()
-        if self.kind == "rdb":
-            stage_rdb(source, noted, staging, progress=progress)
-            places = lay_out_rdb(staging, target.persistence)
-        else:
-            unpacked = stage_aof(source, noted, staging, progress=progress)
-            places = lay_out_aof(staging, unpacked, target.persistence)
+        places, facts = self._data.stage(
+            source, noted, staging, target.persistence, program=self._program(target), progress=progress
+        )
         hand_over(staging, user=target.user, group=target.group, mode=target.mode)
-        return {"places": [list(pair) for pair in places]}
+        return {**facts, "places": [list(pair) for pair in places]}
+
+    def _program(self, target: Target) -> str | None:
+        """The server's program, when it is where it is looked for."""
+        try:
+            named = self._options.server_program or f"{target.flavour}-server"
+            return server_of(named, runner=self._host.runner).path
+        except LifeboatError:
+            return None
 
     def _unfetch(self, facts: Facts) -> None:
         remove(str(facts.get("staging") or self._staging()))
@@ -244,8 +255,11 @@ class InPlaceRestorer:
         put_back(target.directory, target.names, restore_id=self._id)
 
     def _places(self) -> list[tuple[str, str]]:
-        ledger = Ledger.load(state=self._context.state, clock=self._host.clock, restore_id=self._id)
-        return [(str(staged), str(name)) for staged, name in ledger.facts(_FETCH).get("places", ())]
+        return [(str(staged), str(name)) for staged, name in self._fetched().get("places", ())]
+
+    def _fetched(self) -> Facts:
+        """What the step that fetched has noted, also in another process."""
+        return Ledger.load(state=self._context.state, clock=self._host.clock, restore_id=self._id).facts(_FETCH)
 
     def _place(self, _facts: Facts) -> None:
         target = self._target()
@@ -264,7 +278,8 @@ class InPlaceRestorer:
         target = self._target()
         figures, info = self._control.ensure_started(target)
         self._require_same_place(target, figures, noted)
-        require_loaded(noted, figures, kind=self.kind)
+        require_loaded(noted, figures, kind=self._data.form)
+        self._data.require_loaded(self._fetched(), target.directory, target.persistence)
         return {
             "server": str(target.server),
             "keyspace": {name: dict(counts) for name, counts in figures.keyspace.items()},

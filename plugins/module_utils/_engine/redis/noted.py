@@ -44,6 +44,7 @@ class Noted:
     snapshot_time: str | None = None
     files: tuple[NotedFile, ...] = field(default_factory=tuple)
     manifest_path: str | None = None  # of the append-only files; None for the single file before Redis 7.0
+    digest: str | None = None  # the source's own, where it was asked for and nothing changed meanwhile
 
     @property
     def keys(self) -> int:
@@ -90,6 +91,7 @@ def noted_in(manifest: Manifest) -> Noted:
             snapshot_time=content.get("snapshot_time"),
             files=files,
             manifest_path=content.get("manifest"),
+            digest=None if content.get("digest") is None else str(content["digest"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ManifestInvalid(

@@ -14,7 +14,7 @@ from .connection import RedisConnection
 
 KINDS = ("rdb", "aof")
 METHODS = ("auto", "bgsave", "sync")
-_KEYS = ("connection", "kind", "method", "timeout", "allow_cluster_node")
+_KEYS = ("connection", "kind", "method", "timeout", "allow_cluster_node", "record_digest")
 _OF = "redis backup"
 
 
@@ -23,7 +23,7 @@ class RedisSnapshotOptions:
     """*method* is for the kind rdb: ``auto`` takes the server's file where this host has it, else SYNC.
 
     *timeout* (seconds) bounds everything that the server is waited for. *allow_cluster_node* takes one node of a
-    cluster, which holds some of the slots only.
+    cluster, which holds some of the slots only. *record_digest* notes the server's digest of all data.
     """
 
     connection: RedisConnection = field(default_factory=RedisConnection)
@@ -31,6 +31,7 @@ class RedisSnapshotOptions:
     method: str = "auto"
     timeout: float = 3600.0
     allow_cluster_node: bool = False
+    record_digest: bool = False
 
 
 def options_from_description(description: t.Mapping[str, t.Any], *, kind: str | None = None) -> RedisSnapshotOptions:
@@ -50,6 +51,7 @@ def options_from_description(description: t.Mapping[str, t.Any], *, kind: str | 
         method=_choice(description, "method", choices=METHODS, default="auto"),
         timeout=number(description, "timeout", of=_OF, default=3600.0, at_most=7 * 86400),
         allow_cluster_node=flag(description, "allow_cluster_node", of=_OF),
+        record_digest=flag(description, "record_digest", of=_OF),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import typing as t
+from dataclasses import replace
 
 from ..core.checksums import CRC64_REDIS, crc_function
 from ..core.clock import Clock
@@ -21,6 +22,7 @@ from .aof_check import AofFacts
 from .aof_set import AofSet
 from .bgsave import BackgroundSave
 from .content import aof_content, rdb_content
+from .digest import SourceDigest
 from .facts import ServerFacts, read_facts
 from .info import Keyspace, read_info
 from .local_files import DataFolder, data_folder, identity_of, refuse_unreadable
@@ -72,9 +74,12 @@ class RedisSnapshotProducer:
             warnings = warnings_about(facts, address=self._address)
             for warning in warnings:
                 self._journal.warning(warning)
-            if self.kind == "aof":
-                return self._produce_aof(client, facts, sink=sink, progress=progress, warnings=warnings)
-            return self._produce_rdb(client, facts, sink=sink, progress=progress, warnings=warnings)
+            produce = self._produce_aof if self.kind == "aof" else self._produce_rdb
+            if not self._options.record_digest:
+                return produce(client, facts, sink=sink, progress=progress, warnings=warnings)
+            return self._with_digest(
+                lambda: produce(client, facts, sink=sink, progress=progress, warnings=warnings), progress=progress
+            )
 
     # --- rdb ---------------------------------------------------------------------------------------------------------
 
@@ -204,6 +209,18 @@ class RedisSnapshotProducer:
             )
 
     # --- both --------------------------------------------------------------------------------------------------------
+
+    def _with_digest(self, produce: t.Callable[[], Production], *, progress: Progress) -> Production:
+        digest = SourceDigest(connection=self._options.connection, runner=self._runner, timeout=self._options.timeout)
+        progress.stage("asking for the digest")
+        digest.before()
+        production = produce()
+        progress.stage("asking for the digest")
+        found = digest.after()
+        for warning in digest.warnings:
+            self._journal.warning(warning)
+        warnings = [*production.content["warnings"], *digest.warnings]
+        return replace(production, content={**production.content, "digest": found, "warnings": warnings})
 
     @property
     def _address(self) -> str:

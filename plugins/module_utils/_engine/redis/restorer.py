@@ -9,10 +9,11 @@ from ..recovery.restorer import Restorer, RestorerContext
 from .beside import BesideRestorer
 from .in_place import InPlaceRestorer
 from .restore_options import RedisRestoreOptions
+from .restored_data import BackupData
 
 
 def make_restorer(*, kind: str, options: RedisRestoreOptions, context: RestorerContext) -> Restorer:
     """The restorer that *options* ask for."""
     if options.in_place:
-        return InPlaceRestorer(kind=kind, options=options, context=context)
-    return BesideRestorer(kind=kind, options=options, context=context)
+        return InPlaceRestorer(data=BackupData(kind), options=options, context=context)
+    return BesideRestorer(data=BackupData(kind), options=options, context=context)

@@ -10,6 +10,7 @@ import os
 import pwd
 import subprocess
 import typing as t
+from dataclasses import replace
 
 from ..core.errors import LifeboatError, ScratchFailed
 from ..core.host import Host
@@ -19,7 +20,9 @@ from ..recovery.scratch import Scratch
 from .asking import ask
 from .comparing import LoadFigures, compare_counts
 from .connection import RedisConnection
+from .digest import compare_digest, digest_settings
 from .info import Info
+from .loadable import ServerVersion
 from .noted import Noted
 from .own_server import own_settings, socket_in, wait_until_loaded, write_configuration
 from .server_program import ServerProgram, is_open_to_all
@@ -41,9 +44,20 @@ class ScratchServer:
     """A running instance; see :class:`recovery.verifier.Instance`."""
 
     def __init__(
-        self, *, noted: Noted, kind: str, connection: RedisConnection, host: Host, figures: LoadFigures, info: Info
+        self,
+        *,
+        noted: Noted,
+        kind: str,
+        version: ServerVersion,
+        connection: RedisConnection,
+        timeout: float,
+        host: Host,
+        figures: LoadFigures,
+        info: Info,
     ) -> None:
         self._noted = noted
+        self._version = version
+        self._timeout = timeout
         self._kind = kind
         self._connection = connection
         self._host = host
@@ -72,6 +86,9 @@ class ScratchServer:
             expected=0,
             found=evicted,
         )
+        if self._noted.digest is not None:
+            patient = replace(self._connection, timeout=self._timeout)
+            yield compare_digest(self._noted, self._version, patient, runner=self._host.runner)
 
     def require(self, names: t.Sequence[str]) -> t.Iterator[Check]:
         """Redis has no collections or tables: each name is skipped, and says so."""
@@ -122,6 +139,7 @@ def running(
     path = os.path.join(folder, "redis.conf")
     settings = own_settings(folder, persistence, databases=noted.databases)
     settings.update({"maxmemory": str(scratch.memory_limit), "maxmemory-policy": "noeviction"})
+    settings.update(digest_settings(program.version))
     if program.version.version >= _TITLES or program.version.flavour == "valkey":
         # A title of its own would be written over the environment by which the next run finds what we leave behind.
         settings["set-proc-title"] = "no"
@@ -138,7 +156,16 @@ def running(
         with socket_in(folder) as socket_path:
             connection = RedisConnection(unix_socket=socket_path)
             figures, info = _wait(connection, process, scratch, options=options, host=host)
-            yield ScratchServer(noted=noted, kind=kind, connection=connection, host=host, figures=figures, info=info)
+            yield ScratchServer(
+                noted=noted,
+                kind=kind,
+                version=program.version,
+                connection=connection,
+                timeout=options.timeout,
+                host=host,
+                figures=figures,
+                info=info,
+            )
     finally:
         _end(process)
         scratch.stop()

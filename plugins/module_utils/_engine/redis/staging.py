@@ -48,7 +48,7 @@ class Persistence:
 
 def stage_rdb(source: PayloadSource, noted: Noted, folder: str, *, progress: Progress) -> RdbFacts:
     """Fetch the snapshot into *folder*, made anew. Raises what delivery raises, RdbInvalid and ContentMismatch."""
-    _make_anew(folder)
+    make_anew(folder)
     checker = RdbChecker()
 
     def read(stream: t.BinaryIO) -> None:
@@ -81,7 +81,7 @@ def stage_aof(source: PayloadSource, noted: Noted, folder: str, *, progress: Pro
 
     Raises what delivery raises, AofInvalid, RdbInvalid, HostileArchive and ContentMismatch.
     """
-    _make_anew(folder)
+    make_anew(folder)
     inner = os.path.join(folder, _SET)
     os.mkdir(inner, 0o700)
     found: list[UnpackedAof] = []
@@ -148,7 +148,8 @@ def remove(path: str) -> bool:
     return True
 
 
-def _make_anew(folder: str) -> None:
+def make_anew(folder: str) -> None:
+    """An empty folder of our own, whatever was there."""
     remove(folder)
     os.mkdir(folder, 0o700)
 

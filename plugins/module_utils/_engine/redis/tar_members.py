@@ -68,7 +68,10 @@ class TarReader:
                 )
             self._members += 1
             if self._members > _MOST_MEMBERS:
-                raise HostileArchive(f"The tar of append-only files has more than {_MOST_MEMBERS} members.")
+                raise HostileArchive(
+                    f"The tar of append-only files has more than {_MOST_MEMBERS} members.",
+                    hint="Don't restore it; look at who could write to the repository.",
+                )
             self._take(TarMember(name=_text(long_name or name), size=size), take)
             long_name = None
 

@@ -15,6 +15,7 @@ from ..operations.forecast import Forecast
 from ..operations.recovery_times import MET, MISSED, UNKNOWN, SeriesForecast
 from ..operations.restore_values import RestorePlan, RestoreResult
 from ..operations.verify_values import Outcome
+from ..recovery.recovery_planner import RecoveryPlan
 from .text import format_bytes, format_seconds, format_table
 
 _VERDICTS: t.Mapping[str, str] = {MET: "met", MISSED: "MISSED", UNKNOWN: "not measured"}
@@ -26,13 +27,19 @@ def restore_plan_text(plan: RestorePlan) -> str:
     manifest = choice.manifest
     lines = [
         f"{manifest.folder.series.folder.rstrip('/')} would be restored into {plan.target}",
-        f"  from {manifest.backup_id} in {choice.repository}: {choice.reason}",
+        # The reasons of a recovery follow one by one.
+        f"  from {manifest.backup_id} in {choice.repository}" + ("" if plan.recovery else f": {choice.reason}"),
     ]
+    if plan.recovery is not None:
+        lines += _recovery_lines(plan.recovery)
     lines += [f"  {number}. {step}" for number, step in enumerate(inspection.steps, start=1)]
     lines += [f"  stops: {name}" for name in inspection.stops]
+    lines += [f"  puts: {place}" for place in inspection.places]
     lines += [f"  moves: {move}" for move in inspection.moves]
+    lines += [f"  | {line}" for line in str(inspection.facts.get("diff") or "").splitlines()]
     free = "" if inspection.free_bytes is None else f", {format_bytes(inspection.free_bytes)} free"
     lines.append(f"  needs about {format_bytes(inspection.needed_bytes)}{free}")
+    lines += [f"  versions: {inspection.versions}"] if inspection.versions else []
     lines.append(f"  takes {forecast_text(plan.forecast)}")
     lines += [f"  first rolls back the restore {restore_id}, which died" for restore_id in plan.unfinished]
     lines += [f"  warning: {warning}" for warning in inspection.warnings]
@@ -41,6 +48,17 @@ def restore_plan_text(plan: RestorePlan) -> str:
     else:
         lines.append("  replaces nothing that exists")
     return "\n".join(lines)
+
+
+def _recovery_lines(plan: RecoveryPlan) -> list[str]:
+    target, segments = plan.target, plan.segments
+    edge = "" if target.kind in ("latest", "immediate") else (", inclusive" if target.inclusive else ", exclusive")
+    lines = [f"  to {target.kind.replace('_', ' ')} {target.value}{edge}".rstrip()]
+    if segments:
+        size = format_bytes(sum(one.segment.payload.plain_size or 0 for one in segments))
+        first, last = segments[0].segment.name, segments[-1].segment.name
+        lines.append(f"  replays {len(segments)} segments ({size}) of {plan.lineage}: {first} to {last}")
+    return lines + [f"  why: {reason}" for reason in plan.why] + [f"  warning: {one}" for one in plan.warnings]
 
 
 def restore_text(result: RestoreResult) -> str:

@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Results as people read them in a terminal: what was backed up, where, how big, how long, what is due."""
+"""Results as people read them in a terminal: what was backed up, where, how big, how long."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import datetime
 import typing as t
 
 from ..catalog.catalog import Reading
-from ..core.clock import parse_time
 from ..operations.backup_values import BackupPlan, BackupResult
-from ..operations.status import JobStatus, Status
 from .text import format_age, format_bytes, format_seconds, format_table
 
 
@@ -36,6 +34,8 @@ def plan_text(plan: BackupPlan) -> str:
 def result_text(result: BackupResult) -> str:
     """One finished backup."""
     document = result.as_dict()
+    if result.is_unchanged:
+        return f"{document['job']}: unchanged since {document['id']}, nothing was made"
     sizes = f"{format_bytes(document['plain_bytes'])} -> {format_bytes(document['stored_bytes'])}"
     seconds = format_seconds(document["seconds"])
     lines = [f"{document['job']}: {document['state']}, {document['id']}, {sizes} in {seconds}"]
@@ -68,23 +68,6 @@ def list_text(reading: Reading, *, now: datetime.datetime) -> str:
     return format_table(columns, rows, right=("AGE", "DATA", "STORED", "TOOK")) if rows else "No backups match."
 
 
-def status_text(status: Status, *, now: datetime.datetime) -> str:
-    """All jobs as a table, and below it what runs and what failed."""
-    columns = ("JOB", "STATE", "NEWEST", "STORED", "BACKUPS", "NEXT RUN", "SCHEDULE", "KEPT")
-    rows = [_status_row(job, now=now) for job in status.jobs]
-    lines = [format_table(columns, rows, right=("NEWEST", "STORED", "BACKUPS"))] if rows else ["No jobs."]
-    for job in status.jobs:
-        if job.running:
-            lines.append(f"running: {job.job.job_id}: {progress_text(job.running.get('progress') or {})}")
-        elif job.state == "failed" and job.last_run:
-            error = job.last_run.get("error") or {}
-            finished = format_age(parse_time(str(job.last_run["finished"])), now=now)
-            lines.append(f"failed: {job.job.job_id}, {finished}: {error.get('message')} [{error.get('code')}]")
-            if error.get("hint"):
-                lines.append(f"  hint: {error['hint']}")
-    return "\n".join(lines)
-
-
 def progress_text(progress: t.Mapping[str, t.Any]) -> str:
     """How far a run is, on one line."""
     if not progress:
@@ -96,17 +79,3 @@ def progress_text(progress: t.Mapping[str, t.Any]) -> str:
         f"{progress.get('stage')}: {format_bytes(moved)}{percent}, {rate}/s, "
         f"{format_bytes(progress.get('bytes_stored', 0))} stored, {format_seconds(progress.get('seconds'))}"
     )
-
-
-def _status_row(job: JobStatus, *, now: datetime.datetime) -> list[str]:
-    newest = job.newest
-    return [
-        job.job.job_id,
-        job.state,
-        format_age(newest.manifest.started, now=now) if newest else "-",
-        format_bytes(newest.manifest.stored_bytes) if newest else "-",
-        str(job.backups),
-        format_age(job.job.next_run, now=now) if job.job.next_run else "-",
-        job.job.schedule or "-",
-        job.job.keep or "-",
-    ]

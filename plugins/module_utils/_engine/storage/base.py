@@ -16,7 +16,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ..core.errors import StorageKeyInvalid
+from ..core.errors import StorageError, StorageKeyInvalid
 
 # Names of files that are still being written begin so, in every storage made of files; no key may.
 TEMPORARY_PREFIX = ".lifeboat-tmp-"
@@ -32,6 +32,39 @@ class ObjectInfo:
     key: str
     size: int
     modified: datetime.datetime
+    storage_class: str | None = None  # as the storage names it; None where it has no such classes or does not say
+
+
+@dataclass(frozen=True)
+class ObjectVersion:
+    """One stored state of an object, where the storage keeps old ones. *is_latest*: it decides what readers see.
+
+    *is_marker*: no data, it says that the object was deleted then. *size* is in bytes, *modified* aware UTC.
+    """
+
+    key: str
+    version_id: str
+    size: int
+    modified: datetime.datetime
+    is_latest: bool
+    is_marker: bool
+
+
+@dataclass(frozen=True)
+class LockState:
+    """What keeps an object from being deleted: a date (aware, UTC; None: there is none), a legal hold, or both.
+
+    *mode* is ``governance`` (somebody with a special permission may shorten it) or ``compliance`` (nobody may), empty
+    without a date.
+    """
+
+    until: datetime.datetime | None
+    mode: str
+    hold: bool
+
+    def binds(self, now: datetime.datetime) -> bool:
+        """Whether the object can't be deleted at *now*."""
+        return self.hold or (self.until is not None and self.until > now)
 
 
 @dataclass(frozen=True)
@@ -48,10 +81,17 @@ class Unfinished:
 
 @dataclass(frozen=True)
 class DeleteReport:
-    """What became of each key given to delete(). A key that was not there counts as deleted."""
+    """What became of each key given to delete(): it is in exactly one of the three. One not there counts as deleted.
+
+    *refused* says why not (no permission), *causes* has one error with a code and a hint for each kind of refusal.
+    *deferred* are those under lock, with the date until which they are (aware, UTC); None: under a hold, or not known.
+    They are untouched: try again then.
+    """
 
     deleted: tuple[str, ...] = ()
-    refused: t.Mapping[str, str] = field(default_factory=dict)  # key -> why (object lock, no permission)
+    refused: t.Mapping[str, str] = field(default_factory=dict)
+    deferred: t.Mapping[str, datetime.datetime | None] = field(default_factory=dict)
+    causes: tuple[StorageError, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +101,8 @@ class Properties:
     kind: str  # file, s3, memory
     url: str  # for people: file:///var/backups/lifeboat, s3://bucket/prefix; never holds a secret
     conditional_put: bool  # put(if_absent=True) is decided by the storage itself, so two writers can't both win
+    versioned: bool = False  # a replaced or deleted object's old states stay; see versions()
+    locks: bool = False  # objects can be locked until a date
 
 
 class ObjectWriter(t.Protocol):
@@ -88,7 +130,10 @@ class Storage(t.Protocol):
 
     @property
     def properties(self) -> Properties:
-        """What this storage can do and how to call it."""
+        """What this storage can do and how to call it; asks nobody.
+
+        *versioned* and *locks* are False until they were found out, by check() or by the first call that depends on it.
+        """
 
     def check(self) -> None:
         """Prove that the repository is there and can be written, before anything depends on it.
@@ -135,13 +180,50 @@ class Storage(t.Protocol):
         """The names directly below the folder *prefix* (empty, or ending in a slash) that hold objects, in order."""
 
     def delete(self, keys: t.Sequence[str]) -> DeleteReport:
-        """Remove objects; every key is answered for. Deleting what is not there is no error."""
+        """Remove objects; every key is answered for. Deleting what is not there is no error.
+
+        Where old versions are kept and the repository does not say ``versions: delete``, objects are only hidden by
+        markers, and no lock stands against that. With it all versions go, and objects under lock are deferred.
+        StorageUnreachable: some may be gone; do it again.
+        """
 
     def unfinished(self, prefix: str = "") -> t.Iterator[Unfinished]:
         """Uploads below *prefix* that were begun and neither committed nor aborted, by whomever."""
 
     def abort_unfinished(self, upload: Unfinished) -> None:
         """Free the space of such an upload; one that is gone already is no error."""
+
+    def versions(self, prefix: str = "") -> t.Iterator[ObjectVersion]:
+        """Every version and every marker of the keys that start with *prefix*, those of one key together.
+
+        The one that readers see comes first; the others newest first, as far as the storage's whole seconds tell.
+        Nothing where the storage keeps no old versions. In constant memory.
+        """
+
+    def delete_versions(self, versions: t.Sequence[ObjectVersion]) -> DeleteReport:
+        """Remove these for good; a key counts as deleted when all that were given of it are gone.
+
+        The older ones of a key go first, then the latest, its marker last, and none of these when one before stayed:
+        what is deleted would be seen again. So give all of a key, or not its latest.
+        """
+
+    def lock_state(self, key: str) -> LockState | None:
+        """What keeps the object from being deleted, None when nothing does. Raises StorageNotFound.
+
+        A date in the past is told, too; see LockState.binds().
+        """
+
+    def extend_lock(self, keys: t.Sequence[str], *, until: datetime.datetime) -> t.Mapping[str, str]:
+        """Lock the objects at least until then; a later date that they have stays, and so does their mode.
+
+        The keys for which it could not be done, each with why: no such object, no permission, no locks here.
+        """
+
+    def set_hold(self, keys: t.Sequence[str], *, on: bool) -> t.Mapping[str, str]:
+        """Put the objects under legal hold or release them; answers as extend_lock()."""
+
+    def clock_skew(self) -> float:
+        """Seconds that the storage's clock is ahead of ours (negative: behind), to about a second; 0.0 for files."""
 
 
 def check_key(key: str) -> str:
@@ -153,6 +235,11 @@ def check_key(key: str) -> str:
                 hint=f"Use letters, digits and . _ = @ + , - between single slashes; {TEMPORARY_PREFIX} is reserved.",
             )
     return key
+
+
+def is_housekeeping(key: str) -> bool:
+    """Whether the object belongs to the repository itself (a lease, the check's object): it is never locked."""
+    return key.startswith(".lifeboat")
 
 
 def is_key(name: str) -> bool:

@@ -5,17 +5,31 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 from dataclasses import dataclass
 
 from ..core.clock import Clock
 from ..core.errors import StorageError, StorageExists, StorageNotFound
-from .base import DeleteReport, ObjectInfo, ObjectWriter, Properties, Storage, Unfinished, check_key
+from .base import (
+    DeleteReport,
+    LockState,
+    ObjectInfo,
+    ObjectVersion,
+    ObjectWriter,
+    Properties,
+    Storage,
+    Unfinished,
+    check_key,
+)
 
 
 @dataclass(frozen=True)
 class Would:
-    """One change that was not made. *action* is ``store``, ``delete`` or ``abort``; *size* is in bytes."""
+    """One change that was not made. *size* is in bytes.
+
+    *action* is ``store``, ``delete``, ``abort``, ``delete version``, ``lock``, ``hold`` or ``release``.
+    """
 
     action: str
     key: str
@@ -82,6 +96,29 @@ class DryRunStorage:
 
     def abort_unfinished(self, upload: Unfinished) -> None:
         self.would.append(Would(action="abort", key=check_key(upload.key)))
+
+    def versions(self, prefix: str = "") -> t.Iterator[ObjectVersion]:
+        return self._storage.versions(prefix)
+
+    def delete_versions(self, versions: t.Sequence[ObjectVersion]) -> DeleteReport:
+        self.would += [
+            Would(action="delete version", key=check_key(version.key), size=version.size) for version in versions
+        ]
+        return DeleteReport(deleted=tuple(dict.fromkeys(version.key for version in versions)))
+
+    def lock_state(self, key: str) -> LockState | None:
+        return self._storage.lock_state(key)
+
+    def extend_lock(self, keys: t.Sequence[str], *, until: datetime.datetime) -> t.Mapping[str, str]:
+        self.would += [Would(action="lock", key=check_key(key)) for key in keys]
+        return {}
+
+    def set_hold(self, keys: t.Sequence[str], *, on: bool) -> t.Mapping[str, str]:
+        self.would += [Would(action="hold" if on else "release", key=check_key(key)) for key in keys]
+        return {}
+
+    def clock_skew(self) -> float:
+        return self._storage.clock_skew()
 
     def would_store(self, key: str, *, size: int, if_absent: bool) -> ObjectInfo:
         """Note an object of *size* bytes; the facts that it would have."""

@@ -5,15 +5,30 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 import typing as t
 from dataclasses import dataclass
 
 from ..core.errors import StorageError
-from .base import DeleteReport, ObjectInfo, ObjectWriter, Properties, Storage, Unfinished
+from .base import DeleteReport, LockState, ObjectInfo, ObjectVersion, ObjectWriter, Properties, Storage, Unfinished
 
 _T = t.TypeVar("_T")
-_CHANGES = frozenset({"check", "writer", "write", "commit", "abort", "put", "delete", "abort_unfinished"})
+_CHANGES = frozenset(
+    {
+        "check",
+        "writer",
+        "write",
+        "commit",
+        "abort",
+        "put",
+        "delete",
+        "abort_unfinished",
+        "delete_versions",
+        "extend_lock",
+        "set_hold",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,25 @@ class FaultyStorage:
 
     def abort_unfinished(self, upload: Unfinished) -> None:
         self.pass_on("abort_unfinished", upload.key, lambda: self._storage.abort_unfinished(upload))
+
+    def versions(self, prefix: str = "") -> t.Iterator[ObjectVersion]:
+        return self.pass_on("versions", prefix, lambda: self._storage.versions(prefix))
+
+    def delete_versions(self, versions: t.Sequence[ObjectVersion]) -> DeleteReport:
+        subject = " ".join(dict.fromkeys(version.key for version in versions))
+        return self.pass_on("delete_versions", subject, lambda: self._storage.delete_versions(versions))
+
+    def lock_state(self, key: str) -> LockState | None:
+        return self.pass_on("lock_state", key, lambda: self._storage.lock_state(key))
+
+    def extend_lock(self, keys: t.Sequence[str], *, until: datetime.datetime) -> t.Mapping[str, str]:
+        return self.pass_on("extend_lock", " ".join(keys), lambda: self._storage.extend_lock(keys, until=until))
+
+    def set_hold(self, keys: t.Sequence[str], *, on: bool) -> t.Mapping[str, str]:
+        return self.pass_on("set_hold", " ".join(keys), lambda: self._storage.set_hold(keys, on=on))
+
+    def clock_skew(self) -> float:
+        return self.pass_on("clock_skew", "", self._storage.clock_skew)
 
     def pass_on(self, name: str, subject: str, call: t.Callable[[], _T]) -> _T:
         """Count the call and make it, unless the fault strikes."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import stat
 import typing as t
@@ -14,7 +15,9 @@ from .base import (
     CHECK_KEY,
     TEMPORARY_PREFIX,
     DeleteReport,
+    LockState,
     ObjectInfo,
+    ObjectVersion,
     ObjectWriter,
     Properties,
     Unfinished,
@@ -28,6 +31,8 @@ from .local_tree import Tree, refuse_link
 from .local_writer import LocalWriter, final_name, from_timestamp
 
 _PIECE = 1024 * 1024
+_NO_LOCKS = "a repository made of files has no object lock: root can always delete them"
+_NO_VERSIONS = "a repository made of files keeps no old versions"
 
 
 class LocalStorage:
@@ -149,6 +154,26 @@ class LocalStorage:
             except FileNotFoundError:
                 return
         self._tree.prune(parts)
+
+    def versions(self, prefix: str = "") -> t.Iterator[ObjectVersion]:
+        check_prefix(prefix)
+        return iter(())
+
+    def delete_versions(self, versions: t.Sequence[ObjectVersion]) -> DeleteReport:
+        return DeleteReport(refused={check_key(version.key): _NO_VERSIONS for version in versions})
+
+    def lock_state(self, key: str) -> LockState | None:
+        self.stat(key)
+        return None
+
+    def extend_lock(self, keys: t.Sequence[str], *, until: datetime.datetime) -> t.Mapping[str, str]:
+        return {check_key(key): _NO_LOCKS for key in keys}
+
+    def set_hold(self, keys: t.Sequence[str], *, on: bool) -> t.Mapping[str, str]:
+        return {check_key(key): _NO_LOCKS for key in keys}
+
+    def clock_skew(self) -> float:
+        return 0.0
 
     def _open(self, key: str) -> tuple[int, os.stat_result]:
         *parts, name = check_key(key).split("/")

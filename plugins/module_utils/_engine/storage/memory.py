@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import collections
+import datetime
 import itertools
 import threading
 import typing as t
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.clock import Clock, SystemClock
 from ..core.errors import StorageError, StorageExists, StorageNotFound
 from .base import (
     DeleteReport,
+    LockState,
     ObjectInfo,
+    ObjectVersion,
     ObjectWriter,
     Properties,
     Unfinished,
@@ -24,8 +27,12 @@ from .base import (
     check_key,
     check_prefix,
 )
+from .memory_versions import MemoryVersions
+from .version_order import Outcome, delete_in_order
 
 _PIECE = 1024 * 1024
+_NO_LOCKS = "this repository in memory was made without locks"
+_NO_VERSIONS = "this repository in memory keeps no old versions"
 
 
 @dataclass(frozen=True)
@@ -35,13 +42,31 @@ class _Stored:
 
 
 class MemoryStorage:
-    """Objects in a dictionary. Safe for threads; a reader sees the object as it was when the read began."""
+    """Objects in a dictionary. Safe for threads; a reader sees the object as it was when the read began.
 
-    def __init__(self, *, clock: Clock | None = None, name: str = "memory") -> None:
+    *versioned*: replaced and deleted objects stay as versions, as in a bucket of S3; with *delete_versions* delete()
+    removes them, too, as with ``versions: delete``. *locks* (which takes versions along): objects can be locked, and
+    are from the start for *retain_for*.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        name: str = "memory",
+        versioned: bool = False,
+        delete_versions: bool = False,
+        locks: bool = False,
+        retain_for: datetime.timedelta | None = None,
+    ) -> None:
         self._clock = clock or SystemClock()
         self._name = name
         self._lock = threading.Lock()
-        self._objects: dict[str, _Stored] = {}
+        self._objects: dict[str, _Stored] = {}  # what readers see
+        self._versions = MemoryVersions() if versioned or locks else None
+        self._deletes_versions = delete_versions
+        self._locks = locks
+        self._retain_for = retain_for
         self._unfinished: dict[str, Unfinished] = {}
         self._tokens = itertools.count(1)
         # Tokens of writers that nobody holds any more. They are collected at any moment, in a thread that may be inside
@@ -53,7 +78,13 @@ class MemoryStorage:
 
     @property
     def properties(self) -> Properties:
-        return Properties(kind="memory", url=f"memory:{self._name}", conditional_put=True)
+        return Properties(
+            kind="memory",
+            url=f"memory:{self._name}",
+            conditional_put=True,
+            versioned=self._versions is not None,
+            locks=self._locks,
+        )
 
     def check(self) -> None:
         return
@@ -105,8 +136,11 @@ class MemoryStorage:
             check_key(key)
         unique = tuple(dict.fromkeys(keys))
         with self._lock:
+            if self._versions is not None and self._deletes_versions:
+                return self._remove([version for key in unique for version in self._versions.of_key(key)], keys=unique)
             for key in unique:
-                self._objects.pop(key, None)
+                if self._objects.pop(key, None) is not None and self._versions is not None:
+                    self._versions.add(ObjectInfo(key=key, size=0, modified=self._clock.now()), None)
         return DeleteReport(deleted=unique)
 
     def unfinished(self, prefix: str = "") -> t.Iterator[Unfinished]:
@@ -118,6 +152,38 @@ class MemoryStorage:
     def abort_unfinished(self, upload: Unfinished) -> None:
         check_key(upload.key)
         self.forget(upload.token)
+
+    def versions(self, prefix: str = "") -> t.Iterator[ObjectVersion]:
+        check_prefix(prefix)
+        with self._lock:
+            return iter([] if self._versions is None else self._versions.below(prefix))
+
+    def delete_versions(self, versions: t.Sequence[ObjectVersion]) -> DeleteReport:
+        keys = [check_key(version.key) for version in versions]
+        if self._versions is None:
+            return DeleteReport(refused=dict.fromkeys(keys, _NO_VERSIONS))
+        with self._lock:
+            return self._remove(versions, keys=keys)
+
+    def lock_state(self, key: str) -> LockState | None:
+        self._find(key)
+        with self._lock:
+            latest = None if self._versions is None else self._versions.latest(key)
+        return None if latest is None or not (latest.lock.hold or latest.lock.until) else latest.lock
+
+    def extend_lock(self, keys: t.Sequence[str], *, until: datetime.datetime) -> t.Mapping[str, str]:
+        def extend(lock: LockState) -> LockState:
+            if lock.until is not None and lock.until >= until:
+                return lock
+            return replace(lock, until=until, mode=lock.mode or "governance")
+
+        return self._change_locks(keys, extend)
+
+    def set_hold(self, keys: t.Sequence[str], *, on: bool) -> t.Mapping[str, str]:
+        return self._change_locks(keys, lambda lock: replace(lock, hold=on))
+
+    def clock_skew(self) -> float:
+        return 0.0
 
     def forget(self, token: str) -> None:
         """End the upload of that token, if it is still going on; may be called at any moment."""
@@ -135,7 +201,41 @@ class MemoryStorage:
                 )
             info = ObjectInfo(key=key, size=len(data), modified=self._clock.now())
             self._objects[key] = _Stored(data=data, info=info)
+            if self._versions is not None:
+                self._versions.add(info, data, lock=self._first_lock(info.modified))
         return info
+
+    def _first_lock(self, now: datetime.datetime) -> LockState | None:
+        if not self._locks or self._retain_for is None:
+            return None
+        return LockState(until=now + self._retain_for, mode="governance", hold=False)
+
+    def _remove(self, versions: t.Sequence[ObjectVersion], *, keys: t.Sequence[str]) -> DeleteReport:
+        kept = t.cast(MemoryVersions, self._versions)
+
+        def remove(some: t.Sequence[ObjectVersion], outcome: Outcome) -> None:
+            kept.remove(some, outcome, now=self._clock.now())
+
+        report = delete_in_order(versions, delete=remove).report(keys)
+        for key in keys:
+            latest = kept.latest(key)
+            if latest is None or latest.data is None:
+                self._objects.pop(key, None)
+            else:
+                self._objects[key] = _Stored(data=latest.data, info=latest.info)
+        return report
+
+    def _change_locks(self, keys: t.Sequence[str], change: t.Callable[[LockState], LockState]) -> dict[str, str]:
+        problems: dict[str, str] = {}
+        for key in dict.fromkeys(map(check_key, keys)):
+            with self._lock:
+                if not self._locks or self._versions is None:
+                    problems[key] = _NO_LOCKS
+                elif key not in self._objects:
+                    problems[key] = f"there is no object {key}"
+                else:
+                    self._versions.change_lock(key, change)
+        return problems
 
     def _drop_forgotten(self) -> None:
         while self._forgotten:

@@ -9,6 +9,7 @@ table below. The table is fixed: dynamic imports are not shipped to targets.
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import typing as t
@@ -22,9 +23,12 @@ from .fields import Fields
 from .local import LocalStorage
 from .retrying import RetryingStorage
 from .s3 import S3Storage
+from .s3_delete import LARGEST_BATCH
 from .s3_options import MIB, ObjectLock, S3Credentials, S3Options
 from .s3_parts import LARGEST_PART, SMALLEST_PART
 
+# In place of a duration: as long as the policy of the job keeps what is written.
+RETAIN_BY_POLICY = "policy"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; capitals: old buckets, other services.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
@@ -33,6 +37,9 @@ class _Surroundings(t.NamedTuple):
     clock: Clock
     runner: Runner
     environment: t.Mapping[str, str]
+    retain_until: datetime.datetime | None
+    retain_for: datetime.timedelta | None
+    lock_writes: bool
 
 
 class _Factory(t.NamedTuple):
@@ -47,6 +54,9 @@ def open_storage(
     clock: Clock,
     runner: Runner,
     environment: t.Mapping[str, str] | None = None,
+    retain_until: datetime.datetime | None = None,
+    retain_for: datetime.timedelta | None = None,
+    lock_writes: bool = True,
 ) -> Storage:
     """The storage of the repository called *name*. Nothing is connected to or looked at yet.
 
@@ -54,7 +64,12 @@ def open_storage(
 
     ``{type: s3, bucket}``, with ``prefix``, ``region``, ``endpoint_url``, ``storage_class``, ``path_style``,
     ``ca_bundle``, ``sse`` (AES256 or aws:kms), ``sse_kms_key_id``, ``object_lock: {mode, retain}``,
-    ``credentials: {file | profile | env | command}``, ``part_size_mib`` and ``checksums`` (see S3Options).
+    ``credentials: {file | profile | env | command}``, ``part_size_mib``, ``batch_size`` (of deletes), ``versions``
+    (keep or delete) and ``checksums`` (see S3Options).
+
+    For ``object_lock: {retain: policy}`` whoever writes says how long that is: *retain_until* a moment, or *retain_for*
+    a time from the writing of each object on; with neither nothing is locked. *lock_writes* False: nothing is, even
+    when the description names a duration: for what must be removable again, such as marks of a removal.
 
     *environment* (default: that of the process) is where credentials by environment are looked up, *runner* runs
     ``credentials: {command}``. Calls that fail in passing are tried again. Raises RequestInvalid for an unknown type,
@@ -72,7 +87,12 @@ def open_storage(
         )
     fields = Fields(description, place=f"The repository {name}", ignored=("type", "description"))
     surroundings = _Surroundings(
-        clock=clock, runner=runner, environment=os.environ if environment is None else environment
+        clock=clock,
+        runner=runner,
+        environment=os.environ if environment is None else environment,
+        retain_until=retain_until,
+        retain_for=retain_for,
+        lock_writes=lock_writes,
     )
     storage = factory.build(fields, surroundings)
     fields.refuse_rest()
@@ -116,6 +136,11 @@ def _open_s3(fields: Fields, surroundings: _Surroundings) -> Storage:
         part_bytes=_part_bytes(fields),
         checksums=fields.text("checksums", like="when_supported|when_required", form="when_supported or when_required")
         or "when_supported",
+        batch_size=fields.number("batch_size", lowest=1, highest=LARGEST_BATCH) or LARGEST_BATCH,
+        delete_versions=fields.text("versions", like="keep|delete", form="keep or delete") == "delete",
+        retain_until=surroundings.retain_until,
+        retain_for=surroundings.retain_for,
+        lock_writes=surroundings.lock_writes,
     )
     return S3Storage(
         options=options, clock=surroundings.clock, runner=surroundings.runner, environment=surroundings.environment
@@ -136,8 +161,8 @@ def _object_lock(fields: Fields | None) -> ObjectLock | None:
     retain = fields.text("retain")
     fields.refuse_rest()
     if mode is None or retain is None:
-        raise fields.invalid("mode" if mode is None else "retain", "both mode and retain", hint="retain: 30d")
-    return ObjectLock(mode=mode.upper(), retain=parse_duration(retain))
+        raise fields.invalid("mode" if mode is None else "retain", "both mode and retain", hint="retain: policy")
+    return ObjectLock(mode=mode.upper(), retain=None if retain == RETAIN_BY_POLICY else parse_duration(retain))
 
 
 def _credentials(fields: Fields | None) -> S3Credentials:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import datetime
 import random
 import typing as t
 
 from ..core.clock import Clock
 from ..core.errors import StorageError, StorageExists, StorageUnreachable
-from .base import DeleteReport, ObjectInfo, ObjectWriter, Properties, Storage, Unfinished
+from .base import DeleteReport, LockState, ObjectInfo, ObjectVersion, ObjectWriter, Properties, Storage, Unfinished
 
 _T = t.TypeVar("_T")
 # A delay stops doubling here: seconds.
@@ -97,6 +98,27 @@ class RetryingStorage:
 
     def abort_unfinished(self, upload: Unfinished) -> None:
         self._repeat(lambda: self._storage.abort_unfinished(upload))
+
+    def versions(self, prefix: str = "") -> t.Iterator[ObjectVersion]:
+        # No key and no id has a space.
+        return self._continuing(
+            lambda: self._storage.versions(prefix), name_of=lambda version: f"{version.key} {version.version_id}"
+        )
+
+    def delete_versions(self, versions: t.Sequence[ObjectVersion]) -> DeleteReport:
+        return self._repeat(lambda: self._storage.delete_versions(versions))
+
+    def lock_state(self, key: str) -> LockState | None:
+        return self._repeat(lambda: self._storage.lock_state(key))
+
+    def extend_lock(self, keys: t.Sequence[str], *, until: datetime.datetime) -> t.Mapping[str, str]:
+        return self._repeat(lambda: self._storage.extend_lock(keys, until=until))
+
+    def set_hold(self, keys: t.Sequence[str], *, on: bool) -> t.Mapping[str, str]:
+        return self._repeat(lambda: self._storage.set_hold(keys, on=on))
+
+    def clock_skew(self) -> float:
+        return self._repeat(self._storage.clock_skew)
 
     def _stored(self, key: str, data: bytes) -> ObjectInfo | None:
         """The object's facts when it holds *data*; None when it doesn't, or can't be looked at."""

@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import concurrent.futures
+import datetime
 import itertools
 import os
 import typing as t
 
 from ..core.clock import Clock
-from ..core.errors import StorageError, StorageExists, StorageForbidden, StorageUnreachable
+from ..core.errors import StorageDeleteDenied, StorageError, StorageExists, StorageForbidden
 from ..core.runner import Runner
 from .base import (
     CHECK_KEY,
     DeleteReport,
+    LockState,
     ObjectInfo,
+    ObjectVersion,
     ObjectWriter,
     Properties,
     Unfinished,
@@ -25,16 +28,19 @@ from .base import (
     check_prefix,
     is_key,
 )
+from .s3_bucket import S3Bucket
 from .s3_connection import S3Connection, object_info
+from .s3_delete import S3Deleter
+from .s3_denials import S3Denials, Target
 from .s3_errors import error_code, translated
+from .s3_locks import S3Locks
 from .s3_options import S3Options
 from .s3_reader import read_object
+from .s3_versions import S3Versions
 from .s3_writer import S3Writer
+from .version_order import Outcome, delete_in_order
 
-# The most that DeleteObjects takes (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html).
-_DELETE_BATCH = 1000
 _LOOKING_AT_ONCE = 8
-_PASSING_DELETE_CODES = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted"})
 _CHECK_DATA = b"Lifeboat can write here.\n"
 
 
@@ -43,7 +49,8 @@ class S3Storage:
 
     Nothing is connected to before the first call. Requests that meet a passing fault are repeated by botocore. A key
     in the bucket that this storage could not have made is not listed. In a bucket with versions, a deleted object
-    is only hidden by a marker: its versions stay until their lock and the bucket's lifecycle rules let them go.
+    is only hidden by a marker: its versions stay until their lock and the bucket's lifecycle rules let them go; unless
+    the options say *delete_versions*.
 
     That of two writers of one key only one wins is decided by the service. SeaweedFS 4.48 decides it for put() and for
     objects of one part, but may let two larger ones win that are committed in the same moment.
@@ -57,18 +64,33 @@ class S3Storage:
         self._connection = S3Connection(
             options=options, clock=clock, runner=runner, environment=os.environ if environment is None else environment
         )
+        self._bucket = S3Bucket(self._connection)
+        self._locks = S3Locks(self._connection, bucket=self._bucket)
+        self._versions = S3Versions(self._connection)
+        self._deleter = S3Deleter(
+            connection=self._connection,
+            denials=S3Denials(connection=self._connection, bucket=self._bucket, locks=self._locks),
+        )
 
     def __repr__(self) -> str:
         return f"S3Storage({self._options.url!r})"
 
     @property
     def properties(self) -> Properties:
-        return Properties(kind="s3", url=self._options.url, conditional_put=self._connection.conditional is True)
+        return Properties(
+            kind="s3",
+            url=self._options.url,
+            conditional_put=self._connection.conditional is True,
+            versioned=self._bucket.is_known_versioned,
+            locks=self._bucket.is_known_locking,
+        )
 
     def check(self) -> None:
         self.put(CHECK_KEY, _CHECK_DATA, if_absent=False)
         if self._connection.conditional is None:
             self._connection.conditional = self._knows_conditions()
+        self._bucket.keeps_versions()
+        self._bucket.locks()
         # Where nothing may be deleted it stays, as promised.
         self.delete([CHECK_KEY])
 
@@ -96,19 +118,30 @@ class S3Storage:
 
     def stat(self, key: str) -> ObjectInfo:
         answer = self._connection.head(check_key(key))
-        return object_info(key, size=answer["ContentLength"], modified=answer["LastModified"])
+        # What is in the standard class has no such header.
+        storage_class = answer.get("StorageClass", "STANDARD")
+        return object_info(
+            key, size=answer["ContentLength"], modified=answer["LastModified"], storage_class=storage_class
+        )
 
     def list(self, prefix: str = "") -> t.Iterator[ObjectInfo]:
         check_prefix(prefix)
-        for page in self._pages("list_objects_v2", doing=f"list {prefix}", Prefix=self._options.root + prefix):
+        for page in self._connection.pages(
+            "list_objects_v2", doing=f"list {prefix}", Prefix=self._options.root + prefix
+        ):
             for found in page.get("Contents", ()):
                 key = self._relative(found["Key"])
                 if is_key(key):
-                    yield object_info(key, size=found["Size"], modified=found["LastModified"])
+                    yield object_info(
+                        key,
+                        size=found["Size"],
+                        modified=found["LastModified"],
+                        storage_class=found.get("StorageClass"),
+                    )
 
     def list_folders(self, prefix: str = "") -> t.Iterator[str]:
         check_folder(prefix)
-        pages = self._pages(
+        pages = self._connection.pages(
             "list_objects_v2", doing=f"list {prefix}", Prefix=self._options.root + prefix, Delimiter="/"
         )
         # Sorted here: services differ in where they put "a/" beside "a-b/".
@@ -125,14 +158,16 @@ class S3Storage:
         for key in keys:
             check_key(key)
         unique = tuple(dict.fromkeys(keys))
-        refused: dict[str, str] = {}
-        for start in range(0, len(unique), _DELETE_BATCH):
-            refused.update(self._delete_batch(unique[start : start + _DELETE_BATCH]))
-        return DeleteReport(deleted=tuple(key for key in unique if key not in refused), refused=refused)
+        # Where we may not know whether there are versions, they are looked for.
+        if self._options.delete_versions and self._bucket.keeps_versions() is not False:
+            return self._delete_with_versions(unique)
+        outcome = Outcome()
+        self._deleter.delete([Target(key) for key in unique], outcome)
+        return outcome.report(unique)
 
     def unfinished(self, prefix: str = "") -> t.Iterator[Unfinished]:
         check_prefix(prefix)
-        for page in self._pages(
+        for page in self._connection.pages(
             "list_multipart_uploads", doing=f"list uploads of {prefix}", Prefix=self._options.root + prefix
         ):
             for upload in page.get("Uploads", ()):
@@ -152,6 +187,41 @@ class S3Storage:
                 if error_code(error) != "NoSuchUpload":
                     raise
 
+    def versions(self, prefix: str = "") -> t.Iterator[ObjectVersion]:
+        check_prefix(prefix)
+        # A bucket that never kept versions lists its objects as such, all of them "null".
+        return iter(()) if self._bucket.keeps_versions() is False else self._versions.below(prefix)
+
+    def delete_versions(self, versions: t.Sequence[ObjectVersion]) -> DeleteReport:
+        keys = [check_key(version.key) for version in versions]
+        return delete_in_order(versions, delete=self._delete_versions).report(keys)
+
+    def lock_state(self, key: str) -> LockState | None:
+        return self._locks.state(check_key(key))
+
+    def extend_lock(self, keys: t.Sequence[str], *, until: datetime.datetime) -> t.Mapping[str, str]:
+        return self._locks.extend([check_key(key) for key in keys], until=until)
+
+    def set_hold(self, keys: t.Sequence[str], *, on: bool) -> t.Mapping[str, str]:
+        return self._locks.hold([check_key(key) for key in keys], on=on)
+
+    def clock_skew(self) -> float:
+        return self._bucket.clock_skew()
+
+    def _delete_with_versions(self, keys: t.Sequence[str]) -> DeleteReport:
+        try:
+            versions = self._versions.of_keys(keys)
+        except StorageForbidden as error:
+            # Who may not even look for them deletes none; bad keys are another thing.
+            if error.details.get("code") != "AccessDenied":
+                raise
+            denied = StorageDeleteDenied(error.message, hint=error.hint, details=error.details)
+            return DeleteReport(refused=dict.fromkeys(keys, error.message), causes=(denied,))
+        return delete_in_order(versions, delete=self._delete_versions).report(keys)
+
+    def _delete_versions(self, versions: t.Sequence[ObjectVersion], outcome: Outcome) -> None:
+        self._deleter.delete([Target(version.key, version.version_id) for version in versions], outcome)
+
     def _holds_objects(self, folder: str) -> bool:
         return next(self.list(folder), None) is not None
 
@@ -170,53 +240,3 @@ class S3Storage:
 
     def _relative(self, key: str) -> str:
         return key[len(self._options.root) :]
-
-    def _pages(self, operation: str, *, doing: str, **arguments: t.Any) -> t.Iterator[t.Any]:
-        client = self._connection.client
-        with translated(self._options, doing=doing):
-            pages = iter(client.get_paginator(operation).paginate(Bucket=self._options.bucket, **arguments))
-        for _number in itertools.count():
-            with translated(self._options, doing=doing):
-                page = next(pages, None)
-            if page is None:
-                return
-            yield page
-
-    def _delete_batch(self, keys: t.Sequence[str]) -> dict[str, str]:
-        """Why which of *keys* were not deleted."""
-        client = self._connection.client
-        root = self._options.root
-        try:
-            with translated(self._options, doing=f"delete {len(keys)} objects"):
-                answer = client.delete_objects(
-                    Bucket=self._options.bucket, Delete={"Objects": [{"Key": root + key} for key in keys]}
-                )
-        except StorageForbidden as error:
-            # Some services refuse the request as a whole where Amazon refuses each key. Bad keys are another thing.
-            if error.details.get("code") != "AccessDenied":
-                raise
-            return dict.fromkeys(keys, error.message)
-        return self._refusals(keys, answer)
-
-    def _refusals(self, keys: t.Sequence[str], answer: t.Any) -> dict[str, str]:
-        """The request succeeds even when not one key could be deleted: every key has an answer of its own."""
-        deleted = {self._relative(found["Key"]) for found in answer.get("Deleted", ())}
-        refused: dict[str, str] = {}
-        passing: dict[str, str] = {}
-        for found in answer.get("Errors", ()):
-            key, code = self._relative(found["Key"]), found.get("Code", "")
-            reason = f"{code}: {found.get('Message') or 'no reason given'}"
-            if code == "NoSuchKey":
-                deleted.add(key)
-            else:
-                (passing if code in _PASSING_DELETE_CODES else refused)[key] = reason
-        unanswered = [key for key in keys if key not in deleted and key not in refused and key not in passing]
-        passing.update(dict.fromkeys(unanswered, "the service did not answer for it"))
-        if passing:
-            key, reason = next(iter(passing.items()))
-            raise StorageUnreachable(
-                f"{len(passing)} of {len(keys)} objects could not be deleted in {self._options.url} for now: "
-                f"{key}: {reason}.",
-                details={"keys": sorted(passing)[:100]},
-            )
-        return refused

@@ -17,10 +17,11 @@ _SECRET = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name, not the key
 _TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - the name, not the token
 
 
-def make_client(options: S3Options, *, runner: Runner, environment: t.Mapping[str, str]) -> t.Any:
-    """A client that threads may share. Nothing is connected to yet.
+def make_client(options: S3Options, *, keys: t.Mapping[str, str], attempts: int) -> t.Any:
+    """A client that threads may share, with *keys* of fetch_keys(). Nothing is connected to yet.
 
-    Raises LibraryMissing without boto3, StorageCredentialsMissing when a reference leads to no credentials.
+    Every request is made up to *attempts* times. Raises LibraryMissing without boto3, StorageCredentialsMissing when
+    a profile does not exist.
     """
     try:
         import boto3
@@ -40,7 +41,7 @@ def make_client(options: S3Options, *, runner: Runner, environment: t.Mapping[st
     settings: dict[str, t.Any] = {
         "connect_timeout": options.connect_timeout,
         "read_timeout": options.read_timeout,
-        "retries": {"mode": "standard", "total_max_attempts": options.attempts},
+        "retries": {"mode": "standard", "total_max_attempts": attempts},
         "max_pool_connections": 16,
         "tcp_keepalive": True,
         "request_checksum_calculation": options.checksums,
@@ -48,7 +49,6 @@ def make_client(options: S3Options, *, runner: Runner, environment: t.Mapping[st
         "s3": addressing,
         "user_agent_extra": "lifeboat",
     }
-    keys = _fetch_keys(options, runner=runner, environment=environment)
     try:
         session = boto3.session.Session(profile_name=options.credentials.profile)
         return session.client(
@@ -73,8 +73,11 @@ def make_client(options: S3Options, *, runner: Runner, environment: t.Mapping[st
         ) from error
 
 
-def _fetch_keys(options: S3Options, *, runner: Runner, environment: t.Mapping[str, str]) -> dict[str, str]:
-    """The keys that the description refers to; empty when boto3 is to look for them itself."""
+def fetch_keys(options: S3Options, *, runner: Runner, environment: t.Mapping[str, str]) -> dict[str, str]:
+    """The keys that the description refers to; empty when boto3 is to look for them itself.
+
+    Raises StorageCredentialsMissing when the reference leads to none.
+    """
     credentials = options.credentials
     if credentials.environment_prefix is not None:
         prefix = credentials.environment_prefix

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import itertools
 import threading
 import typing as t
 
@@ -20,8 +21,8 @@ from ..core.errors import (
     StorageNotFound,
 )
 from ..core.runner import Runner
-from .base import ObjectInfo
-from .s3_client import make_client
+from .base import ObjectInfo, is_housekeeping
+from .s3_client import fetch_keys, make_client
 from .s3_errors import error_code, http_status, translated
 from .s3_options import S3Options
 
@@ -40,7 +41,9 @@ class S3Connection:
         self._runner = runner
         self._environment = environment
         self._lock = threading.Lock()
+        self._keys: t.Mapping[str, str] | None = None
         self._client: t.Any = None
+        self._impatient_client: t.Any = None
         # None: not known yet. Amazon decides conditional writes itself since 2024, other services differ.
         self.conditional: bool | None = None if options.endpoint_url else True
 
@@ -49,16 +52,37 @@ class S3Connection:
         """The boto3 client. Raises LibraryMissing and StorageCredentialsMissing."""
         with self._lock:
             if self._client is None:
-                self._client = make_client(self.options, runner=self._runner, environment=self._environment)
+                self._client = self._make_client(attempts=self.options.attempts)
             return self._client
+
+    @property
+    def impatient_client(self) -> t.Any:
+        """As *client*, but every request is made once: for those who must see the service's complaints themselves."""
+        with self._lock:
+            if self._impatient_client is None:
+                self._impatient_client = self._make_client(attempts=1)
+            return self._impatient_client
 
     def place(self, key: str) -> dict[str, str]:
         """How requests name the object *key* of the repository."""
         return {"Bucket": self.options.bucket, "Key": self.options.root + key}
 
-    def write_arguments(self, *, token: str) -> dict[str, t.Any]:
+    def write_arguments(self, key: str, *, token: str) -> dict[str, t.Any]:
         """What PutObject and CreateMultipartUpload are told about an object to be."""
-        return {**self.options.write_arguments(now=self.clock.now()), "Metadata": {_TOKEN_NAME: token}}
+        locked = not is_housekeeping(key)
+        return {**self.options.write_arguments(now=self.clock.now(), locked=locked), "Metadata": {_TOKEN_NAME: token}}
+
+    def pages(self, operation: str, *, doing: str, **arguments: t.Any) -> t.Iterator[t.Any]:
+        """The answers of a listing of the bucket, page by page."""
+        client = self.client
+        with translated(self.options, doing=doing):
+            pages = iter(client.get_paginator(operation).paginate(Bucket=self.options.bucket, **arguments))
+        for _number in itertools.count():
+            with translated(self.options, doing=doing):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
 
     def head(self, key: str) -> t.Any:
         """The answer of HeadObject. Raises StorageNotFound."""
@@ -92,6 +116,11 @@ class S3Connection:
                 raise
             return stored
         return ObjectInfo(key=key, size=size, modified=self._time_of(answer))
+
+    def _make_client(self, *, attempts: int) -> t.Any:
+        if self._keys is None:
+            self._keys = fetch_keys(self.options, runner=self._runner, environment=self._environment)
+        return make_client(self.options, keys=self._keys, attempts=attempts)
 
     def _send(self, send: t.Callable[[dict[str, str]], t.Any], *, key: str, if_absent: bool) -> t.Any:
         from botocore.exceptions import ClientError
@@ -135,16 +164,23 @@ class S3Connection:
 
     def _time_of(self, answer: t.Any) -> datetime.datetime:
         """When the service says that it answered: the storage's own clock."""
-        text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-        try:
-            return email.utils.parsedate_to_datetime(text).astimezone(datetime.timezone.utc)
-        except (TypeError, ValueError):
-            return self.clock.now()
+        return answer_date(answer) or self.clock.now()
 
 
-def object_info(key: str, *, size: int, modified: datetime.datetime) -> ObjectInfo:
+def answer_date(answer: t.Any) -> datetime.datetime | None:
+    """When the service says that it answered (UTC); None when it does not say."""
+    text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return email.utils.parsedate_to_datetime(text).astimezone(datetime.timezone.utc)
+    except (TypeError, ValueError):
+        return None
+
+
+def object_info(key: str, *, size: int, modified: datetime.datetime, storage_class: str | None = None) -> ObjectInfo:
     """The facts as S3 gives them; its times are aware, in any zone."""
-    return ObjectInfo(key=key, size=size, modified=modified.astimezone(datetime.timezone.utc))
+    return ObjectInfo(
+        key=key, size=size, modified=modified.astimezone(datetime.timezone.utc), storage_class=storage_class
+    )
 
 
 def _exists(key: str) -> StorageExists:

@@ -119,13 +119,14 @@ def _answered(error: t.Any, *, options: S3Options, doing: str) -> StorageError:
         "http_status": http_status(error),
         "operation": error.operation_name,
         "repository": options.url,
+        "said": error.response["Error"].get("Message") or "",
     }
     kind = _kind_of(error, options=options)
     message = f"{options.server} refused to {doing}" if kind is StorageForbidden else f"Could not {doing}"
-    said = error.response["Error"].get("Message") or "no reason given"
+    said = details["said"] or "no reason given"
     return kind(
         f"{message} in {options.url}: {code}: {said}".rstrip(".") + ".",
-        hint=_HINT_OF_CODE.get(code) or _hint_for(kind, error, options=options),
+        hint=_HINT_OF_CODE.get(code) or _lock_hint(error, options=options) or _hint_for(kind, error, options=options),
         details=details,
     )
 
@@ -140,6 +141,17 @@ def _kind_of(error: t.Any, *, options: S3Options) -> type[StorageError]:
     return _KIND_OF_CODE.get(error_code(error)) or _KIND_OF_STATUS.get(status) or default
 
 
+def _lock_hint(error: t.Any, *, options: S3Options) -> str:
+    """For the answer to a write with a lock into a bucket without; SeaweedFS says nothing more than InvalidRequest."""
+    writes = error.operation_name in ("PutObject", "CreateMultipartUpload")
+    if not options.object_lock or not writes or error_code(error) != "InvalidRequest":
+        return ""
+    return (
+        f"Has the bucket {options.bucket} object lock? Switch it on there (docs/runbooks/object-lock.md), or leave out "
+        "object_lock."
+    )
+
+
 def _hint_for(kind: type[StorageError], error: t.Any, *, options: S3Options) -> str:
     hints: dict[type[StorageError], str] = {
         StorageRegionWrong: _region_hint(_region_of(error)),
@@ -152,6 +164,14 @@ def _hint_for(kind: type[StorageError], error: t.Any, *, options: S3Options) -> 
 
 
 def _permission_hint(operation: str, *, options: S3Options) -> str:
+    of_bucket = {
+        "ListObjectsV2": "s3:ListBucket",
+        "HeadBucket": "s3:ListBucket",
+        "ListObjectVersions": "s3:ListBucketVersions",
+        "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    }.get(operation)
+    if of_bucket:
+        return f"Allow {of_bucket} on arn:aws:s3:::{options.bucket} in the policy of these credentials."
     action = {
         "CreateMultipartUpload": "s3:PutObject",
         "CompleteMultipartUpload": "s3:PutObject",
@@ -159,8 +179,6 @@ def _permission_hint(operation: str, *, options: S3Options) -> str:
         "PutObject": "s3:PutObject",
         "HeadObject": "s3:GetObject (and s3:ListBucket, without which a missing object is refused and not missing)",
         "GetObject": "s3:GetObject (and s3:ListBucket, without which a missing object is refused and not missing)",
-        "ListObjectsV2": "s3:ListBucket",
-        "ListMultipartUploads": "s3:ListBucketMultipartUploads",
         "DeleteObjects": "s3:DeleteObject",
     }.get(operation, f"s3:{operation}")
     return f"Allow {action} on arn:aws:s3:::{options.bucket}/{options.root}* in the policy of these credentials."

@@ -28,10 +28,13 @@ class S3Credentials:
 
 @dataclass(frozen=True)
 class ObjectLock:
-    """Everything that is written can't be deleted for *retain*; *mode* is GOVERNANCE or COMPLIANCE."""
+    """What is written can't be deleted for *retain*; *mode* is GOVERNANCE or COMPLIANCE.
+
+    Without *retain* whoever writes says for how long: *retain_until* or *retain_for* of the options.
+    """
 
     mode: str
-    retain: datetime.timedelta
+    retain: datetime.timedelta | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class S3Options:
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
     attempts: int = 5
+    batch_size: int = 1000
+    delete_versions: bool = False
+    retain_until: datetime.datetime | None = None
+    retain_for: datetime.timedelta | None = None
+    lock_writes: bool = True
 
     @property
     def root(self) -> str:
@@ -78,8 +86,8 @@ class S3Options:
         """Who is spoken to, for people."""
         return self.endpoint_url or "Amazon S3"
 
-    def write_arguments(self, *, now: datetime.datetime) -> dict[str, t.Any]:
-        """What PutObject and CreateMultipartUpload are told about the object to be."""
+    def write_arguments(self, *, now: datetime.datetime, locked: bool = True) -> dict[str, t.Any]:
+        """What PutObject and CreateMultipartUpload are told about the object to be; *locked*: if there is a lock."""
         arguments: dict[str, t.Any] = {}
         if self.storage_class:
             arguments["StorageClass"] = self.storage_class
@@ -87,7 +95,18 @@ class S3Options:
             arguments["ServerSideEncryption"] = self.sse
         if self.sse_kms_key_id:
             arguments["SSEKMSKeyId"] = self.sse_kms_key_id
-        if self.object_lock:
+        until = self._locked_until(now) if locked and self.lock_writes else None
+        if self.object_lock and until:
             arguments["ObjectLockMode"] = self.object_lock.mode
-            arguments["ObjectLockRetainUntilDate"] = now + self.object_lock.retain
+            arguments["ObjectLockRetainUntilDate"] = until
         return arguments
+
+    def _locked_until(self, now: datetime.datetime) -> datetime.datetime | None:
+        if self.object_lock is None:
+            return None
+        if self.object_lock.retain is not None:
+            return now + self.object_lock.retain
+        if self.retain_until is not None:
+            # S3 refuses a date in the past: what is that old needs no lock any more.
+            return self.retain_until if self.retain_until > now else None
+        return None if self.retain_for is None else now + self.retain_for

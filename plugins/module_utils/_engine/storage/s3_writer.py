@@ -76,7 +76,7 @@ class S3Writer:
                 client=self._connection.client,
                 options=self._connection.options,
                 key=self._connection.place(self._key)["Key"],
-                arguments=self._connection.write_arguments(token=self._token),
+                arguments=self._connection.write_arguments(self._key, token=self._token),
             )
             # A writer that is forgotten must not keep its space until the next clean-up.
             weakref.finalize(self, self._upload.abort)
@@ -100,7 +100,7 @@ class S3Writer:
     def _send_whole(self) -> t.Callable[[dict[str, str]], t.Any]:
         client = self._connection.client
         place = self._connection.place(self._key)
-        arguments = self._connection.write_arguments(token=self._token)
+        arguments = self._connection.write_arguments(self._key, token=self._token)
         body = self._part
 
         def send(condition: dict[str, str]) -> t.Any:

@@ -164,4 +164,5 @@ def _objectives(data: Json) -> Objectives:
     return Objectives(
         rpo=parse_duration(data["rpo"]) if "rpo" in data else None,
         rto=parse_duration(data["rto"]) if "rto" in data else None,
+        window=parse_duration(data["window"]) if "window" in data else None,
     )

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 import typing as t
 
 from .duration import describe_duration
+from .kinds import STREAMED_KINDS
 from .model import Job, Json, Service, Source
+from .objectives import unmet_objectives
 
 _SECRETS = ("password", "token")
 _SECRET_IN_ADDRESS = re.compile(r"://[^/@\s]*:[^/@\s]+@")
@@ -21,22 +22,23 @@ def description_warnings(
 ) -> t.Iterator[str]:
     """One text for each thing that an operator should look at; none quotes a secret."""
     for name, repository in repositories.items():
-        yield from _secrets(repository, f"repository {name}")
+        yield from secrets_by_value(repository, f"repository {name}")
     for raw in raw_services:
-        yield from _secrets(raw, str(raw["name"]))
+        yield from secrets_by_value(raw, str(raw["name"]))
+    yield from (str(unmet) for unmet in unmet_objectives(services))
     for service in services:
         for source in service.sources:
-            yield from _objectives(service, source)
+            yield from _windows(source)
             for job in source.jobs:
                 yield from _keep(job)
 
 
-def _secrets(value: t.Any, place: str) -> t.Iterator[str]:
+def secrets_by_value(value: t.Any, place: str) -> t.Iterator[str]:
     """Secrets by value anywhere in *value*; *place* names where, in the words of ids."""
     if isinstance(value, list):
         for item in value:
             label = item.get("name") if isinstance(item, dict) else None
-            yield from _secrets(item, f"{place}/{label}" if label else place)
+            yield from secrets_by_value(item, f"{place}/{label}" if label else place)
     elif isinstance(value, dict):
         for key, item in value.items():
             if key in _SECRETS and isinstance(item, str):
@@ -44,38 +46,19 @@ def _secrets(value: t.Any, place: str) -> t.Iterator[str]:
             elif isinstance(item, str) and _SECRET_IN_ADDRESS.search(item):
                 yield f"{place}: {key} has a password in it by value; put it into a file (uri_file, password_file ...)."
             else:
-                yield from _secrets(item, place)
+                yield from secrets_by_value(item, place)
 
 
-def _objectives(service: Service, source: Source) -> t.Iterator[str]:
-    place = f"{service.name}/{source.name}"
-    rpo = source.objectives.rpo
-    waits = [(longest_wait(job), job) for job in source.jobs]
-    known = [(wait, job) for wait, job in waits if wait is not None]
-    if rpo is not None and source.jobs and not known:
-        yield f"{place}: nothing is scheduled, so an rpo of {describe_duration(rpo)} can't be met."
-    elif rpo is not None and known:
-        shortest, best = min(known, key=lambda pair: pair[0])
-        if shortest > rpo:
+def _windows(source: Source) -> t.Iterator[str]:
+    streamed = STREAMED_KINDS.get(source.engine, ())
+    for job in source.jobs:
+        window = job.objectives.window
+        longest = job.longest_kept
+        if job.kind in streamed and window is not None and longest is not None and longest < window:
             yield (
-                f"{place}: an rpo of {describe_duration(rpo)} can't be met: the most frequent backup "
-                f"({best.id.rpartition('/')[2]}) runs {best.describe_schedule()}, "
-                f"up to {describe_duration(shortest)} apart."
+                f"{job.id}: any moment of the last {describe_duration(window)} is to be recoverable, but it is kept "
+                f"for {describe_duration(longest)} at most, so retention will refuse to remove any of it."
             )
-    for wait, job in known:
-        own = job.objectives.rpo
-        if own is not None and own != rpo and wait > own:
-            yield (
-                f"{job.id}: an rpo of {describe_duration(own)} can't be met: it runs {job.describe_schedule()}, "
-                f"up to {describe_duration(wait)} apart."
-            )
-
-
-def longest_wait(job: Job) -> datetime.timedelta | None:
-    """The longest time between two runs: zero for what runs on events or continuously, None when nothing starts it."""
-    if job.triggers:
-        return datetime.timedelta(0)
-    return None if job.schedule is None else job.schedule.longest_gap()
 
 
 def _keep(job: Job) -> t.Iterator[str]:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from ..errors import KeepPolicyInvalid
 from .duration import describe_duration, format_duration, parse_duration
 
+#: Where nothing is said. Two: one of them may turn out to be bad on the day it is needed.
+MINIMUM_VERIFIED = 2
+
 _HINT = "Write for example keep: {within: 30d}, keep: {daily: 7, weekly: 4, monthly: 12} or keep: {forever: true}."
 _PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
 _PERIOD_WORDS = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month", "yearly": "year"}
@@ -34,7 +37,7 @@ class KeepPolicy:
     monthly: int | None = None
     yearly: int | None = None
     forever: bool = False
-    minimum_verified: int = 1
+    minimum_verified: int = MINIMUM_VERIFIED
 
     def describe(self) -> str:
         """The policy in words: ``all of the last 30 days; one a month for 12 months; ...``."""
@@ -94,7 +97,7 @@ def keep_policy_from(description: t.Mapping[str, t.Any]) -> KeepPolicy:
     return KeepPolicy(
         within=None if within is None else parse_duration(within),
         forever=forever,
-        minimum_verified=1 if verified is None else _count("minimum_verified", verified, lowest=0),
+        minimum_verified=MINIMUM_VERIFIED if verified is None else _count("minimum_verified", verified, lowest=0),
         **counts,
     )
 

@@ -11,7 +11,7 @@ import typing as t
 KINDS: t.Mapping[str, tuple[str, ...]] = {
     "mongodb": ("full", "incremental", "differential", "oplog"),
     "postgresql": ("logical", "base", "incremental", "wal"),
-    "redis": ("rdb", "aof"),
+    "redis": ("rdb", "aof", "aof-log"),
     "files": ("config", "app", "static", "system"),
 }
 
@@ -20,11 +20,15 @@ RUNNABLE_KINDS: t.Mapping[str, tuple[str, ...]] = {
     "mongodb": ("full",),
     "postgresql": ("logical", "base", "incremental"),
     "redis": ("rdb", "aof"),
-    "files": (),
+    "files": ("config",),
 }
 
 #: Kinds whose backups follow each other without a hole, so that any moment between two of them can be restored.
-STREAMED_KINDS: t.Mapping[str, tuple[str, ...]] = {"mongodb": ("oplog",), "postgresql": ("wal",)}
+STREAMED_KINDS: t.Mapping[str, tuple[str, ...]] = {
+    "mongodb": ("oplog",),
+    "postgresql": ("wal",),
+    "redis": ("aof-log",),
+}
 
 
 def is_runnable(*, engine: str, kind: str) -> bool:

@@ -22,7 +22,7 @@ from .schema_problems import check_name
 _SECRETS = ("uri", "password", "token")
 _QUESTION_ENGINES = {
     "sql": "postgresql", "count": "mongodb", "find": "mongodb", "aggregate": "mongodb", "redis": "redis",
-    "require_collections": "mongodb", "require_tables": "postgresql",
+    "require_collections": "mongodb", "require_tables": "postgresql", "require_paths": "files",
 }  # fmt: skip
 
 
@@ -76,12 +76,13 @@ def _source(source: Entry, repositories: t.Mapping[str, t.Any]) -> t.Iterator[Pr
 
 
 def _absolute_paths(source: Entry) -> t.Iterator[Problem]:
-    paths = mapping(source.data.get("connection")).get("paths")
-    for index, path in enumerate(paths if isinstance(paths, list) else ()):
-        if isinstance(path, str) and path and not path.startswith("/"):
-            yield Problem(
-                (*source.path, "connection", "paths", index), "is not an absolute path.", "Begin it with a slash."
-            )
+    for key in ("paths", "optional_paths"):
+        paths = mapping(source.data.get("connection")).get(key)
+        for index, path in enumerate(paths if isinstance(paths, list) else ()):
+            if isinstance(path, str) and path and not path.startswith("/"):
+                yield Problem(
+                    (*source.path, "connection", key, index), "is not an absolute path.", "Begin it with a slash."
+                )
 
 
 def _job_names(backups: t.Sequence[Entry], engine: str | None) -> t.Iterator[Problem]:

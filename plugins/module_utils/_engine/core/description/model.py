@@ -18,18 +18,22 @@ Json = t.Mapping[str, t.Any]
 
 @dataclass(frozen=True)
 class Objectives:
-    """What a recovery must achieve: the longest loss (*rpo*) and the longest time until it works again (*rto*)."""
+    """What a recovery must achieve: the longest loss (*rpo*) and the longest time until it works again (*rto*).
+
+    *window* is how far back any moment must be recoverable, for sources with a stream.
+    """
 
     rpo: datetime.timedelta | None = None
     rto: datetime.timedelta | None = None
+    window: datetime.timedelta | None = None
 
     def over(self, other: Objectives) -> Objectives:
         """These objectives, and *other*'s where these are silent."""
-        return Objectives(rpo=self.rpo or other.rpo, rto=self.rto or other.rto)
+        return Objectives(rpo=self.rpo or other.rpo, rto=self.rto or other.rto, window=self.window or other.window)
 
     def as_dict(self) -> dict[str, str]:
-        """As JSON values: ``{"rpo": "15m", "rto": "1h"}``, without those that are not given."""
-        given = {"rpo": self.rpo, "rto": self.rto}
+        """As JSON values: ``{"rpo": "15m", "rto": "1h", "window": "7d"}``, without those that are not given."""
+        given = {"rpo": self.rpo, "rto": self.rto, "window": self.window}
         return {name: format_duration(value) for name, value in given.items() if value is not None}
 
 
@@ -106,6 +110,14 @@ class Job:
     state_directory: str
     runnable: bool
     questions: tuple[Json, ...] = ()
+
+    @property
+    def longest_kept(self) -> datetime.timedelta | None:
+        """How long all of it stays in the repository that keeps it longest; None: for ever, or that is not said."""
+        keeps = [use.keep for use in self.repositories if use.description["type"] != "git"]
+        if any(keep.forever or keep.within is None for keep in keeps):
+            return None
+        return max((keep.within for keep in keeps if keep.within is not None), default=None)
 
     def describe_schedule(self) -> str:
         """When it runs, in words: ``daily at 02:00``, ``on change, and Sunday at 03:00``, ``on request``."""

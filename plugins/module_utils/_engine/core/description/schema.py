@@ -27,6 +27,7 @@ OBJECTIVES: Schema = record(
     {
         "rpo": duration("Recovery point objective: the longest time whose changes may be lost."),
         "rto": duration("Recovery time objective: how long it may take until the service works again."),
+        "window": duration("How far back any moment must be recoverable; retention removes nothing that this needs."),
     },
     "What a recovery must achieve.",
     at_least=1,

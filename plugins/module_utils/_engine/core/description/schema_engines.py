@@ -9,7 +9,7 @@ The rooms of the engines read these keys; tests/unit/description/test_rooms.py k
 from __future__ import annotations
 
 from .kinds import KINDS
-from .schema_parts import Schema, duration, number, record, seconds, secret, switch, text, text_or_texts, texts
+from .schema_parts import Schema, duration, free, number, record, seconds, secret, switch, text, text_or_texts, texts
 
 _TLS_CA = "A file with the certificates of the authority that signed the server's."
 
@@ -51,8 +51,13 @@ CONNECTIONS: dict[str, dict[str, Schema]] = {
         "timeout": seconds("How long each single answer may take.", highest=3600),
     },
     "files": {
-        "paths": texts("Absolute paths of files and folders.", at_least=1),
-        "exclude": texts("Patterns of what to leave out."),
+        "paths": texts(
+            "Absolute paths of files and folders, perhaps with * and **: what is missing is an error.", at_least=1
+        ),
+        "optional_paths": texts("The same of what may be missing: then it is a warning."),
+        "exclude": texts(
+            "What to leave out: a name (*.pyc), the end of a path (conf.d/*.bak), a whole path (/etc/ssl/private)."
+        ),
     },
 }
 
@@ -68,16 +73,92 @@ _BASE_OPTIONS: dict[str, Schema] = {
     ),
     "keep_manifest": switch("Keep the backup's manifest on the host, for increments; from PostgreSQL 17 on by itself."),
     "manifest_history": number("How many such manifests stay on the host.", lowest=1, highest=10000, default=10),
+    "walg": record(
+        {
+            "program": text("WAL-G, by its name on PATH or its absolute path.", default="wal-g"),
+            "config": text("The JSON file with WAL-G's settings that archive_command uses, too: an absolute path."),
+            "environment": free("Settings of WAL-G beside the file, NAME: value. No secrets."),
+            "environment_file": text(
+                "A file with lines NAME=value for settings that are secret; keep it at mode 0600."
+            ),
+            "max_steps": number("How many deltas may build on a full backup.", highest=1000, default=6),
+            "max_age": duration("When a full backup is too old for another delta; 7d without it."),
+            "full_after_timeline_change": switch(
+                "Make the first backup after a recovery or promotion a full one.", default=True
+            ),
+            "archive_wait": number(
+                "Seconds that WAL may take to arrive in WAL-G's storage.", highest=86400, default=300
+            ),
+        },
+        "What tool: walg needs to know: one of config, environment and environment_file must name a storage.",
+    ),
 }
 _PATTERNS = "Patterns as pg_dump takes them."
 _REDIS_OPTIONS: dict[str, Schema] = {
     "timeout": seconds("How long the server is waited for.", highest=7 * 86400, default=3600),
     "allow_cluster_node": switch("Take one node of a cluster, which holds some of the slots only.", default=False),
+    "record_digest": switch(
+        "Note the server's digest of all data where nobody changes it meanwhile; it serves nobody while it reckons.",
+        default=False,
+    ),
+}
+_SPOOL_OPTIONS: dict[str, Schema] = {
+    "spool_directory": text("An absolute path on the source's host where segments wait until they are stored."),
+    "spool_budget_mib": number(
+        "How much may wait there, in MiB; then the source keeps its own copy and waits.", lowest=64, default=8192
+    ),
+    "required_copies": number(
+        "In how many repositories a segment must be before it leaves the spool; all of them without it.",
+        lowest=1,
+        highest=100,
+    ),
+    "alarm_age": duration("How long a segment may wait in the spool before it is an alarm; 5m without it."),
+}
+_READ_PREFERENCE = text(
+    "Which member is read.", choices=("secondaryPreferred", "secondary", "primary"), default="secondaryPreferred"
+)
+_MAX_LAG = seconds("How far a secondary may be behind to be read.", highest=86400, default=60)
+_OPLOG_OPTIONS: dict[str, Schema] = {
+    "read_preference": _READ_PREFERENCE,
+    "max_lag_seconds": _MAX_LAG,
+    "capture_seconds": seconds("How long who follows the oplog waits between two captures.", highest=3600, default=10),
+    "idle_seconds": seconds("How often a slice is stored while nobody writes.", highest=3600, default=60),
+    "slice_mib": number("A slice ends at this many MiB.", lowest=1, highest=1024, default=64),
+    "slice_entries": number("A slice ends at this many entries.", lowest=1, highest=100000000, default=1000000),
+    "oplog_hours_wanted": {
+        "description": "A warning comes when the oplog will lose what is to be captured next in fewer hours than this.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 8784,
+        "default": 24,
+    },
+    "keep_oplog_hours": {
+        "description": "Have the servers keep at least so many hours (storage.oplogMinRetentionHours); what was set "
+        "before is put back when this is taken out. Needs the role hostManager.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 8784,
+    },
+}
+_AOF_LOG_OPTIONS: dict[str, Schema] = {
+    "allow_cluster_node": _REDIS_OPTIONS["allow_cluster_node"],
+    "turn_on_timestamps": switch(
+        "Run CONFIG SET aof-timestamp-enabled yes where it is no: without times in the file no second can be reached.",
+        default=False,
+    ),
+    "capture_seconds": seconds("How long who follows the file waits between two captures.", highest=3600, default=10),
 }
 _FILES_OPTIONS: dict[str, Schema] = {
-    "system_snapshot": switch("Also record kernel, packages, running services, network and disks."),
+    "system_snapshot": switch(
+        "Also record kernel, packages, running services, network, disks, cron and firewall.", default=False
+    ),
     "git_bundle": switch("Also store each git repository among the paths as a bundle."),
     "tree": switch("Store the files as they lie in the folder (with git_bundle)."),
+}
+
+_FILES_KINDS: dict[str, dict[str, Schema]] = {
+    **dict.fromkeys(KINDS["files"], _FILES_OPTIONS),
+    "config": {"system_snapshot": _FILES_OPTIONS["system_snapshot"]},
 }
 
 #: Options of a backup by engine and kind.
@@ -98,12 +179,8 @@ OPTIONS: dict[str, dict[str, dict[str, Schema]]] = {
             ),
             "parallel": number("How many cursors read at a time.", lowest=1, highest=64, default=4),
             "users_and_roles": switch("Whether users and roles are part of it.", default=True),
-            "read_preference": text(
-                "Which member is read.",
-                choices=("secondaryPreferred", "secondary", "primary"),
-                default="secondaryPreferred",
-            ),
-            "max_lag_seconds": seconds("How far a secondary may be behind to be read.", highest=86400, default=60),
+            "read_preference": _READ_PREFERENCE,
+            "max_lag_seconds": _MAX_LAG,
             "raise_history_window": switch(
                 "Make the server's snapshot history longer for the run where it is too short.", default=False
             ),
@@ -120,7 +197,7 @@ OPTIONS: dict[str, dict[str, dict[str, Schema]]] = {
         },
         "incremental": {"database": text("Only this database.")},
         "differential": {"database": text("Only this database.")},
-        "oplog": {},
+        "oplog": {**_OPLOG_OPTIONS, **_SPOOL_OPTIONS},
     },
     "postgresql": {
         "logical": {
@@ -141,7 +218,10 @@ OPTIONS: dict[str, dict[str, dict[str, Schema]]] = {
         },
         "base": _BASE_OPTIONS,
         "incremental": _BASE_OPTIONS,
-        "wal": {"archive_timeout": duration("The longest time until a segment that is not full is stored.")},
+        "wal": {
+            "archive_timeout": duration("The longest time until a segment that is not full is stored."),
+            **_SPOOL_OPTIONS,
+        },
     },
     "redis": {
         "rdb": {
@@ -153,6 +233,7 @@ OPTIONS: dict[str, dict[str, dict[str, Schema]]] = {
             **_REDIS_OPTIONS,
         },
         "aof": _REDIS_OPTIONS,
+        "aof-log": {**_AOF_LOG_OPTIONS, **_SPOOL_OPTIONS},
     },
-    "files": dict.fromkeys(KINDS["files"], _FILES_OPTIONS),
+    "files": _FILES_KINDS,
 }

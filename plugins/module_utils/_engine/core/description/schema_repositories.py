@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from .keep import MINIMUM_VERIFIED
 from .schema_parts import (
     RECIPIENT_FORMAT,
     Schema,
@@ -58,7 +59,8 @@ KEEP: Schema = record(
         "yearly": number("Keep the newest of each of the last so many years that have one.", lowest=1),
         "forever": switch("Keep everything for ever."),
         "minimum_verified": number(
-            "Never go below so many backups that were proved to restore, whatever the other rules say.", default=1
+            "Never go below so many backups that were proved to restore, whatever the other rules say.",
+            default=MINIMUM_VERIFIED,
         ),
     },
     "Which backups to keep: those that any of the rules names.",
@@ -80,9 +82,16 @@ OBJECT_LOCK: Schema = record(
         "mode": text(
             "governance can be lifted by an administrator, compliance by nobody.", choices=("governance", "compliance")
         ),
-        "retain": duration("How long an object can't be deleted after it was written."),
+        "retain": {
+            "description": "policy: as long as keep of the job says (its within), or a length of time from the writing "
+            "of each object: 30d, 12w.",
+            "type": "string",
+            "if": {"not": {"const": "policy"}},
+            "then": duration("For how long."),
+        },
     },
-    "Object lock on everything that is written, so that the host that makes backups can't destroy old ones.",
+    "Object lock on everything that is written, so that the host that makes backups can't destroy old ones. The bucket "
+    "must have been made with object lock.",
     required=("mode", "retain"),
 )
 
@@ -127,6 +136,18 @@ REPOSITORIES: dict[str, Schema] = {
             "sse": text("Encryption by the server.", choices=("AES256", "aws:kms")),
             "sse_kms_key_id": text("The key for sse: aws:kms."),
             "object_lock": OBJECT_LOCK,
+            "versions": text(
+                "What retention does in a bucket that keeps old versions: keep hides objects behind delete markers, "
+                "and a lifecycle rule of the bucket frees their space; delete removes all their versions.",
+                choices=("keep", "delete"),
+                default="keep",
+            ),
+            "batch_size": number(
+                "Objects in one request that deletes; fewer for services that time out.",
+                lowest=1,
+                highest=1000,
+                default=1000,
+            ),
             "part_size_mib": number("Fixes the size of an upload's parts, in MiB.", lowest=8, highest=5120),
             "checksums": text(
                 "Whether checksums go with uploads; when_required is for services that refuse them.",

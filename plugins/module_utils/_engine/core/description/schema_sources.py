@@ -80,6 +80,7 @@ VERIFY: Schema = record(
         "newest": number("How many of the newest backups of each kind.", lowest=1, default=1),
         "require_collections": texts("Collections that a restored MongoDB must have."),
         "require_tables": texts("Tables that a restored PostgreSQL must have."),
+        "require_paths": texts("Absolute paths that a backup of files must have."),
         "questions": listing({"$ref": "#/$defs/question"}, "Questions to the restored data (level 4)."),
     },
     "How backups of the source are proved.",

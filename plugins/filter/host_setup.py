@@ -1,0 +1,122 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters of the roles that set hosts up: what belongs on a host, and what it does by its clock."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils._engine.core.clock import SystemClock
+from ..module_utils._engine.core.description.description import Description
+from ..module_utils._engine.core.description.doubts import secrets_by_value
+from ..module_utils._engine.core.description.duration import parse_duration
+from ..module_utils._engine.core.errors import LifeboatError
+from ..module_utils._engine.operations.host_schedule import ScheduleChoices, host_schedule
+from ..module_utils._engine.operations.ship_requests import is_stream
+from ..module_utils._engine.operations.stream_sources.registry import STREAM_KINDS
+from ..module_utils._engine.report.cron_table import cron_tables
+from ..module_utils._engine.report.host_run import HostRun
+from ..module_utils._engine.report.systemd_units import systemd_units
+from .recovery_play import read
+
+Json = dict[str, t.Any]
+
+
+def host_configuration(services: t.Any, repositories: t.Any, settings: t.Any = None) -> Json:
+    """What a host is to know: ``description`` (for its file), and what follows from it.
+
+    Repositories that no job of the host uses are left out, with their credentials. ``extras`` are the parts of the
+    package that it needs, ``spools`` the jobs whose spool a server fills, ``folders`` those of its own disks that hold
+    backups, ``has_secrets`` whether a secret stands in the description by value.
+    """
+    description = read(services, repositories, settings)
+    used = {use.name for job in description.jobs() for use in job.repositories}
+    mapping: Json = {
+        **({"lifeboat_settings": settings} if settings else {}),
+        "lifeboat_repositories": {name: one for name, one in repositories.items() if name in used},
+        "lifeboat_services": services,
+    }
+    kept = [one for one in description.repositories if one.name in used]
+    engines = {source.engine for service in description.services for source in service.sources}
+    return {
+        "description": mapping,
+        "extras": sorted(engines & {"mongodb", "postgresql"} | {one.type for one in kept} & {"s3"}),
+        "spools": _spools(description),
+        "folders": [str(one.description["path"]) for one in kept if one.type == "file"],
+        "state_directory": description.settings.state_directory,
+        "has_secrets": any(True for _text in secrets_by_value(mapping, "description")),
+        "jobs": [job.id for job in description.jobs()],
+    }
+
+
+def _spools(description: Description) -> list[str]:
+    kinds = ((job, STREAM_KINDS.get((job.engine, job.kind))) for job in description.jobs() if is_stream(job))
+    return [job.id for job, kind in kinds if kind is not None and kind.filled_by_server]
+
+
+def host_timetable(
+    services: t.Any, repositories: t.Any, settings: t.Any = None, choices: t.Any = None, run: t.Any = None
+) -> Json:
+    """What a host does by its clock: ``cron`` and ``systemd`` (texts by file name), ``follow`` and ``timers`` (units).
+
+    *choices* and *run* are the fields of ScheduleChoices and HostRun; lengths of time may be texts such as ``5m``.
+    """
+    description = read(services, repositories, settings)
+    chosen, given = dict(choices or {}), dict(run or {})
+    try:
+        chosen["wait"] = _seconds(chosen.get("wait", 3600))
+        chosen["retention_repositories"] = _known(chosen.get("retention_repositories", ()), description)
+        given["splay"] = _seconds(given.get("splay", 0))
+        given["boot_delay"] = _seconds(given.get("boot_delay", 60))
+        schedule = host_schedule(description, ScheduleChoices(**chosen))
+        surroundings = HostRun(year=SystemClock().now().year, **given)
+        cron, systemd = cron_tables(schedule, surroundings), systemd_units(schedule, surroundings)
+    except (LifeboatError, TypeError) as error:
+        raise AnsibleFilterError(f"lifeboat.recovery.host_timetable: {error}") from None
+    timers = [name for name in systemd if name.endswith(".timer")]
+    return {
+        "cron": cron,
+        "systemd": systemd,
+        "timers": timers,
+        "follow": [name for name in systemd if name.replace(".service", ".timer") not in systemd],
+        "titles": [call.title for service in schedule.services for call in service.calls],
+        "not_yet": list(schedule.left_out),
+    }
+
+
+def host_zone(listing: str) -> str:
+    """The time zone from what ``/etc/localtime`` leads to; UTC where there is none, empty when nobody can tell."""
+    path = listing.strip()
+    if not path:
+        return "UTC"
+    _before, found, name = path.partition("/zoneinfo/")
+    return name if found else ""
+
+
+def _known(names: t.Any, description: Description) -> tuple[str, ...]:
+    there = [one.name for one in description.repositories]
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise AnsibleFilterError(f"There is no repository {unknown[0]}. Repositories: {', '.join(there)}.")
+    return tuple(str(name) for name in names)
+
+
+def _seconds(value: t.Any) -> int:
+    if isinstance(value, int) or str(value).isdigit():
+        return int(value)
+    return int(parse_duration(str(value)).total_seconds())
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """The filters by name."""
+        return {
+            "host_configuration": host_configuration,
+            "host_timetable": host_timetable,
+            "host_zone": host_zone,
+        }

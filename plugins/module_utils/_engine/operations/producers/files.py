@@ -1,0 +1,23 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Producers of backups of files, from a job's options."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...files.options import options_from_description
+from ...files.producer import FilesProducer
+from ..backup_values import ProducerContext, ProducerFactory
+
+
+def config(options: t.Mapping[str, t.Any]) -> ProducerFactory:
+    """Configuration. Raises RequestInvalid for options that can't be."""
+    parsed = options_from_description(options)
+
+    def make(context: ProducerContext) -> FilesProducer:
+        host = context.host
+        return FilesProducer(options=parsed, runner=host.runner, clock=host.clock, journal=host.journal)
+
+    return make

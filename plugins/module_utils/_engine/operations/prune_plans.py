@@ -1,0 +1,85 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plans of all repositories together, under one hash."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import typing as t
+from dataclasses import dataclass, field
+
+from ..core.clock import format_time, parse_time
+from ..core.errors import PlanInvalid
+from ..retention.costs import PlanCosts, PriceTable, plan_costs
+from ..retention.plan_document import plan_document, plan_hash
+from ..retention.values import RetentionPlan
+from .prune_reading import RepositoryReading
+from .vendor_plans import VendorPlan, vendor_plans
+
+
+@dataclass(frozen=True)
+class PrunePlans:
+    """What is to happen in each repository, decided for *now* (aware, UTC) from what *readings* say."""
+
+    now: datetime.datetime
+    plans: tuple[RetentionPlan, ...]
+    readings: t.Mapping[str, RepositoryReading]
+    prices: PriceTable = field(default_factory=PriceTable)
+    storage_classes: t.Mapping[str, str] = field(default_factory=dict)  # of repositories: what they write in
+
+    def costs_of(self, plan: RetentionPlan) -> PlanCosts:
+        """What a plan saves, as far as prices and classes are known."""
+        return plan_costs(plan, self.prices, storage_class=self.storage_classes.get(plan.repository))
+
+    @property
+    def hash(self) -> str:
+        """Stands for all decisions and for what they rest on, and says for which time: ``20261121T020000Z-9f…``."""
+        digest = hashlib.sha256("\n".join(sorted(plan_hash(plan) for plan in self.plans)).encode("ascii")).hexdigest()
+        return f"{self.now.strftime('%Y%m%dT%H%M%SZ')}-{digest[:32]}"
+
+    @property
+    def vendors(self) -> tuple[VendorPlan, ...]:
+        """What that means for data that vendors' tools keep."""
+        return vendor_plans(self.plans, {name: reading.content for name, reading in self.readings.items()})
+
+    @property
+    def removes_something(self) -> bool:
+        """Whether anything would go."""
+        return any(
+            plan.removals or plan.unfinished_removals or any(one.keep_from for one in plan.streams)
+            for plan in self.plans
+        )
+
+    @property
+    def exit_status(self) -> int:
+        """3 when a guard keeps something, else 0."""
+        return 3 if any(plan.refusals for plan in self.plans) else 0
+
+    def as_dicts(self) -> list[dict[str, t.Any]]:
+        """As JSON values, one for each repository."""
+        return [plan_document(plan, costs=self.costs_of(plan)) for plan in self.plans]
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """As JSON values."""
+        return {
+            "plan_hash": self.hash,
+            "now": format_time(self.now),
+            "plans": self.as_dicts(),
+            "vendors": [one.as_dict() for one in self.vendors],
+        }
+
+
+def time_of(plan_hash: str) -> datetime.datetime:
+    """The time that a plan with this hash was made for. Raises PlanInvalid."""
+    stamp, dash, digest = plan_hash.partition("-")
+    try:
+        if not dash or len(digest) != 32:
+            raise ValueError("it has another form")
+        return parse_time(f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:11]}:{stamp[11:13]}:{stamp[13:]}")
+    except ValueError as error:
+        raise PlanInvalid(
+            f"{plan_hash!r} is no hash of a plan.",
+            hint="lifeboat prune --plan shows it: 20261121T020000Z-9f0a… with 32 characters behind the dash.",
+        ) from error

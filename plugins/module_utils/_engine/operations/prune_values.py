@@ -1,0 +1,95 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What retention is asked to do, and what became of it: the values of :mod:`prune`."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+from dataclasses import dataclass, field
+
+from ..catalog.layout import Series
+from ..core.description.keep import KeepPolicy
+from ..core.description.kinds import STREAMED_KINDS
+from ..core.description.schedule import Schedule
+from ..core.errors import RequestInvalid
+from ..core.state import DEFAULT_STATE_DIRECTORY
+from ..retention.values import Limits
+from .backup_values import RepositoryRequest
+
+#: After a job was due, so long it may take until its backup is called overdue.
+OVERDUE_AFTER = datetime.timedelta(hours=1)
+SWEEP_AGE = datetime.timedelta(days=7)
+VERSIONS = ("current", "all")
+
+
+@dataclass(frozen=True)
+class JobPolicy:
+    """How long one repository keeps what one job makes. *schedule* says when there should be a new one (None: ever).
+
+    *objective* is how far back any moment of a stream must be recoverable from this repository (None: as far as *keep*
+    says). *walg* is where the job's WAL-G is, as written; empty: nothing is said of it.
+    """
+
+    repository: str
+    series: Series
+    engine: str
+    job: str
+    keep: KeepPolicy
+    timezone: str = "UTC"
+    schedule: Schedule | None = None
+    objective: datetime.timedelta | None = None
+    walg: t.Mapping[str, t.Any] = field(default_factory=dict)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the job stores segments and not backups."""
+        return self.series.kind in STREAMED_KINDS.get(self.engine, ())
+
+    def due_since(self, now: datetime.datetime) -> datetime.datetime | None:
+        """The newest time at which a backup was due that should be there by now; None where no clock starts the job."""
+        return None if self.schedule is None else self.schedule.previous_run(now - OVERDUE_AFTER)
+
+
+@dataclass(frozen=True)
+class PruneRequest:
+    """Which repositories are to be pruned, by which policies.
+
+    *repositories* are all that hold the backups, *prune* the names of those to remove from (all when empty): the others
+    say whether a copy that goes is the last one. *allow* are the words that override guards. *versions* ``all`` removes
+    older versions and delete markers of a bucket too. What belongs to nothing and is older than *sweep_age* goes.
+    *price_table* holds prices by storage class, see :mod:`retention.costs`.
+    """
+
+    repositories: tuple[RepositoryRequest, ...]
+    policies: tuple[JobPolicy, ...]
+    prune: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    allow: frozenset[str] = frozenset()
+    versions: str = "current"
+    sweep_age: datetime.timedelta = SWEEP_AGE
+    price_table: t.Mapping[str, t.Any] | None = None
+    state_directory: str = DEFAULT_STATE_DIRECTORY
+
+    def __post_init__(self) -> None:
+        """Raises RequestInvalid for what would do nothing or something else than meant."""
+        names = [repository.name for repository in self.repositories]
+        unknown = [name for name in self.prune if name not in names]
+        if unknown:
+            raise RequestInvalid(f"There is no repository {unknown[0]}.", hint=f"Repositories: {', '.join(names)}.")
+        if self.versions not in VERSIONS:
+            raise RequestInvalid(f"versions is {self.versions!r}.", hint=f"It is one of: {', '.join(VERSIONS)}.")
+        if not self.policies:
+            raise RequestInvalid(
+                "No policy says what to keep, so nothing may go.",
+                hint="Give jobs with keep, or select others.",
+            )
+
+    @property
+    def pruned(self) -> tuple[RepositoryRequest, ...]:
+        """The repositories to remove from: those that a policy is about."""
+        about = {policy.repository for policy in self.policies}
+        return tuple(
+            one for one in self.repositories if one.name in about and (not self.prune or one.name in self.prune)
+        )

@@ -1,0 +1,34 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which stream source knows which kind of stream: one static table, beside ``operations/kinds.py``.
+
+To add one: a function from StreamContext to the room's StreamSource in a file beside this one, and its line here.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from . import mongodb, postgresql, redis
+from .context import StreamSourceFactory
+
+
+@dataclass(frozen=True)
+class StreamKind:
+    """How the segments of one kind come into the spool.
+
+    *filled_by_server*: the database server itself writes into the spool, as a user of its own. Then the folder is made
+    when the host is set up, with that user's rights, and never by shipping.
+    """
+
+    factory: StreamSourceFactory
+    filled_by_server: bool = False
+
+
+STREAM_KINDS: t.Mapping[tuple[str, str], StreamKind] = {
+    ("mongodb", "oplog"): StreamKind(factory=mongodb.oplog),
+    ("postgresql", "wal"): StreamKind(factory=postgresql.wal, filled_by_server=True),
+    ("redis", "aof-log"): StreamKind(factory=redis.aof_log),
+}

@@ -1,0 +1,259 @@
+#!/usr/bin/python
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: files_backup
+short_description: Back up configuration files into one or more repositories
+version_added: 0.1.0
+author:
+  - Lifeboat contributors (@lifeboat-contributors)
+description:
+  - Stores files and folders of the target with owners, modes, access lists, extended attributes, links and holes as one
+    reproducible tar, with a list of all entries and their hashes beside it.
+  - GNU tar restores it; M(lifeboat.recovery.files_restore) restores it with a plan first and a way back.
+  - A file that changes at every reading is named in the backup and in a warning; the tar is whole all the same.
+options:
+  kind:
+    description: V(config) is configuration.
+    type: str
+    choices: [config]
+    default: config
+  system_snapshot:
+    description:
+      - Whether to store a description of the target as well, as plain text - kernel, packages, running services,
+        network, disks, cron and firewall.
+      - A tool that the target does not have is noted there and stops nothing.
+    type: bool
+    default: false
+  trigger:
+    description:
+      - V(schedule) always makes a backup.
+      - V(change) makes none when the newest backup in every repository holds what the files are now. Times of
+        modification and the description of the target do not count.
+    type: str
+    choices: [schedule, change]
+    default: schedule
+extends_documentation_fragment:
+  - lifeboat.recovery._files
+  - lifeboat.recovery._backup
+  - lifeboat.recovery._repositories
+  - lifeboat.recovery._attributes
+"""
+
+EXAMPLES = r"""
+- name: Keep the configuration of the web server
+  lifeboat.recovery.files_backup:
+    service: family
+    source: configuration
+    connection:
+      paths:
+        - /etc/nginx
+        - /etc/systemd/system/*.service
+      optional_paths: [/etc/grafana]
+      exclude: ['*.dpkg-old']
+    system_snapshot: true
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+
+- name: Keep it after a deployment, where that has changed anything
+  lifeboat.recovery.files_backup:
+    service: family
+    source: configuration
+    trigger: change
+    connection:
+      paths: [/etc/nginx]
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
+"""
+
+RETURN = r"""
+backup:
+  description: What was made. It exists in every repository whose state in RV(backup.repositories) is V(complete).
+  returned: success, except in check mode; also when the task fails because the backup is partial
+  type: dict
+  contains:
+    id:
+      description: The backup's id.
+      type: str
+      sample: 20261121T095856Z-3de573
+    state:
+      description:
+        - V(complete) when every repository has it, V(partial) when one has not.
+        - V(unchanged) when O(trigger=change) and nothing was made; then all of this is about the newest backup.
+      type: str
+      sample: complete
+    path:
+      description: Its folder in every repository.
+      type: str
+      sample: family/configuration/config/20261121T095856Z-3de573/
+    parent:
+      description: The backup that this one is an increment of.
+      type: str
+      sample: null
+    stored_bytes:
+      description: Bytes in each repository.
+      type: int
+      sample: 43120
+    plain_bytes:
+      description: Bytes before compression.
+      type: int
+      sample: 231424
+    seconds:
+      description: How long it took.
+      type: float
+      sample: 0.652
+    bytes_per_second:
+      description: Bytes read from the source a second.
+      type: int
+      sample: 354944
+    stages:
+      description: Seconds spent in each stage.
+      type: dict
+      sample:
+        starting: 0.0
+        inspecting: 0.021
+        checking repositories: 0.012
+        reading files: 0.214
+        looking at the host: 0.391
+        finishing: 0.002
+    repositories:
+      description: Each repository with RV(ignore:name), RV(ignore:url), RV(ignore:state) and RV(ignore:error).
+      type: list
+      elements: dict
+      sample:
+        - name: local
+          url: file:///var/backups/lifeboat
+          state: complete
+          error: null
+        - name: offsite
+          url: s3://acme-backups/prod
+          state: complete
+          error: null
+    payloads:
+      description: The stored files with size and SHA-256.
+      type: list
+      elements: dict
+      sample:
+        - name: files.tar.zst
+          media: files in a tar
+          size: 41873
+          sha256: 758d6de2d8b5c153cb05a326b919e17c1ffc2b182feb6302c5d211542fc3fb57
+          plain_size: 215040
+          compression: zstd
+          encryption: null
+    content:
+      description: What the backup holds. RV(ignore:fingerprint) is the content hash of the tree.
+      type: dict
+      sample:
+        roots: [/etc/nginx, /etc/redis/redis.conf]
+        missing: [/etc/grafana]
+        entries: 62
+        counts:
+          file: 48
+          folder: 9
+          link: 5
+        bytes: 148211
+        fingerprint: 2896f306f9e15759258ea27f860e13a8c7b12281a09b334c2dee26ac018fd73a
+        excluded: 2
+        sockets: 0
+        doubts: []
+        exclude: ['*.pyc']
+        system:
+          members: [kernel.txt, packages.txt, units.txt, network.txt, disks.txt, cron.txt, firewall.txt]
+          missing_tools: [rpm, apk]
+        warnings: []
+    warnings:
+      description: What an operator should look at.
+      type: list
+      elements: str
+      sample: []
+plan:
+  description: What would be done, with the facts that were found and the state of each repository.
+  returned: in check mode
+  type: dict
+  sample:
+    job: family/configuration/config
+    engine: files
+    steps:
+    - read 62 files, folders and links of /etc/nginx, /etc/redis/redis.conf
+    facts:
+      roots: [/etc/nginx, /etc/redis/redis.conf]
+      missing: [/etc/grafana]
+      exclude: ['*.pyc']
+      entries: 62
+      bytes: 148211
+    expected_bytes: 148211
+    repositories:
+    - name: local
+      url: file:///var/backups/lifeboat
+      state: ready
+      error: null
+      free_bytes: 71623278592
+    - name: offsite
+      url: s3://acme-backups/prod
+      state: ready
+      error: null
+      free_bytes: null
+    compression:
+      method: zstd
+      level: 1
+    encryption: null
+    parent: null
+code:
+  description: The error's stable code, see C(docs/error-codes.md).
+  returned: failure
+  type: str
+  sample: lock.held
+hint:
+  description: What to type or to change next.
+  returned: failure
+  type: str
+  sample: "See how far it is: lifeboat status."
+details:
+  description: Facts about the error.
+  returned: failure
+  type: dict
+  sample: {}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import (
+    backup_options,
+    files_connection_option,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._backup_module import run_backup_module
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.files import config
+
+OWN_OPTIONS = {
+    "system_snapshot": {"type": "bool", "default": False},
+}
+
+
+def main() -> None:
+    """Options, request, result."""
+    module = AnsibleModule(
+        argument_spec={
+            **backup_options(),
+            **files_connection_option(),
+            **OWN_OPTIONS,
+            "kind": {"type": "str", "choices": ["config"], "default": "config"},
+            "trigger": {"type": "str", "choices": ["schedule", "change"], "default": "schedule"},
+        },
+        supports_check_mode=True,
+    )
+    run_backup_module(
+        module, engine="files", kind=module.params["kind"], factory=config, own_options=tuple(OWN_OPTIONS)
+    )
+
+
+if __name__ == "__main__":
+    main()

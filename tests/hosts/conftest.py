@@ -1,0 +1,47 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whole hosts for tests: ``start_hosts("one", "two")`` gives a fleet of them, which is gone after the module.
+
+``tests/support/hosts/fleet.py`` says what a host can be asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+import pytest
+
+from tests.support.hosts.commands import HostsUnavailable
+from tests.support.hosts.fleet import Fleet, fleet
+
+StartHosts = t.Callable[..., Fleet]
+
+
+@pytest.fixture(scope="session")
+def able_machine() -> None:
+    """One host was started here, and is gone: whatever fails from now on is a failure."""
+    try:
+        with fleet("probe"):
+            pass
+    except HostsUnavailable as error:
+        pytest.skip(f"SKIPPED LOUDLY: no whole hosts on this machine: {error}")
+
+
+@pytest.fixture(scope="module")
+def start_hosts(able_machine: None) -> t.Iterator[StartHosts]:
+    """Starts hosts of the names that it is given; they are gone after the module's last test."""
+    with contextlib.ExitStack() as fleets:
+
+        def start(*names: str) -> Fleet:
+            return fleets.enter_context(fleet(*names))
+
+        yield start
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of a machine makes the root file system, which takes minutes."""
+    for item in items:
+        if "/tests/hosts/" in str(item.path):
+            item.add_marker(pytest.mark.timeout(1200))

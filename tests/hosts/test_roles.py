@@ -1,0 +1,162 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a bare host to one that protects itself: installed by the roles, then left alone by the controller.
+
+The tests follow one another on one host, as its days do.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import time
+import typing as t
+from dataclasses import dataclass
+
+import pytest
+
+from tests.hosts.conftest import StartHosts
+from tests.support.hosts.fleet import Fleet, Host
+from tests.support.hosts.playing import Json, Played, inventory, play
+from tests.support.hosts.root_file_system import wheelhouse
+
+_SECRET = "not-for-anybody-77c1"
+_BACKUPS = "/var/backups/lifeboat"
+_KEYS = 200
+# A minute of waiting, and some seconds for the backup itself.
+_PATIENCE = 100
+# What the roles may touch; a listing of names, sizes and times.
+_PLACES = "/opt /etc /usr/local /var/lib/lifeboat /var/spool /var/backups"
+_LOOK = f"find {_PLACES} -xdev -printf '%p %s %T@ %m %u\\n' 2>/dev/null | sort"
+
+
+@dataclass(frozen=True)
+class Site:
+    """One host, and what its inventory says."""
+
+    fleet: Fleet
+    nightly: str  # a time that does not come while the tests run
+
+    @property
+    def host(self) -> Host:
+        return self.fleet["shop"]
+
+    @property
+    def inventory(self) -> Json:
+        common = {"kind": "rdb", "repositories": ["local"], "keep": {"within": "7d"}}
+        source = {
+            "name": "cache",
+            "engine": "redis",
+            "connection": {"port": 6379, "password_file": "/etc/lifeboat/redis.pass"},
+            "backups": [
+                {**common, "schedule": "* * * * *"},
+                {**common, "name": "nightly", "schedule": self.nightly},
+            ],
+            "verify": {"level": 3, "schedule": self.nightly},
+        }
+        own = {
+            "lifeboat_repositories": {
+                "local": {"type": "file", "path": _BACKUPS, "create": True},
+                "elsewhere": {"type": "s3", "bucket": "of-another-service"},
+            },
+            "lifeboat_services": [{"name": "shop.example", "sources": [source]}],
+            "agent_secrets": [{"path": "redis.pass", "content": _SECRET}],
+            "agent_wheelhouse": str(wheelhouse()),
+            "schedule_boot_delay": "3s",
+            "schedule_splay": 0,
+        }
+        # The host's own Python: nothing is prepared for Ansible.
+        return inventory(self.fleet, of_all={"ansible_python_interpreter": "/usr/bin/python3"}, own={"shop": own})
+
+    def play(self, playbook: str, *arguments: str, **variables: t.Any) -> Played:
+        return play(
+            self.fleet, f"playbooks/{playbook}.yml", *arguments, "-e", json.dumps(variables), inventory=self.inventory
+        )
+
+    def lifeboat(self, command: str) -> t.Any:
+        """What the host's own command says, as JSON."""
+        return json.loads(self.host.run(f"lifeboat {command} --json"))
+
+    def backups(self, job: str) -> list[str]:
+        """The ids of a job's backups."""
+        listed = [self.lifeboat(f"show {backup['id']}") for backup in self.lifeboat("list")["backups"]]
+        return [shown["id"] for shown in listed if shown["manifest"]["labels"].get("job") == job]
+
+    def wait_for_more(self, job: str, than: int) -> list[str]:
+        """Until there are more than so many; whoever waits does not touch the host otherwise."""
+        deadline = time.monotonic() + _PATIENCE
+        while len(found := self.backups(job)) <= than:
+            assert time.monotonic() < deadline, self.host.run("journalctl -n 80 --no-pager")
+            time.sleep(2)
+        return found
+
+
+@pytest.fixture(scope="module")
+def site(start_hosts: StartHosts) -> Site:
+    later = datetime.datetime.now(tz=datetime.UTC) + datetime.timedelta(hours=12)
+    made = Site(fleet=start_hosts("shop"), nightly=f"{later.minute} {later.hour} * * *")
+    made.host.run(f"echo 'requirepass {_SECRET}' >> /etc/redis/redis.conf && systemctl restart redis-server")
+    keys = "\n".join([f"AUTH {_SECRET}", *(f"SET key:{number} {number}" for number in range(_KEYS))])
+    made.host.run("until redis-cli PING | grep -q NOAUTH; do sleep 0.1; done; redis-cli", data=keys.encode())
+    return made
+
+
+def changes(played: Played) -> int:
+    """How many tasks changed something; fails the test when the play failed."""
+    assert played.status == 0, played.output
+    found = re.search(r"changed=([0-9]+)", played.output)
+    assert found, played.output
+    return int(found[1])
+
+
+def test_check_mode_says_everything_and_changes_nothing(site: Site) -> None:
+    before = site.host.run(_LOOK)
+    played = site.play("site", "--check", "--diff")
+    assert changes(played) > 0
+    assert "shop.example/cache/rdb, shop.example/cache/nightly" in played.words
+    assert "/etc/lifeboat/config.yml" in played.words
+    assert _SECRET not in played.output
+    assert site.host.run(_LOOK) == before
+
+
+def test_a_bare_host_becomes_a_protected_one(site: Site) -> None:
+    played = site.play("site", "--diff")
+    assert changes(played) > 0
+    assert _SECRET not in played.output
+    shown = site.host.run("stat --format='%a %U %n' /etc/lifeboat/* /etc/cron.d/lifeboat-* /var/lib/lifeboat")
+    (table,) = re.findall(r"644 root (/etc/cron.d/\S+)", shown)
+    assert re.fullmatch(r"/etc/cron.d/[A-Za-z0-9_-]+", table)
+    assert set(shown.splitlines()) == {
+        "600 root /etc/lifeboat/config.yml",
+        "600 root /etc/lifeboat/redis.pass",
+        f"644 root {table}",
+        "700 root /var/lib/lifeboat",
+    }
+    text = site.host.read("/etc/lifeboat/config.yml")
+    assert "of-another-service" not in text, "a repository that this host does not use"
+    assert _SECRET not in text
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    assert changes(site.play("site")) == 0
+
+
+def test_the_host_goes_on_without_the_controller(site: Site) -> None:
+    site.fleet.hang_up()
+    before = len(site.backups("shop.example/cache/rdb"))
+    site.wait_for_more("shop.example/cache/rdb", before)
+    assert "/lifeboat backup shop.example/cache/rdb" in site.host.run("journalctl -t CRON -o cat").replace(
+        " --config /etc/lifeboat/config.yml", ""
+    )
+    assert "shop.example/cache/rdb" in site.host.run("journalctl -t lifeboat -o cat")
+    verified = site.lifeboat("verify shop.example/cache/rdb")["results"]
+    assert [one["state"] for one in verified] == ["passed"], verified
+    assert "verified" in {backup["state"] for backup in site.lifeboat("list")["backups"]}
+
+
+def test_what_was_due_while_the_host_was_down_is_made_after_the_boot(site: Site) -> None:
+    assert site.backups("shop.example/cache/nightly") == []
+    site.host.reboot()
+    assert len(site.wait_for_more("shop.example/cache/nightly", 0)) == 1

@@ -1,0 +1,211 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``lifeboat prune``, ``pin`` and ``unpin`` as a person types them, on two repositories that are folders."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import pathlib
+import shutil
+import typing as t
+
+import pytest
+
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.ids import new_backup_id
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import Storage
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.registry import open_storage
+from tests.support.command_line import CommandLine
+from tests.support.copies import described, put_backup, put_verification
+
+DAYS = 45
+NAMES = ("local", "offsite")
+JOB = "family/main/full"
+
+
+class Place:
+    """Two repositories with a backup of each of the last 45 days, and the command line on them."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+        self.description: dict[str, t.Any] = {
+            "lifeboat_repositories": {name: {"type": "file", "path": str(folder / name)} for name in NAMES},
+            "lifeboat_settings": {"state_directory": str(folder / "state")},
+            "lifeboat_services": [
+                {
+                    "name": "family",
+                    "sources": [
+                        {
+                            "name": "main",
+                            "engine": "mongodb",
+                            "connection": {"uri": "mongodb://127.0.0.1:1/?directConnection=true"},
+                            "backups": [
+                                {
+                                    "kind": "full",
+                                    "schedule": "0 0 * * *",
+                                    "repositories": [{"name": "local", "keep": {"within": "30d"}}, "offsite"],
+                                    "keep": {"daily": 40},
+                                }
+                            ],
+                        }
+                    ],
+                }
+            ],
+        }
+        self.write()
+        now = datetime.datetime.now(tz=datetime.timezone.utc)
+        self.ids = {age: new_backup_id(now=now - datetime.timedelta(days=age, minutes=10)) for age in range(DAYS)}
+
+    def fill(self, *, verified: t.Callable[[int], bool]) -> Place:
+        """Store the backups; those whose age in days is *verified* were proved to restore."""
+        for name in NAMES:
+            (self.folder / name).mkdir()
+        for age, backup_id in self.ids.items():
+            backup = described(backup_id, labels={"job": JOB})
+            for storage in self.storages.values():
+                put_backup(storage, backup)
+                if verified(age):
+                    put_verification(storage, backup, dict.fromkeys(NAMES, 4))
+        return self
+
+    def copied(self, folder: pathlib.Path) -> Place:
+        """The same in another folder."""
+        other = Place(folder)
+        other.ids = self.ids
+        for name in NAMES:
+            shutil.copytree(self.folder / name, folder / name)
+        return other
+
+    @property
+    def storages(self) -> dict[str, Storage]:
+        """The repositories by name."""
+        return {name: self._open(name) for name in NAMES}
+
+    def write(self) -> None:
+        """The description as it is now."""
+        (self.folder / "config.json").write_text(json.dumps(self.description), encoding="utf-8")
+
+    def lifeboat(self, *arguments: str) -> t.Any:
+        """Run it."""
+        return CommandLine(configuration=self.folder / "config.json")("", *arguments)
+
+    def there(self, name: str) -> set[str]:
+        """The ids of the backups that a list shows in that repository."""
+        document = self.lifeboat("list", "--json", "--repository", name).succeeded().document
+        return {backup["id"] for backup in document["backups"]}
+
+    def _open(self, name: str) -> Storage:
+        description = self.description["lifeboat_repositories"][name]
+        return open_storage(description, name=name, clock=SystemClock(), runner=SubprocessRunner())
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("filled")).fill(verified=lambda _age: True)
+
+
+@pytest.fixture
+def place(filled: Place, tmp_path: pathlib.Path) -> Place:
+    return filled.copied(tmp_path)
+
+
+def test_a_plan_changes_nothing_and_its_hash_does_exactly_that(place: Place) -> None:
+    plan = place.lifeboat("prune").succeeded()
+    assert len(place.there("local")) == DAYS
+    assert "local at" in plan.out
+    assert "lifeboat prune --apply" in plan.out
+    plan_hash = plan.out.rpartition("--apply ")[2].split()[0]
+    done = place.lifeboat("prune", "--apply", plan_hash).succeeded()
+    assert place.there("local") == {place.ids[age] for age in range(30)}
+    assert place.there("offsite") == {place.ids[age] for age in range(40)}
+    assert "15 backups removed" in done.out
+    again = place.lifeboat("prune").succeeded()
+    assert "Nothing would be removed." in again.out
+
+
+def test_what_is_gone_here_by_policy_is_not_missing(place: Place) -> None:
+    place.lifeboat("prune", "--yes").succeeded()
+    document = place.lifeboat("list", "--json").succeeded().document
+    by_id = {backup["id"]: backup for backup in document["backups"]}
+    assert set(by_id[place.ids[35]]["repositories"]) == {"offsite"}
+    assert not by_id[place.ids[35]]["partial"]
+
+
+def test_another_plan_by_now_removes_nothing(place: Place) -> None:
+    plan_hash = place.lifeboat("prune", "--json").succeeded().document["plan_hash"]
+    place.lifeboat("pin", place.ids[40], "--reason", "the auditor asked").succeeded()
+    place.lifeboat("prune", "--apply", plan_hash).refused("retention.plan_changed", status=1, hint="prune --plan")
+    assert len(place.there("local")) == DAYS
+
+
+@pytest.mark.parametrize("given", ["", "abc", "20261121T020000Z", "20261121T020000Z-abc", "-" + 32 * "0"])
+def test_what_is_no_hash(place: Place, given: str) -> None:
+    place.lifeboat("prune", f"--apply={given}").refused("retention.plan_invalid", status=2)
+
+
+def test_a_pin_holds_and_its_end_lets_go(place: Place) -> None:
+    pinned = place.lifeboat("pin", place.ids[44], "--reason", "before the migration").succeeded()
+    assert "before the migration" in pinned.out
+    place.lifeboat("prune", "--yes").succeeded()
+    assert place.ids[44] in place.there("local") & place.there("offsite")
+    assert place.ids[43] not in place.there("local")
+    place.lifeboat("unpin", place.ids[44]).succeeded()
+    place.lifeboat("prune", "--yes").succeeded()
+    assert place.ids[44] not in place.there("local") | place.there("offsite")
+
+
+def test_nothing_goes_that_nothing_newer_was_proved_to_replace(tmp_path: pathlib.Path) -> None:
+    """A month of backups that nobody could restore: the good ones before it stay, however old."""
+    place = Place(tmp_path).fill(verified=lambda age: age >= 40)
+    place.lifeboat("prune", "--yes")
+    assert {place.ids[age] for age in (40, 41)} <= place.there("local")
+
+
+def test_an_overdue_backup_stops_the_series(place: Place) -> None:
+    for age in (0, 1, 2):
+        for storage in place.storages.values():
+            folder = described(place.ids[age]).folder
+            storage.delete([found.key for found in storage.list(folder.key(""))])
+    said = place.lifeboat("prune").ended(3)
+    assert "[retention.overdue]" in said.out
+    place.lifeboat("prune", "--yes")
+    assert len(place.there("local")) == DAYS - 3
+    place.lifeboat("prune", "--yes", "--allow", f"overdue:{JOB}")
+    assert len(place.there("local")) == 27
+
+
+def test_a_word_that_overrides_nothing(place: Place) -> None:
+    place.lifeboat("prune", "--allow", "everything").refused("request.invalid", hint="overdue")
+
+
+def test_one_repository_alone(place: Place) -> None:
+    place.lifeboat("prune", "--yes", "--repository", "local").succeeded()
+    assert len(place.there("local")) == 30
+    assert len(place.there("offsite")) == DAYS
+    place.lifeboat("prune", "--repository", "nowhere").refused("request.invalid", hint="local, offsite")
+
+
+def test_a_run_is_recorded(place: Place) -> None:
+    place.lifeboat("prune", "--yes").succeeded()
+    records = list((place.folder / "state").rglob("*prune.local*"))
+    assert records
+    assert '"removed"' in records[0].read_text(encoding="utf-8")
+
+
+def test_money(place: Place, tmp_path: pathlib.Path) -> None:
+    prices = tmp_path / "prices.yml"
+    prices.write_text("currency: EUR\nclasses:\n  default: {gib_month: 100000000}\n", encoding="utf-8")
+    said = place.lifeboat("prune", "--prices", str(prices)).succeeded()
+    assert "EUR a month" in said.out
+    prices.write_text("classes: {default: {price: 1}}\n", encoding="utf-8")
+    place.lifeboat("prune", "--prices", str(prices)).refused("retention.prices_invalid", hint="gib_month")
+
+
+def test_a_plan_in_a_file(place: Place, tmp_path: pathlib.Path) -> None:
+    place.lifeboat("prune", "--out", str(tmp_path / "plan.json")).succeeded()
+    document = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
+    assert [one["repository"] for one in document["plans"]] == ["local", "offsite"]
+    assert document["plans"][0]["summary"]["removed"] == 15

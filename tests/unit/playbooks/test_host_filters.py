@@ -1,0 +1,117 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the roles ask of the description, and the wheel that they install."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+import subprocess
+import sys
+import typing as t
+import zipfile
+
+import pytest
+
+from tests.unit.description.samples import changed, description
+
+filters: t.Any = pytest.importorskip("ansible_collections.lifeboat.recovery.plugins.filter.host_setup")
+wheels: t.Any = pytest.importorskip("ansible_collections.lifeboat.recovery.plugins.lookup.agent_wheels")
+
+
+def given(data: t.Mapping[str, t.Any]) -> list[t.Any]:
+    return [data["lifeboat_services"], data["lifeboat_repositories"], data["lifeboat_settings"]]
+
+
+def test_a_host_is_told_of_its_own_repositories_only() -> None:
+    data = description()
+    data["lifeboat_services"] = data["lifeboat_services"][1:]  # adhd: local and offsite
+    found = filters.host_configuration(*given(data))
+    assert set(found["description"]["lifeboat_repositories"]) == {"local", "offsite"}
+    assert found["extras"] == ["postgresql", "s3"]
+    assert found["folders"] == ["/var/backups/lifeboat"]
+    assert found["spools"] == []
+    assert found["has_secrets"] is False
+    # What is written for the host is right by itself.
+    assert filters.host_configuration(*given(found["description"]))["jobs"] == found["jobs"]
+
+
+def test_a_secret_by_value_is_noticed() -> None:
+    data = changed("lifeboat_services.0.sources.1.connection", {"port": 6379, "password": "not-for-anybody"})
+    assert filters.host_configuration(*given(data))["has_secrets"] is True
+
+
+def test_a_mistake_is_refused_with_its_place() -> None:
+    with pytest.raises(Exception, match="the hour field '25'"):
+        filters.host_configuration(*given(changed("lifeboat_services.0.sources.1.backups.0.schedule", "0 25 * * *")))
+
+
+def test_the_spool_of_a_server_is_found() -> None:
+    data = description()
+    backups = data["lifeboat_services"][1]["sources"][0]["backups"]
+    backups.append({"kind": "wal", "triggers": ["continuous"], "repositories": ["local"], "keep": {"within": "8w"}})
+    # The file with the recipients is on the host, not on the controller.
+    data["lifeboat_settings"]["encryption"] = {"recipients_file": "/etc/lifeboat/nowhere.txt"}
+    assert filters.host_configuration(*given(data))["spools"] == ["adhd/main/wal"]
+
+
+def test_lengths_of_time_are_texts_or_seconds() -> None:
+    run = {"host_name": "one", "splay": "5m", "boot_delay": 3}
+    table = filters.host_timetable(*given(description()), {"wait": "10m"}, run)["cron"]["lifeboat-family"]
+    assert "--wait 600" in table
+    assert "sh -c 'sleep 3; " in table
+
+
+def test_an_unknown_repository_or_choice_is_refused() -> None:
+    with pytest.raises(Exception, match=r"There is no repository nowhere\. Repositories: local"):
+        filters.host_timetable(*given(description()), {"retention_repositories": ["nowhere"]}, {"host_name": "one"})
+    with pytest.raises(Exception, match="'each night' has 2 fields"):
+        filters.host_timetable(*given(description()), {"retention": "each night"}, {"host_name": "one"})
+
+
+@pytest.mark.parametrize(
+    ("listing", "zone"),
+    [
+        ("/usr/share/zoneinfo/Europe/Berlin\n", "Europe/Berlin"),
+        ("/usr/share/zoneinfo/Etc/UTC", "Etc/UTC"),
+        ("", "UTC"),
+        ("/etc/localtime", ""),  # a copy, which does not say of what
+    ],
+)
+def test_the_zone_of_a_host(listing: str, zone: str) -> None:
+    assert filters.host_zone(listing) == zone
+
+
+def test_the_wheel_is_a_package_that_pip_installs(tmp_path: pathlib.Path) -> None:
+    packed = wheels.pack(tmp_path, [], engine=True)
+    with zipfile.ZipFile(packed["path"]) as archive:
+        archive.extractall(tmp_path)
+    target = tmp_path / "installed"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
+    subprocess.run([*install, str(tmp_path / wheels.WHEEL)], check=True)
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import lifeboat.cli as c; print(c.__file__)"
+    said = subprocess.run([sys.executable, "-I", "-c", script, str(target)], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith(str(target))
+    assert (target / "bin/lifeboat").exists()
+
+
+def test_the_digest_follows_the_content(tmp_path: pathlib.Path) -> None:
+    data, digest = wheels.build_wheel()
+    again, same = wheels.build_wheel()
+    assert (hashlib.sha256(data).digest(), digest) == (hashlib.sha256(again).digest(), same)
+
+
+def test_an_engine_in_the_folder_gives_way_to_the_collection_s(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    for name in ("lifeboat-0.0.9-py3-none-any.whl", "other-1-py3-none-any.whl"):
+        (folder / name).write_bytes(b"")
+    found = sorted(folder.glob("*.whl"))
+    assert wheels.pack(tmp_path, found, engine=True)["names"] == [wheels.WHEEL, "other-1-py3-none-any.whl"]
+    assert wheels.pack(tmp_path, found, engine=False)["names"] == [one.name for one in found]
+
+
+def test_an_empty_wheelhouse_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(Exception, match="has no wheels in it"):
+        wheels._wheels_in(tmp_path)
