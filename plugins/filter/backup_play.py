@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..module_utils._engine.core.description.version_control import is_version_control
 from ..module_utils._engine.report.text import format_bytes, format_seconds, format_table
 
 _COLUMNS = ("HOST", "JOB", "STATE", "ID", "DATA", "STORED", "TOOK", "WHERE")
@@ -28,7 +29,7 @@ def unmatched_jobs(selection: t.Any, jobs: t.Sequence[Json]) -> list[str]:
 
 def job_repositories(job: Json) -> list[dict[str, t.Any]]:
     """The repositories of a job in the form that the modules take, without git, where nothing is stored yet."""
-    uses = [use for use in job["repositories"] if use["description"].get("type") != "git"]
+    uses = [use for use in job["repositories"] if not is_version_control(use["description"])]
     return [{"name": use["name"], **use["description"]} for use in uses]
 
 

@@ -27,7 +27,7 @@ def labelled(services: t.Any, repositories: t.Any, settings: t.Any, wanted: str)
                 for source in service.sources
                 for job in source.jobs
                 for use in job.repositories
-                if use.description["type"] != "git"
+                if not use.is_version_control
             }
             sources = [
                 {"name": one.name, "engine": one.engine, "connection": dict(one.connection)}

@@ -107,7 +107,7 @@ def _repositories(jobs: t.Sequence[Job], *, kind: str) -> list[dict[str, t.Any]]
     found: dict[str, dict[str, t.Any]] = {}
     for job in ordered:
         for use in job.repositories:
-            if use.description["type"] != "git":
+            if not use.is_version_control:
                 found.setdefault(use.name, {"name": use.name, **use.description})
     return list(found.values())
 

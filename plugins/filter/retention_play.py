@@ -29,7 +29,7 @@ def retention(
     policies = policies_of(jobs)
     return {
         "repositories": [
-            {"name": one.name, **one.description} for one in description.repositories if one.type != "git"
+            {"name": one.name, **one.description} for one in description.repositories if not one.is_version_control
         ],
         "policies": [
             {

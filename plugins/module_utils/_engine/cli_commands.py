@@ -30,10 +30,10 @@ from .core.host import Host
 from .core.ids import is_name
 from .core.state import StateDirectory
 from .operations.backup import plan_backup, run_backup
-from .operations.description_requests import recovery_objectives
+from .operations.description_requests import recovery_objectives, repositories_of
 from .operations.due import is_due, run_when_due
 from .operations.information import selection_from
-from .operations.jobs import ON_CHANGE, backup_request, is_version_control
+from .operations.jobs import ON_CHANGE, backup_request
 from .operations.recovery_times import read_forecasts
 from .operations.ship_requests import is_stream
 from .report.printer import Printer
@@ -95,7 +95,7 @@ def _make_one(
         job, lock_timeout=0.0 if options.due else options.wait, labels=labels, trigger=options.trigger
     )
     for use in job.repositories:
-        if is_version_control(use.description):
+        if use.is_version_control:
             printer.warning(f"{job.id}: {use.name} is version control, which this version doesn't write to.")
     if options.dry_run:
         plan = plan_backup(request, host=host)
@@ -299,16 +299,11 @@ def _runnable(jobs: t.Sequence[Job], printer: Printer) -> list[Job]:
 
 
 def _storages(description: Description, *, host: Host, only: str | None = None) -> dict[str, Storage]:
-    names = [repository.name for repository in description.repositories]
-    if only is not None and only not in names:
-        raise RequestInvalid(f"There is no repository {only}.", hint=f"Repositories: {', '.join(names)}.")
     return {
         repository.name: open_storage(
             repository.description, name=repository.name, clock=host.clock, runner=host.runner
         )
-        for repository in description.repositories
-        # Version control holds configuration and code; it is no place for a catalog.
-        if repository.type != "git" and only in (None, repository.name)
+        for repository in repositories_of(description, only=only)
     }
 
 

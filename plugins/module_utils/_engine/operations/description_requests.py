@@ -31,7 +31,7 @@ def repositories_of(description: Description, *, only: str | None = None) -> tup
         RepositoryRequest(name=repository.name, description=repository.description)
         for repository in description.repositories
         # Version control holds configuration and code; it is no place for a catalog.
-        if repository.type != "git" and only in (None, repository.name)
+        if not repository.is_version_control and only in (None, repository.name)
     )
 
 

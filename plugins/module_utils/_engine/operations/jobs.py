@@ -54,7 +54,7 @@ def backup_request(
             f"{job.id}: backups of the kind {job.engine} {job.kind} can't tell whether anything has changed.",
             hint=f"Leave the trigger out: lifeboat backup {job.id}",
         )
-    uses = [use for use in job.repositories if not is_version_control(use.description)]
+    uses = [use for use in job.repositories if not use.is_version_control]
     if not uses:
         raise RequestInvalid(
             f"{job.id} goes to version control only, which this version doesn't write to.",
@@ -75,8 +75,3 @@ def backup_request(
         questions=tuple(question_from(question) for question in job.questions),
         only_if_changed=trigger == ON_CHANGE,
     )
-
-
-def is_version_control(repository: t.Mapping[str, t.Any]) -> bool:
-    """Whether a repository is one of git, which holds configuration and code and no catalog."""
-    return repository.get("type") == "git"

@@ -36,7 +36,7 @@ def policies_of(jobs: t.Iterable[Job]) -> tuple[JobPolicy, ...]:
         )
         for job in jobs
         for use in job.repositories
-        if use.description["type"] != "git"
+        if not use.is_version_control
     )
 
 

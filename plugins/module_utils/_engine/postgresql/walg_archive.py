@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import threading
 import typing as t
 
 from ..core.clock import Clock, format_time, parse_time
@@ -16,7 +15,8 @@ from ..recovery.recovery_target import RecoveryTarget, recovery_target_from
 from ..streams.segment import Segment, SegmentDescription
 from ..streams.stream import StoredSegment
 from .names import parse_lsn
-from .wal_names import USUAL_SEGMENT_SIZE, is_segment_name, segments_between
+from .wal_names import USUAL_SEGMENT_SIZE, segments_between
+from .walg_files import WalgFiles
 
 if t.TYPE_CHECKING:
     from ..catalog.manifest import Manifest
@@ -45,10 +45,7 @@ class WalgSegments:
         """Raises RecoveryTargetInvalid, RequestInvalid for what this archive is not asked for."""
         self.target = walg_target(manifest, recover_to, clock=clock)
         self._manifest = manifest
-        self._open = open_program
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._program: WalgProgram | None = None
+        self._files = WalgFiles(open_program=open_program, segment_size=segment_size_of(manifest), clock=clock)
         self._plan: RecoveryPlan | None = None
 
     @property
@@ -56,7 +53,7 @@ class WalgSegments:
         """From what the storage has now. Raises RecoveryTargetUnreachable and WalgArchiveBroken."""
         if self._plan is None:
             stored = next(
-                (one for one in self._known_program().timelines() if one.timeline == self._timeline),
+                (one for one in self._files.program.timelines() if one.timeline == self._timeline),
                 None,
             )
             self._plan = walg_plan(
@@ -69,9 +66,7 @@ class WalgSegments:
 
     def fetch(self, segment: StoredSegment, path: str) -> None:
         """Whole, of a segment's size, or not at all."""
-        name = segment.segment.name
-        size = segment_size_of(self._manifest) if is_segment_name(name) else None
-        self._known_program().fetch_wal(name, path, segment_size=size, clock=self._clock)
+        self._files.fetch(segment.segment.name, path)
 
     def check(self) -> None:
         """That the plan can be made; the bytes are WAL-G's to check when they are fetched."""
@@ -84,12 +79,6 @@ class WalgSegments:
     @property
     def _timeline(self) -> int:
         return int(self._manifest.content["timeline"])
-
-    def _known_program(self) -> WalgProgram:
-        with self._lock:
-            if self._program is None:
-                self._program = self._open()
-            return self._program
 
 
 def segment_size_of(manifest: Manifest) -> int:

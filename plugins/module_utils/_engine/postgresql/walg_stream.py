@@ -34,6 +34,7 @@ from .wal_description import commits_behind, describe_wal
 from .wal_names import history_name, is_segment_name, segment_name, segments_between
 from .wal_page import WalDamaged
 from .walg_archive import named_segment, segment_size_of
+from .walg_files import WalgFiles
 from .walg_options import RESTORE_KEYS, WalgOptions, walg_options
 from .walg_program import WalgProgram
 from .walg_records import StoredTimeline
@@ -81,26 +82,21 @@ def open_walg_archive(
         facts={**plan.facts, KEPT_BY: _WALG},
     )
     manifest = base.manifest
-    return WalgReader(
-        made,
-        segment_size=segment_size_of(manifest),
+    files = WalgFiles(
         open_program=lambda: _open([manifest], options=options, host=host),
-        host=host,
+        segment_size=segment_size_of(manifest),
+        clock=host.clock,
     )
+    return WalgReader(made, files=files)
 
 
 @t.final
 class WalgReader:
-    """Reads planned segments out of WAL-G's storage; safe to use from several threads once :meth:`check` was called."""
+    """Reads planned segments out of WAL-G's storage; safe to use from several threads."""
 
-    def __init__(
-        self, plan: RecoveryPlan, *, segment_size: int, open_program: t.Callable[[], WalgProgram], host: Host
-    ) -> None:
+    def __init__(self, plan: RecoveryPlan, *, files: WalgFiles) -> None:
         self._plan = plan
-        self._segment_size = segment_size
-        self._open = open_program
-        self._host = host
-        self._program: WalgProgram | None = None
+        self._files = files
 
     @property
     def plan(self) -> RecoveryPlan:
@@ -109,16 +105,14 @@ class WalgReader:
 
     def fetch(self, segment: StoredSegment, path: str) -> None:
         """Whole, of a segment's size, or not at all; see :meth:`.walg_program.WalgProgram.fetch_wal`."""
-        name = segment.segment.name
-        size = self._segment_size if is_segment_name(name) else None
-        self._opened().fetch_wal(name, path, segment_size=size, clock=self._host.clock)
+        self._files.fetch(segment.segment.name, path)
 
     def check(self) -> None:
         """That each planned segment is listed. Their bytes are WAL-G's to check, when they are fetched.
 
         Raises RecoveryTargetUnreachable naming the first that is not, and what asking WAL-G raises.
         """
-        stored = self._opened().timelines()
+        stored = self._files.program.timelines()
         for one in self._plan.segments:
             name = one.segment.name
             if is_segment_name(name) and not any(timeline.has(name) for timeline in stored):
@@ -127,11 +121,6 @@ class WalgReader:
                     hint="Plan again; see what can be reached: lifeboat windows",
                     details={"segment": name},
                 )
-
-    def _opened(self) -> WalgProgram:
-        if self._program is None:
-            self._program = self._open()
-        return self._program
 
 
 # --- the storages ----------------------------------------------------------------------------------------------------
@@ -182,9 +171,9 @@ def _stream(manifests: t.Sequence[Manifest], *, program: WalgProgram, host: Host
     problems: list[LifeboatError] = []
     segments: list[StoredSegment] = []
     with _work_folder(program) as folder:
-        looking = _Looking(
-            program=program, folder=folder, lineage=lineage, segment_size=segment_size_of(manifest), host=host
-        )
+        size = segment_size_of(manifest)
+        files = WalgFiles(open_program=lambda: program, segment_size=size, clock=host.clock)
+        looking = _Looking(files=files, folder=folder, lineage=lineage, segment_size=size)
         for timeline in program.timelines():
             try:
                 segments += looking.files_of(timeline)
@@ -198,12 +187,11 @@ def _stream(manifests: t.Sequence[Manifest], *, program: WalgProgram, host: Host
 class _Looking:
     """Looks into the files at the ends of timelines."""
 
-    def __init__(self, *, program: WalgProgram, folder: str, lineage: str, segment_size: int, host: Host) -> None:
-        self._program = program
+    def __init__(self, *, files: WalgFiles, folder: str, lineage: str, segment_size: int) -> None:
+        self._files = files
         self._folder = folder
         self._lineage = lineage
         self._size = segment_size
-        self._host = host
 
     def names(self, timeline: StoredTimeline) -> list[str]:
         """Of the segments that there are, in order."""
@@ -265,7 +253,7 @@ class _Looking:
     def _unusable(self, name: str, reason: str) -> WalgArchiveBroken:
         return WalgArchiveBroken(
             f"{name} in WAL-G's storage can't be used: {reason}. How far its timeline reaches is not known.",
-            hint=f"Look at it: {self._program.path} wal-fetch {name} /tmp/{name}; pg_waldump /tmp/{name}",
+            hint=f"Look at it: {self._files.program.path} wal-fetch {name} /tmp/{name}; pg_waldump /tmp/{name}",
             details={"segment": name},
         )
 
@@ -273,8 +261,7 @@ class _Looking:
     def _fetched(self, name: str) -> t.Iterator[str]:
         """One file of the archive, gone afterwards."""
         path = os.path.join(self._folder, name)
-        size = self._size if is_segment_name(name) else None
-        self._program.fetch_wal(name, path, segment_size=size, clock=self._host.clock)
+        self._files.fetch(name, path)
         try:
             yield path
         finally:

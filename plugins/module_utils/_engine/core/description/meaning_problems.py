@@ -18,6 +18,7 @@ from .problems import Path, Problem, nearest
 from .reading import Entry, entries, mapping, text_at
 from .references import reference_problems, unique_name_problems
 from .schema_problems import check_name
+from .version_control import is_version_control
 
 _SECRETS = ("uri", "password", "token")
 _QUESTION_ENGINES = {
@@ -117,7 +118,7 @@ def _backup(backup: Entry, engine: str | None, repositories: t.Mapping[str, t.An
             yield Problem(path, text, f"lifeboat_repositories has: {there}.")
         elif name in seen:
             yield Problem(path, f"names the repository {name!r} a second time.")
-        elif engine not in (None, "files") and mapping(repositories[name]).get("type") == "git":
+        elif engine not in (None, "files") and is_version_control(mapping(repositories[name])):
             yield Problem(
                 path, f"{name!r} is a git repository, which can't hold {engine} backups.", "Use type file or s3."
             )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from .duration import format_duration
 from .keep import KeepPolicy
 from .schedule import Schedule
+from .version_control import is_version_control
 
 Json = t.Mapping[str, t.Any]
 
@@ -55,6 +56,11 @@ class Repository:
     type: str
     description: Json
 
+    @property
+    def is_version_control(self) -> bool:
+        """Whether it holds configuration and code and no catalog."""
+        return is_version_control(self.description)
+
 
 @dataclass(frozen=True)
 class RepositoryUse:
@@ -63,6 +69,11 @@ class RepositoryUse:
     name: str
     description: Json
     keep: KeepPolicy
+
+    @property
+    def is_version_control(self) -> bool:
+        """Whether it holds configuration and code and no catalog."""
+        return is_version_control(self.description)
 
     def as_dict(self) -> dict[str, t.Any]:
         """As JSON values."""
@@ -114,7 +125,7 @@ class Job:
     @property
     def longest_kept(self) -> datetime.timedelta | None:
         """How long all of it stays in the repository that keeps it longest; None: for ever, or that is not said."""
-        keeps = [use.keep for use in self.repositories if use.description["type"] != "git"]
+        keeps = [use.keep for use in self.repositories if not use.is_version_control]
         if any(keep.forever or keep.within is None for keep in keeps):
             return None
         return max((keep.within for keep in keeps if keep.within is not None), default=None)
