@@ -19,6 +19,7 @@ from tests.faults.conftest import Bucket
 from tests.support.backup_child import Nursery, Run, processes_that_name
 from tests.support.backups import MIB, leftovers, listed, make_source
 from tests.support.death import Rig, make_rig
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture(params=["file", "s3"])
@@ -37,7 +38,7 @@ def test_a_run_that_is_told_to_stop_in_mid_stream_leaves_nothing(rig: Rig, numbe
     started = time.monotonic()
     waiting = replace(rig.plain, script="cat data && touch streaming && sleep 60")
     pid = rig.nursery.begin(waiting)
-    wait_for(pathlib.Path(rig.plain.source, "streaming"))
+    wait_for(pathlib.Path(rig.plain.source, "streaming").exists)
     assert [job["job"] for job in running_jobs(StateDirectory(path=rig.plain.state))] == ["shop/main/app"]
     os.kill(pid, number)
     outcome = rig.nursery.end()
@@ -110,10 +111,3 @@ def stop(pid: int) -> None:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
         return  # it was quicker
-
-
-def wait_for(path: pathlib.Path) -> None:
-    deadline = time.monotonic() + 20
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} does not come"
-        time.sleep(0.02)

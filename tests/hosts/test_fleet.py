@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from tests.hosts.conftest import StartHosts
 from tests.support.children import ROOT, child, line_of
 from tests.support.hosts.fleet import Fleet, fleet, sweep
 from tests.support.hosts.playing import inventory, play
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("able_machine")
 _KILLED = """
@@ -165,10 +165,7 @@ def test_a_fleet_whose_process_was_killed_is_gone_with_the_next() -> None:
         assert len(traces(folder)) > 3
     sweep()
     # What minds a container ends by itself, a moment after the container.
-    deadline = time.monotonic() + 20
-    while traces(folder) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert traces(folder) == []
+    wait_for(lambda: not traces(folder), what=lambda: str(traces(folder)))
 
 
 def test_a_machine_that_cannot_says_so_loudly(tmp_path: Path) -> None:

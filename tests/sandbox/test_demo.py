@@ -75,7 +75,6 @@ def description(directory: Path) -> t.Any:
 def test_up_again_finds_everything_done(directory: Path, description: t.Any) -> None:
     again = sandbox("up", "--directory", str(directory), "--megabytes", "2").stdout
     assert "everything runs already" in again
-    assert float(again.split("s]")[0].strip("[ ")) < 4  # 0.3 s on an idle machine
     assert json.loads(sandbox("env", "--directory", str(directory)).stdout) == description
     assert sandbox("status", "--directory", str(directory)).stdout.count("runs") == 4
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import typing as t
 
 import botocore.exceptions
@@ -22,19 +21,11 @@ from sandbox.mongodb import MongoReplicaSet, MongoServer, connection_uri
 from sandbox.postgresql import PostgreSQLServer, postgresql_18_bin_directory
 from sandbox.redis import BACKUP_RULES, RedisServer
 from sandbox.s3 import S3Identity, S3Server
+from tests.support.waiting import wait_for
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_postgresql_archives_wal_and_a_standby_follows() -> None:
@@ -44,14 +35,14 @@ def test_postgresql_archives_wal_and_a_standby_follows() -> None:
         segment = primary.query("SELECT pg_walfile_name(pg_current_wal_lsn())")[0][0]
         primary.query("CREATE TABLE followed AS SELECT 7 AS value")
         primary.query("SELECT pg_switch_wal()")
-        assert wait_for((primary.archive_directory / segment).exists)
+        wait_for((primary.archive_directory / segment).exists)
         assert (primary.archive_directory / segment).stat().st_size == 16 * 1024 * 1024
 
         with PostgreSQLServer.standby_of(primary) as standby:
             assert standby.query("SELECT pg_is_in_recovery()") == [(True,)]
-            assert wait_for(lambda: primary.query("SELECT state FROM pg_stat_replication") == [("streaming",)])
+            wait_for(lambda: primary.query("SELECT state FROM pg_stat_replication") == [("streaming",)])
             primary.query("INSERT INTO followed VALUES (8)")
-            assert wait_for(lambda: standby.query("SELECT count(*) FROM followed") == [(2,)])
+            wait_for(lambda: standby.query("SELECT count(*) FROM followed") == [(2,)])
 
         with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
             psycopg2.connect(host="127.0.0.1", port=primary.port, user="postgres", password="wrong", dbname="postgres")

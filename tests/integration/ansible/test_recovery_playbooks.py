@@ -23,7 +23,7 @@ from sandbox.ports import free_port
 from tests.integration.ansible.plays import PASSWORD, ROOT, Json, Lab, Played, run_module, run_playbook
 from tests.integration.ansible.recovery_site import Application, Site
 from tests.integration.redis.daemons import Daemon
-from tests.integration.redis.servers import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.newest
 

@@ -9,7 +9,6 @@ keeps its bytes, and removes it, as the operation does after every repository ha
 
 from __future__ import annotations
 
-import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,15 +205,3 @@ def first_position(client: t.Any) -> Position:
 def last_position(client: t.Any) -> Position:
     """That of the newest entry."""
     return position_of(client.local["oplog.rs"].find_one({}, {"ts": 1}, sort=[("$natural", -1)])["ts"])
-
-
-def wait_until(what: str, condition: t.Callable[[], t.Any], *, seconds: float = 60) -> t.Any:
-    """Ask until the answer is true, and return it."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() >= deadline:
-            raise AssertionError(f"{what}: not after {seconds:g} seconds")
-        time.sleep(0.05)

@@ -10,7 +10,6 @@ import io
 import os
 import signal
 import subprocess
-import time
 import typing as t
 
 import bson
@@ -52,6 +51,7 @@ from sandbox.mongodb import MongoReplicaSet, MongoServer
 from tests.integration.mongodb.load import TOTAL, open_accounts, total_in, transfers
 from tests.integration.mongodb.rig import SECRET, Source
 from tests.support import children
+from tests.support.waiting import wait_for
 
 # The whole promise is 20 of 20: LIFEBOAT_LOAD_RUNS=20.
 RUNS = int(os.environ.get("LIFEBOAT_LOAD_RUNS", "3"))
@@ -353,13 +353,6 @@ def test_an_open_transaction_moves_the_start_back(one_node: t.Any, client: t.Any
     finally:
         noted.delete_one({"_id": entry["_id"]})
     wait_for(lambda: start_position(one_node) > (old.time, old.inc))
-
-
-def wait_for(condition: t.Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 def capture(client: t.Any, start: tuple[int, int]) -> OplogCapture:

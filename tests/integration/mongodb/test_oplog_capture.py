@@ -33,8 +33,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.
     position_text,
 )
 from sandbox.mongodb import MongoReplicaSet, MongoServer
-from tests.integration.mongodb.streaming import Streaming, first_position, last_position, oplog, wait_until
+from tests.integration.mongodb.streaming import Streaming, first_position, last_position, oplog
 from tests.support.children import child, line_of
+from tests.support.waiting import wait_for
 
 # Four operations to an entry make large transactions of small ones; test commands let a transaction be prepared, which
 # only shards do, and a capped collection be emptied, which can't be replayed.
@@ -132,7 +133,7 @@ def test_under_load_nothing_is_missing(
         thread.start()
     before = 0
     for _round in range(6):
-        wait_until("more writes", lambda before=before: len(acknowledged) > before + 60 or problems)
+        wait_for(lambda before=before: len(acknowledged) > before + 60 or problems, what="more writes")
         before = len(acknowledged)
         known = list(acknowledged)
         streaming.run()
@@ -347,7 +348,7 @@ def test_while_nobody_writes_a_slice_comes_once_a_period(streaming: Streaming, c
     def newest() -> t.Any:
         return mark_of(oplog(client, begun, (2**32 - 1, 0))[-1]).position
 
-    wait_until("two notes", lambda: newest()[0] >= begun[0] + 1)
+    wait_for(lambda: newest()[0] >= begun[0] + 1, what="two notes")
     captures = 0
     while newest()[0] < begun[0] + 5:
         streaming.run()
@@ -542,7 +543,7 @@ def test_an_oplog_that_lost_what_comes_next_begins_a_new_chain(tmp_path: Path) -
             client.shop.orders.insert_many({"pad": "x" * 10_000} for _number in range(100))
             return first_position(client) > captured
 
-        wait_until("the oplog has lost the captured entry", overwritten)
+        wait_for(overwritten, what="the oplog has lost the captured entry")
         client.shop.orders.insert_one({"_id": "after"})
         assert streaming.source().inspect().facts["oplog"]["hours_left"] == 0
         streaming.run()

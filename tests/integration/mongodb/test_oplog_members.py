@@ -19,7 +19,8 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams import spool as spool_module
 from sandbox.mongod import hello
 from sandbox.mongodb import MongoReplicaSet, MongoServer
-from tests.integration.mongodb.streaming import Streaming, first_position, last_position, oplog, wait_until
+from tests.integration.mongodb.streaming import Streaming, first_position, last_position, oplog
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow  # three servers
 
@@ -49,7 +50,7 @@ def wait_for_all(servers: MongoReplicaSet) -> None:
             one.get("isWritablePrimary") or one.get("secondary") for one in states
         )
 
-    wait_until("a primary and two secondaries", settled)
+    wait_for(settled, what="a primary and two secondaries")
 
 
 def write(servers: MongoReplicaSet, *ids: t.Any, majority: bool = True) -> None:
@@ -65,7 +66,7 @@ def wait_until_known(streaming: Streaming, *ids: t.Any) -> None:
         streaming.run()
         return set(ids) <= set(streaming.captured_documents(NAMESPACE))
 
-    wait_until(f"{ids} captured", captured)
+    wait_for(captured, what=f"{ids} captured")
 
 
 def assert_all_have_it(streaming: Streaming, servers: MongoReplicaSet) -> None:
@@ -79,7 +80,7 @@ def assert_all_have_it(streaming: Streaming, servers: MongoReplicaSet) -> None:
 
     for node in servers.nodes:
         with node.client() as client:
-            wait_until("the member has caught up", lambda client=client: caught_up(client))
+            wait_for(lambda client=client: caught_up(client), what="the member has caught up")
             streaming.assert_whole(client)
 
 
@@ -182,7 +183,7 @@ def test_elections_do_not_break_the_chain(streaming: Streaming, servers: MongoRe
             while not any(hello(node).get("isWritablePrimary") for node in servers.nodes if node is not before):
                 with contextlib.suppress(MongoNoSuitableMember):
                     streaming.run()
-            wait_until("writes to the new primary", lambda known=known: len(acknowledged) > known + 20)
+            wait_for(lambda known=known: len(acknowledged) > known + 20, what="writes to the new primary")
             streaming.run()
             with before.client() as client:
                 client.admin.command("replSetFreeze", 0)
@@ -194,7 +195,7 @@ def test_elections_do_not_break_the_chain(streaming: Streaming, servers: MongoRe
         streaming.run()
         return set(acknowledged) <= set(streaming.captured_documents("shop.load"))
 
-    wait_until("everything that was acknowledged", all_there)
+    wait_for(all_there, what="everything that was acknowledged")
     assert streaming.events == []
     assert len({one.last.term for one in streaming.slices()}) >= 2
     wait_for_all(servers)
@@ -239,7 +240,7 @@ def test_what_no_majority_has_is_not_captured_and_its_rollback_breaks_nothing(
         client.shop.orders.insert_one({"_id": "by one"})
         lost = last_position(client)
     streaming.run()
-    wait_until("the primary steps down", lambda: not hello(alone).get("isWritablePrimary"))
+    wait_for(lambda: not hello(alone).get("isWritablePrimary"), what="the primary steps down")
     # Nobody is primary: what a majority had before is all that counts.
     streaming.run()
     assert any("has no primary now" in text for text in streaming.warnings)
@@ -247,7 +248,7 @@ def test_what_no_majority_has_is_not_captured_and_its_rollback_breaks_nothing(
     alone.kill()
     for node in others:
         node.start()
-    wait_until("another primary", lambda: any(hello(node).get("isWritablePrimary") for node in others))
+    wait_for(lambda: any(hello(node).get("isWritablePrimary") for node in others), what="another primary")
     write(servers, "by the others")
     alone.start()
     wait_for_all(servers)
@@ -277,7 +278,7 @@ def test_a_history_that_lost_what_was_captured_begins_a_new_chain(
             node.kill()
     away.start()
     with away.client() as client:
-        wait_until("the member is up", lambda: hello(away).get("secondary"))
+        wait_for(lambda: hello(away).get("secondary"), what="the member is up")
         streaming.uri = away.uri
         # It does not say yet whether it is only behind: that is no proof of anything.
         with pytest.raises(MongoNoSuitableMember, match=r"behind"):
@@ -287,7 +288,7 @@ def test_a_history_that_lost_what_was_captured_begins_a_new_chain(
         configuration["members"] = [one for one in configuration["members"] if one["host"] == away.address]
         configuration["version"] += 1
         client.admin.command("replSetReconfig", configuration, force=True)
-        wait_until("it is primary", lambda: hello(away).get("isWritablePrimary"))
+        wait_for(lambda: hello(away).get("isWritablePrimary"), what="it is primary")
         client.shop.orders.insert_one({"_id": "of the new history"})
 
         def broken() -> bool:
@@ -295,7 +296,7 @@ def test_a_history_that_lost_what_was_captured_begins_a_new_chain(
                 streaming.run()
             return len(streaming.lineages()) == 2
 
-        wait_until("the break", broken)
+        wait_for(broken, what="the break")
         assert next(one for one in streaming.events if one.what == "break").facts["cause"] == "rolled-back"
         wait_until_known(streaming, "seen by two")
         streaming.assert_whole(client, streaming.lineages()[-1])

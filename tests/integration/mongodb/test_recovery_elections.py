@@ -25,8 +25,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery
 from sandbox.mongod import hello
 from sandbox.mongodb import MongoReplicaSet, MongoServer
 from tests.integration.mongodb.recovering import FolderReader, Recovery, at, plan
-from tests.integration.mongodb.streaming import Streaming, wait_until
+from tests.integration.mongodb.streaming import Streaming
 from tests.integration.mongodb.verifying import Place
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -112,17 +113,17 @@ def test_every_point_along_elections(servers: MongoReplicaSet, target: MongoRepl
         with contextlib.suppress(MongoNoSuitableMember):
             streaming.run()
 
-    wait_until("a first slice", lambda: (capture(), bool(streaming.shipped))[1])
+    wait_for(lambda: (capture(), bool(streaming.shipped))[1], what="a first slice")
     writer = LedgerWriter(servers)
     thread = threading.Thread(target=writer.write, daemon=True)
     thread.start()
     points: list[Position] = []
     try:
-        wait_until("the first writes", lambda: len(writer.acknowledged) > 10)
+        wait_for(lambda: len(writer.acknowledged) > 10, what="the first writes")
         backup = place.back_up(servers.uri, consistency="oplog")
         for way in ("step down", "die"):
             known = len(writer.acknowledged)
-            wait_until("writes", lambda known=known: len(writer.acknowledged) > known + 15)
+            wait_for(lambda known=known: len(writer.acknowledged) > known + 15, what="writes")
             points.append(max(writer.acknowledged.values()))
             before = servers.primary
             if way == "die":
@@ -130,9 +131,9 @@ def test_every_point_along_elections(servers: MongoReplicaSet, target: MongoRepl
             else:
                 with before.client() as client, contextlib.suppress(pymongo.errors.PyMongoError):
                     client.admin.command("replSetStepDown", 20, secondaryCatchUpPeriodSecs=10)
-            wait_until("another primary", lambda before=before: (capture(), another_primary(servers, before))[1])
+            wait_for(lambda before=before: (capture(), another_primary(servers, before))[1], what="another primary")
             known = len(writer.acknowledged)
-            wait_until("writes to it", lambda known=known: len(writer.acknowledged) > known + 15)
+            wait_for(lambda known=known: len(writer.acknowledged) > known + 15, what="writes to it")
             if way == "die":
                 before.start()
     finally:
@@ -140,7 +141,7 @@ def test_every_point_along_elections(servers: MongoReplicaSet, target: MongoRepl
         thread.join(90)
     end = max(writer.acknowledged.values())
     points.append(end)
-    wait_until("all of it", lambda: (capture(), streaming.slices()[-1].last.position >= end)[1])
+    wait_for(lambda: (capture(), streaming.slices()[-1].last.position >= end)[1], what="all of it")
     assert streaming.events == [], "no election breaks the chain"
     assert len({one.last.term for one in streaming.slices()}) >= 3, "there were no elections"
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 import typing as t
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from sandbox.postgresql import PostgreSQLServer
 from tests.integration.postgresql.folder_sink import FolderSink
 from tests.integration.postgresql.load import SCRIPT, TOTAL, load
 from tests.integration.postgresql.rig import base_producer, database, psql, restored_cluster
+from tests.support.waiting import wait_for
 
 NAME = "loaded"
 FULL, FIRST, SECOND = (f"2026112{day}T020000Z-4f2c9{day}" for day in (1, 2, 3))
@@ -99,11 +99,8 @@ def test_manifests_are_pruned_but_never_the_parents(server_18: PostgreSQLServer,
     assert shelf.backup_ids() == [FIRST, SECOND]
 
 
-def wait_for(server: PostgreSQLServer, condition: str) -> None:
-    deadline = time.monotonic() + 60
-    while server.query(condition) != [(True,)]:
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.05)
+def wait_for_answer(server: PostgreSQLServer, condition: str) -> None:
+    wait_for(lambda: server.query(condition) == [(True,)], what=condition)
 
 
 def refused(
@@ -159,7 +156,7 @@ def test_without_summaries_it_is_refused(tmp_path: Path, server_18: PostgreSQLSe
         psql(server, "CREATE TABLE t (i int); SELECT pg_switch_wal(); CHECKPOINT")
         # What it has summarised once it does not summarise again, so what is removed then stays away.
         position = server.query("SELECT redo_lsn FROM pg_control_checkpoint()")[0][0]
-        wait_for(server, f"SELECT summarized_lsn >= '{position}' FROM pg_get_wal_summarizer_state()")
+        wait_for_answer(server, f"SELECT summarized_lsn >= '{position}' FROM pg_get_wal_summarizer_state()")
         producer, _journal = base_producer(
             server,
             state_directory=tmp_path / "state",
@@ -204,7 +201,7 @@ def test_a_server_restored_to_before_the_parent_needs_a_full_one(server_18: Post
             environment={"PATH": "/bin"},
         )
         server.start()
-        wait_for(server, "SELECT NOT pg_is_in_recovery()")
+        wait_for_answer(server, "SELECT NOT pg_is_in_recovery()")
         psql(server, "CHECKPOINT")
         assert server.query("SELECT timeline_id FROM pg_control_checkpoint()") == [(2,)]
         psql(server, "INSERT INTO t SELECT generate_series(1, 200000); CHECKPOINT")

@@ -32,6 +32,7 @@ from tests.integration.postgresql.pitr_rig import (
 )
 from tests.integration.postgresql.restoring import Cluster
 from tests.integration.postgresql.rig import SECRET
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 SECOND = datetime.timedelta(seconds=1)
@@ -231,11 +232,8 @@ def test_thirty_random_points(site: Site) -> None:
         site.check(target, last=last)
 
 
-def wait_for(cluster: Cluster, statement: str, answer: str) -> None:
-    clock, deadline = SystemClock(), SystemClock().monotonic() + 30
-    while (found := cluster.query(statement)) != answer:
-        assert clock.monotonic() < deadline, found
-        clock.sleep(0.05)
+def wait_for_answer(cluster: Cluster, statement: str, answer: str) -> None:
+    wait_for(lambda: cluster.query(statement) == answer, what=f"{answer} from {statement}")
 
 
 # --- what becomes of it -----------------------------------------------------------------------------------------------
@@ -251,7 +249,7 @@ def test_paused_at_the_target_until_somebody_says_so(site: Site) -> None:
         assert found_in(cluster.query) == site.ledger.until(commit.seq)
         assert any("pg_wal_replay_resume" in one for one in restoration.warnings)
         cluster.query("SELECT pg_wal_replay_resume()")
-        wait_for(cluster, "SELECT pg_is_in_recovery()", "f")
+        wait_for_answer(cluster, "SELECT pg_is_in_recovery()", "f")
         assert found_in(cluster.query) == site.ledger.until(commit.seq)
         cluster.query("CREATE TABLE writable AS SELECT 1 AS one")
 
@@ -260,7 +258,7 @@ def test_paused_and_nobody_may_ask(site: Site) -> None:
     with site.recovered({"xid": site.ledger.at(0.5).xid, "action": "pause"}) as (cluster, restoration):
         assert restoration.content["state"] == "standby"
         assert any("nobody" in one for one in restoration.warnings)
-        wait_for(cluster, "SELECT pg_get_wal_replay_pause_state()", "paused")
+        wait_for_answer(cluster, "SELECT pg_get_wal_replay_pause_state()", "paused")
         assert found_in(cluster.query) == site.ledger.until(site.ledger.at(0.5).seq)
 
 

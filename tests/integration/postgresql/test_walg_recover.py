@@ -24,6 +24,7 @@ from tests.integration.postgresql.wal_rig import own
 from tests.integration.postgresql.walg_rig import WalgRig, walg_rig
 from tests.support.children import ENGINE, environment
 from tests.support.command_line import CommandLine, Said, describe
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.interop
 
@@ -114,13 +115,6 @@ def site() -> t.Iterator[Site]:
     with walg_rig() as rig:
         rig.segment()
         yield Site(rig)
-
-
-def wait_for(condition: t.Callable[[], bool], *, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.05)
 
 
 def moment_of(text: str) -> datetime.datetime:

@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import tempfile
-import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +36,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.stream import StoredSegment, Stream
 from sandbox.postgresql import PostgreSQLServer, operating_system_user
 from tests.integration.postgresql.rig import RUNNER, connection_to
+from tests.support.waiting import wait_for
 
 MIB = 1024 * 1024
 SERIES = Series(service="shop", source="main", kind="wal")
@@ -112,10 +112,7 @@ class Archive:
         return int(self.server.query("SELECT failed_count FROM pg_stat_archiver")[0][0])
 
     def until(self, condition: t.Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 40
-        while not condition():
-            assert time.monotonic() < deadline, f"no {what}; the server's log ends with:\n{self.log()[-3000:]}"
-            time.sleep(0.05)
+        wait_for(condition, what=lambda: f"{what}; the server's log ends with:\n{self.log()[-3000:]}")
 
     def log(self) -> str:
         return self.server.log_file.read_text(encoding="utf-8", errors="replace")

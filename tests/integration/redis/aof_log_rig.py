@@ -71,7 +71,8 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.reader import read_streams
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.spool import Spool
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.stream import Stream
-from tests.integration.redis.servers import Served, admin, describe, persistence, wait_for
+from tests.integration.redis.servers import Served, admin, describe, persistence
+from tests.support.waiting import wait_for
 
 SERIES = Series(service="shop", source="main", kind="aof-log")
 TIMED = {"aof-timestamp-enabled": "yes"}

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 import redis
 
 from sandbox.ports import free_port
-from tests.integration.redis.servers import program, wait_for
+from tests.integration.redis.servers import program
+from tests.support.waiting import wait_for
 
 _START = """\
 #!/bin/sh

@@ -11,7 +11,6 @@ import pathlib
 import shutil
 import sysconfig
 import threading
-import time
 import typing as t
 from dataclasses import dataclass
 
@@ -222,18 +221,6 @@ def child_of(of: RedisServer) -> int | None:
     path = pathlib.Path(f"/proc/{of.pid}/task/{of.pid}/children")
     children = [int(word) for word in path.read_text().split()]
     return children[0] if children else None
-
-
-def wait_for(condition: t.Callable[[], t.Any], *, seconds: float = 20) -> t.Any:
-    """What *condition* returns once it is true."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"did not come true within {seconds} seconds")
-        time.sleep(0.005)
 
 
 def persistence(of: Served) -> dict[str, t.Any]:

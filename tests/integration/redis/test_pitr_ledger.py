@@ -23,7 +23,8 @@ from tests.integration.redis.aof_log_rig import (
     seconds_of_windows,
 )
 from tests.integration.redis.conftest import DaemonStarter, Starter
-from tests.integration.redis.servers import program, wait_for
+from tests.integration.redis.servers import program
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 

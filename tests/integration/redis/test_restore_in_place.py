@@ -33,8 +33,9 @@ from tests.integration.redis.conftest import DaemonStarter, Starter
 from tests.integration.redis.daemons import Daemon
 from tests.integration.redis.relays import Relay
 from tests.integration.redis.rig import Restore, Rig
-from tests.integration.redis.servers import digest, fill, keyspace, wait_for
+from tests.integration.redis.servers import digest, fill, keyspace
 from tests.support import resealing
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 KINDS = ("rdb", "aof")

@@ -33,8 +33,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.scratch import sweep_scratch
 from tests.integration.redis.conftest import Starter
 from tests.integration.redis.rig import Rig, require_passed
-from tests.integration.redis.servers import admin, fill, keyspace, program, wait_for
+from tests.integration.redis.servers import admin, fill, keyspace, program
 from tests.support.children import child, line_of
+from tests.support.waiting import wait_for
 from tests.unit.redis.made_files import bitwise_crc64, make_rdb
 
 pytestmark = pytest.mark.slow

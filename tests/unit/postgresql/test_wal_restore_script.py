@@ -55,6 +55,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.
     SegmentDescription,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.stream import StoredSegment
+from tests.support.waiting import wait_for
 
 SIZE = 4096  # what a segment weighs here; the script compares it with what it was told
 MIB = 1024 * 1024
@@ -167,24 +168,17 @@ def rig(tmp_path: pathlib.Path) -> Rig:
     return made
 
 
-def until(condition: t.Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.01)
-
-
 # --- the read-ahead ---------------------------------------------------------------------------------------------------
 
 
 def test_the_next_ones_are_there_before_they_are_asked_for(rig: Rig) -> None:
     with rig.fetcher() as fetcher:
-        until(lambda: rig.cached() == [name_of(number) for number in (3, 4, 5)])
+        wait_for(lambda: rig.cached() == [name_of(number) for number in (3, 4, 5)])
         rig.expect(name_of(3))
-        until(lambda: rig.cached() == [name_of(number) for number in (4, 5, 6)])
+        wait_for(lambda: rig.cached() == [name_of(number) for number in (4, 5, 6)])
         for number in range(4, 13):
             rig.expect(name_of(number))
-        until(lambda: fetcher.taken == 10)
+        wait_for(lambda: fetcher.taken == 10)
         assert fetcher.problem is None
     assert sorted(rig.shop.fetched) == sorted(set(rig.shop.fetched))
     assert rig.shop.most_at_once <= 3
@@ -196,14 +190,14 @@ def test_a_server_that_begins_anew_is_followed_back(rig: Rig) -> None:
             rig.expect(name_of(number))
         for number in (4, 5, 6):
             rig.expect(name_of(number))
-        until(lambda: rig.cached() == [name_of(number) for number in (7, 8, 9)])
+        wait_for(lambda: rig.cached() == [name_of(number) for number in (7, 8, 9)])
 
 
 def test_a_server_that_begins_later_is_followed_forward(rig: Rig) -> None:
     with rig.fetcher():
-        until(lambda: len(rig.cached()) == 3)
+        wait_for(lambda: len(rig.cached()) == 3)
         rig.expect(name_of(9))
-        until(lambda: rig.cached() == [name_of(number) for number in (10, 11, 12)])
+        wait_for(lambda: rig.cached() == [name_of(number) for number in (10, 11, 12)])
 
 
 def test_files_out_of_order_come_and_what_nobody_names_is_certainly_missing(rig: Rig) -> None:
@@ -275,14 +269,14 @@ def test_what_may_pass_is_waited_for(rig: Rig, kind: type[LifeboatError]) -> Non
 
 def test_a_refusal_that_is_not_repeated_is_only_late(rig: Rig) -> None:
     with rig.fetcher():
-        until(lambda: len(rig.cached()) == 3)
+        wait_for(lambda: len(rig.cached()) == 3)
         rig.shop.trouble, rig.shop.kind = {name_of(9): 1}, StorageForbidden
         rig.expect(name_of(9))
 
 
 def test_a_short_file_is_thrown_away_and_fetched_again(rig: Rig) -> None:
     with rig.fetcher():
-        until(lambda: len(rig.cached()) == 3)
+        wait_for(lambda: len(rig.cached()) == 3)
         (rig.cache / name_of(3)).write_bytes(b"half")
         done = rig.ask(name_of(3))
         assert done.returncode == 0
@@ -302,7 +296,7 @@ def test_what_another_plan_left_is_not_believed(rig: Rig) -> None:
 def test_the_last_word_is_the_end_of_the_process_that_answers(rig: Rig) -> None:
     with rig.fetcher():
         rig.expect(name_of(3))
-        until(lambda: name_of(4) in rig.cached())
+        wait_for(lambda: name_of(4) in rig.cached())
     rig.expect(name_of(4))  # it is there
     write_cache_settings(str(rig.cache), CacheSettings(wait_seconds=0))
     done = rig.ask(name_of(12))
@@ -315,7 +309,7 @@ def test_one_that_comes_back_answers_who_waits(rig: Rig) -> None:
     waiting = threading.Thread(target=lambda: answers.append(rig.ask(name_of(7)).returncode))
     answers: list[int] = []
     waiting.start()
-    until((rig.cache / f"want-{name_of(7)}").exists)
+    wait_for((rig.cache / f"want-{name_of(7)}").exists)
     with rig.fetcher():
         waiting.join(timeout=30)
     assert answers == [0]
@@ -326,14 +320,14 @@ def test_the_cache_belongs_to_the_server(rig: Rig) -> None:
         pytest.skip("only root can give files away")
     os.chown(rig.cache, 65534, 65534)
     with rig.fetcher():
-        until(lambda: len(rig.cached()) == 3)
+        wait_for(lambda: len(rig.cached()) == 3)
         assert {(path.stat().st_uid, path.stat().st_mode & 0o777) for path in rig.cache.glob("0*")} == {(65534, 0o600)}
 
 
 def test_a_cache_that_breaks_is_told(rig: Rig) -> None:
     with rig.fetcher(numbers=()) as fetcher:
         remove_cache(str(rig.cache))
-        until(lambda: fetcher.problem is not None)
+        wait_for(lambda: fetcher.problem is not None)
         assert isinstance(fetcher.problem, FileNotFoundError)
     assert rig.ask(name_of(3)).returncode == 255
     remove_cache(str(rig.cache))
@@ -398,7 +392,7 @@ def test_a_command_that_may_not_or_can_not_is_not_asked_again(rig: Rig, status: 
 
 def test_a_process_that_reads_ahead_is_asked_before_the_command(rig: Rig) -> None:
     with rig.fetcher():
-        until(lambda: len(rig.cached()) == 3)
+        wait_for(lambda: len(rig.cached()) == 3)
         fetching_with(rig, "exit 3", wait_seconds=20)
         rig.expect(name_of(9))
 

@@ -11,7 +11,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 import typing as t
 
 import pytest
@@ -27,6 +26,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery
     sweep_scratch,
 )
 from tests.support.children import ENGINE, child, line_of
+from tests.support.waiting import wait_for
 
 MIB = 1024 * 1024
 # A server with a child, a grandchild whose parent ends, and one that forgets its environment as PostgreSQL's do.
@@ -79,17 +79,10 @@ def sleepers(folder: str) -> list[int]:
     return found
 
 
-def wait_until(condition: t.Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.02)
-
-
 def test_a_scratch_folder_is_made_and_gone_with_all_that_runs_in_it(directory: str) -> None:
     with scratch_instance(directory, memory_limit=5 * MIB, journal=MemoryJournal()) as scratch:
         process = scratch.spawn(["sh", "-c", SERVER], log="server.log", environment={"COLOUR": "blue"})
-        wait_until(lambda: "ready" in pathlib.Path(scratch.path("server.log")).read_text())
+        wait_for(lambda: "ready" in pathlib.Path(scratch.path("server.log")).read_text())
         assert len(sleepers(scratch.folder)) >= 4
         assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
         assert scratch.memory_limit == 5 * MIB
@@ -116,7 +109,7 @@ def test_a_process_that_does_not_listen_is_killed(directory: str, monkeypatch: p
         # Its parent listens and ends: then nothing but our memory says whose it is.
         stubborn = "trap '' TERM; echo ready; while :; do sleep 1; done"
         scratch.spawn(["sh", "-c", 'env -i sh -c "$1" & wait', "sh", stubborn], log="log")
-        wait_until(lambda: "ready" in pathlib.Path(scratch.path("log")).read_text())
+        wait_for(lambda: "ready" in pathlib.Path(scratch.path("log")).read_text())
     assert os.listdir(directory) == []
 
 
@@ -126,7 +119,7 @@ def test_the_next_run_removes_what_a_killed_one_left(user: str, directory: str) 
         pytest.skip("only root starts processes of other users")
     with child(RUN, directory, SERVER, user) as run:
         folder = line_of(run)
-        wait_until(lambda: "ready" in pathlib.Path(folder, "log").read_text())
+        wait_for(lambda: "ready" in pathlib.Path(folder, "log").read_text())
         assert sweep_scratch(directory, journal=MemoryJournal()) == []  # it is in use
         assert len(sleepers(folder)) >= 4
         os.kill(run.pid, signal.SIGKILL)
