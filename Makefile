@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down test test-fast lint format sanity architecture unit conformance sandbox integration \
+.PHONY: help setup demo demo-prove demo-down test test-fast lint format sanity architecture unit conformance sandbox integration \
         faults interop breakglass hosts soak artefact-test newest py39 bench docs changelog clean distclean
 
 help: ## list the targets
@@ -13,8 +13,11 @@ help: ## list the targets
 setup: ## install what everything else needs (again only when a requirement changed)
 	@tools/setup.sh main
 
-demo: setup ## start the sandbox, back it up, show what was backed up and how to restore it
+demo: setup ## start the sandbox, back it up, show what was backed up and how to restore it; the first time also demo-prove
 	@tools/demo.sh up
+
+demo-prove: setup ## prove the sandbox's backups at level 4 and restore one of each kind beside production
+	@tools/demo.sh prove
 
 demo-down: ## stop the sandbox and remove all that the demo made
 	@tools/demo.sh down
