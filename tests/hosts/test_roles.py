@@ -25,6 +25,8 @@ from tests.support.hosts.root_file_system import wheelhouse
 _SECRET = "not-for-anybody-77c1"
 _BACKUPS = "/var/backups/lifeboat"
 _KEYS = 200
+_SETTINGS = "/srv/shop"
+_ON_CHANGE = "shop.example/configuration/config"
 # A minute of waiting, and some seconds for the backup itself.
 _PATIENCE = 100
 # What the roles may touch; a listing of names, sizes and times.
@@ -56,12 +58,20 @@ class Site:
             ],
             "verify": {"level": 3, "schedule": self.nightly},
         }
+        configuration = {
+            "name": "configuration",
+            "engine": "files",
+            "connection": {"paths": [_SETTINGS]},
+            "backups": [
+                {"kind": "config", "triggers": ["change"], "repositories": ["local"], "keep": {"within": "7d"}}
+            ],
+        }
         own = {
             "lifeboat_repositories": {
                 "local": {"type": "file", "path": _BACKUPS, "create": True},
                 "elsewhere": {"type": "s3", "bucket": "of-another-service"},
             },
-            "lifeboat_services": [{"name": "shop.example", "sources": [source]}],
+            "lifeboat_services": [{"name": "shop.example", "sources": [source, configuration]}],
             "agent_secrets": [{"path": "redis.pass", "content": _SECRET}],
             "agent_wheelhouse": str(wheelhouse()),
             "schedule_boot_delay": "3s",
@@ -98,6 +108,7 @@ def site(start_hosts: StartHosts) -> Site:
     later = datetime.datetime.now(tz=datetime.UTC) + datetime.timedelta(hours=12)
     made = Site(fleet=start_hosts("shop"), nightly=f"{later.minute} {later.hour} * * *")
     made.host.run(f"echo 'requirepass {_SECRET}' >> /etc/redis/redis.conf && systemctl restart redis-server")
+    made.host.write(f"{_SETTINGS}/shop.conf", "color: red\n", mode=0o644)
     keys = "\n".join([f"AUTH {_SECRET}", *(f"SET key:{number} {number}" for number in range(_KEYS))])
     made.host.run("until redis-cli PING | grep -q NOAUTH; do sleep 0.1; done; redis-cli", data=keys.encode())
     return made
@@ -115,7 +126,7 @@ def test_check_mode_says_everything_and_changes_nothing(site: Site) -> None:
     before = site.host.run(_LOOK)
     played = site.play("site", "--check", "--diff")
     assert changes(played) > 0
-    assert "shop.example/cache/rdb, shop.example/cache/nightly" in played.words
+    assert "shop.example/cache/rdb, shop.example/cache/nightly, shop.example/configuration/config" in played.words
     assert "/etc/lifeboat/config.yml" in played.words
     assert _SECRET not in played.output
     assert site.host.run(_LOOK) == before
@@ -156,7 +167,65 @@ def test_the_host_goes_on_without_the_controller(site: Site) -> None:
     assert "verified" in {backup["state"] for backup in site.lifeboat("list")["backups"]}
 
 
+def test_a_change_is_backed_up_within_a_minute(site: Site) -> None:
+    site.wait_for_more(_ON_CHANGE, 0)
+    site.host.write(f"{_SETTINGS}/shop.conf", "color: blue\n", mode=0o644)
+    site.wait_for_more(_ON_CHANGE, 1)
+
+
 def test_what_was_due_while_the_host_was_down_is_made_after_the_boot(site: Site) -> None:
     assert site.backups("shop.example/cache/nightly") == []
     site.host.reboot()
     assert len(site.wait_for_more("shop.example/cache/nightly", 0)) == 1
+
+
+def test_an_upgrade_leaves_its_version_to_a_run_that_is_under_way(site: Site) -> None:
+    """Another interpreter's path is another version. The fault: the run is stopped in mid-backup."""
+    host = site.host
+    python = host.run("readlink -f /usr/bin/python3").strip()
+    old = host.run("readlink -f /opt/lifeboat/current").strip()
+    host.run(f"redis-cli -a {_SECRET} CONFIG SET rdb-key-save-delay 50000")  # microseconds for each key
+    host.run(
+        "systemd-run --unit=under-way -p RemainAfterExit=yes /opt/lifeboat/current/bin/lifeboat"
+        " --config /etc/lifeboat/config.yml backup shop.example/cache/nightly --wait 120"
+    )
+    saving = f"redis-cli -a {_SECRET} INFO persistence 2>/dev/null | grep -q rdb_bgsave_in_progress:1"
+    begun = "grep -q 'backup.shop.example/cache/nightly' /proc/$(systemctl show under-way -P MainPID)/cmdline"
+    host.run(f"until {saving} && {begun}; do sleep 0.05; done; systemctl kill -s STOP under-way")
+    before = len(site.backups("shop.example/cache/nightly"))
+    assert changes(site.play("site", agent_python=python, agent_older_versions=0)) > 0
+    new = host.run("readlink -f /opt/lifeboat/current").strip()
+    assert new != old
+    assert host.run(f"ls {old}/bin/lifeboat")
+    host.run(f"redis-cli -a {_SECRET} CONFIG SET rdb-key-save-delay 0; systemctl kill -s CONT under-way")
+    host.run("until systemctl show under-way -P SubState | grep -qE 'exited|failed'; do sleep 0.2; done")
+    ended = host.run("systemctl show under-way -P ExecMainStatus").strip()
+    assert ended == "0", host.run("journalctl -u under-way")
+    assert len(site.backups("shop.example/cache/nightly")) == before + 1
+    site.play("site", agent_python=python, agent_older_versions=0)
+    assert host.run("ls /opt/lifeboat/versions").split() == [new.rpartition("/")[2]]
+
+
+def test_timers_mean_the_same(site: Site) -> None:
+    assert changes(site.play("site", schedule_with="systemd")) > 0
+    assert site.host.run("ls /etc/cron.d | grep -c lifeboat || true").strip() == "0"
+    site.wait_for_more("shop.example/cache/rdb", len(site.backups("shop.example/cache/rdb")))
+    assert "shop.example/cache/rdb" in site.host.run("journalctl -u 'lifeboat-shop.example:cache:rdb.service' -o cat")
+    assert changes(site.play("site", schedule_with="systemd")) == 0
+
+
+def test_minutes_without_a_change_stored_nothing(site: Site) -> None:
+    assert len(site.backups(_ON_CHANGE)) == 2
+
+
+def test_removing_it_leaves_nothing_but_the_backups(site: Site) -> None:
+    refused = site.play("remove")
+    assert refused.status != 0
+    assert "-e lifeboat_confirm=remove" in refused.words
+    there = site.host.run(f"find {_BACKUPS} -name manifest.json | sort")
+    assert changes(site.play("remove", lifeboat_confirm="remove")) > 0
+    assert site.host.run(f"find {_BACKUPS} -name manifest.json | sort") == there != ""
+    left = site.host.run(f"find {_PLACES} -xdev -iname '*lifeboat*' 2>/dev/null || true").split()
+    assert left == [_BACKUPS]
+    assert site.host.run("systemctl list-unit-files 'lifeboat*' --no-legend || true") == ""
+    assert changes(site.play("remove", lifeboat_confirm="remove")) == 0

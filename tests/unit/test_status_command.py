@@ -88,6 +88,7 @@ def test_config_check_tells_every_mistake_at_once(site: Watched) -> None:
     command("config check").refused("configuration.unreadable")
 
 
+@pytest.mark.thorough
 def test_of_two_hundred_jobs_each_catalog_is_looked_at_once(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

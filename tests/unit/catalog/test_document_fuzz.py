@@ -148,6 +148,7 @@ def test_a_reader_refuses_what_its_schema_refuses_and_takes_what_it_takes(kind: 
     assert not differences, "\n".join(differences)
 
 
+@pytest.mark.thorough
 @both
 @many(400)
 @given(st.data())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import typing as t
 
+import pytest
 from hypothesis import given, strategies as st
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.description import (
@@ -87,6 +88,7 @@ def _places(value: t.Any) -> t.Iterator[tuple[t.Any, t.Any]]:
         yield from _places(value[key])
 
 
+@pytest.mark.thorough
 @many(100, deadline=None)
 @given(st.data())
 def test_a_good_description_with_anything_anywhere(data: st.DataObject) -> None:

@@ -85,6 +85,7 @@ Play = t.Callable[..., Run]
 Inventory = t.Callable[[dict[str, t.Any]], pathlib.Path]
 
 
+@pytest.mark.thorough
 @pytest.mark.newest
 def test_jobs_come_with_all_their_values(play: Play, inventory: Inventory) -> None:
     data = description()
@@ -144,6 +145,7 @@ def test_a_selection_is_text_or_a_list(select: t.Any) -> None:
     assert len(jobs) == 7
 
 
+@pytest.mark.thorough
 def test_doubts_are_warnings_and_no_secret_is_in_them(play: Play, inventory: Inventory) -> None:
     run = play(inventory(changed("lifeboat_services.0.sources.1.connection.password", "hunter2")))
     assert run.status == 0, run.output
@@ -152,6 +154,7 @@ def test_doubts_are_warnings_and_no_secret_is_in_them(play: Play, inventory: Inv
     assert "hunter2" not in run.output
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "count"), [("family", 7), ("adhd", 8)])
 def test_a_reference_inventory_gives_its_jobs(play: Play, name: str, count: int) -> None:
     run = play(ROOT / "inventories" / name, limit=name)
@@ -159,6 +162,7 @@ def test_a_reference_inventory_gives_its_jobs(play: Play, name: str, count: int)
     assert [len(found) for found in run.jobs.values()] == [count]
 
 
+@pytest.mark.thorough
 @pytest.mark.newest
 def test_the_sandboxs_inventory_reads_what_the_sandbox_says_of_itself(play: Play, tmp_path: pathlib.Path) -> None:
     """Made-up addresses: nothing is connected to here. The demo's own test runs the jobs on the real servers."""

@@ -120,6 +120,7 @@ def altered(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.thorough
 @many(2500)
 @given(altered())
 def test_altered_archives(data: bytes) -> None:
@@ -166,6 +167,7 @@ _METADATA = st.one_of(
 )
 
 
+@pytest.mark.thorough
 @many(1000)
 @given(_METADATA, st.sampled_from(("collection", "view", "timeseries", "", "other")))
 def test_metadata_that_is_none(metadata: str, kind: str) -> None:
@@ -190,6 +192,7 @@ _SEGMENT = st.tuples(
 )
 
 
+@pytest.mark.thorough
 @many(1000)
 @given(st.lists(_SEGMENT, max_size=6), st.booleans())
 def test_segments_in_any_order(segments: list[t.Any], with_prelude: bool) -> None:
@@ -216,6 +219,7 @@ def test_a_length_alone_takes_no_memory(length: int) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_number_of_bad_archives() -> None:
     chance = random.Random(1)
 

@@ -155,6 +155,7 @@ def test_neighbours_share_one_entry(place: Place) -> None:
     assert not place.source.follows(slices[0], segment(dataclasses.replace(place.slices[1], lineage="x")))
 
 
+@pytest.mark.thorough
 def test_a_set_that_does_not_answer_is_no_error_and_what_waits_is_known(place: Place) -> None:
     found = place.source.inspect()
     assert (found.reachable, found.lineage) == (False, LINEAGE)

@@ -212,6 +212,7 @@ def transaction(position: Position, number: int, *, last: bool = False, before: 
     )
 
 
+@pytest.mark.thorough
 @many(30, deadline=None)
 @given(st.integers(0, 1 << 40))
 def test_the_same_of_any_oplog(seed: int) -> None:

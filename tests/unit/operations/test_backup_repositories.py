@@ -47,6 +47,7 @@ def strikes(*faults: t.Callable[[], None], **point: t.Any) -> t.Iterator[tuple[F
             return
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fault", [forbidden, unreachable])
 def test_a_repository_that_fails_at_any_step_leaves_the_others_whole(
     small_bench: Bench, fault: t.Callable[[], None]

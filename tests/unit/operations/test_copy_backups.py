@@ -672,6 +672,7 @@ def test_one_repository_alone_is_nothing_to_copy_between() -> None:
         CopyRequest(repositories=(RepositoryRequest(name="local", description={}),))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("answer_lost", [False, True])
 @pytest.mark.parametrize("side", ["local", "offsite"])
 def test_a_fault_at_every_call_leaves_whole_backups_only_and_the_next_copy_goes_on(

@@ -461,6 +461,7 @@ def test_events_alone_travel(two: Repositories) -> None:
     assert not two.copy(to=("offsite",)).changed
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("answer_lost", [False, True])
 @pytest.mark.parametrize("side", ["local", "offsite"])
 def test_a_fault_at_every_call_leaves_true_records_and_the_next_copy_goes_on(

@@ -197,6 +197,7 @@ def site(filled: pathlib.Path, tmp_path: pathlib.Path) -> PinnedSite:
     return PinnedSite(tmp_path)
 
 
+@pytest.mark.thorough
 def test_what_leads_to_a_pinned_label_stays(site: PinnedSite) -> None:
     site.pinned()
     request = site.request(wal="3d", count=1)

@@ -72,6 +72,7 @@ def test_numbers_of_texts_fit(names: NameTable) -> None:
     assert names.find(["7"]) == {"7": (number_of("7"), 0)}
 
 
+@pytest.mark.thorough
 def test_what_does_not_fit_into_its_cache_lies_in_a_file_without_a_name() -> None:
     """So it goes with the process, however that ends."""
     with contextlib.closing(NameTable()) as table:

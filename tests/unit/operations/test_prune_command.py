@@ -112,6 +112,7 @@ def place(filled: Place, tmp_path: pathlib.Path) -> Place:
     return filled.copied(tmp_path)
 
 
+@pytest.mark.thorough
 def test_a_plan_changes_nothing_and_its_hash_does_exactly_that(place: Place) -> None:
     plan = place.lifeboat("prune").succeeded()
     assert len(place.there("local")) == DAYS
@@ -157,6 +158,7 @@ def test_a_pin_holds_and_its_end_lets_go(place: Place) -> None:
     assert place.ids[44] not in place.there("local") | place.there("offsite")
 
 
+@pytest.mark.thorough
 def test_nothing_goes_that_nothing_newer_was_proved_to_replace(tmp_path: pathlib.Path) -> None:
     """A month of backups that nobody could restore: the good ones before it stay, however old."""
     place = Place(tmp_path).fill(verified=lambda age: age >= 40)

@@ -456,6 +456,7 @@ def prune_module() -> t.Any:
     return prune_stream
 
 
+@pytest.mark.thorough
 def test_a_repository_that_does_not_answer_is_the_end_and_no_more(storage: MemoryStorage) -> None:
     def fail() -> None:
         raise StorageUnreachable("The repository does not answer.", hint="Look at the network.")
@@ -520,6 +521,7 @@ def made_for_dying() -> MemoryStorage:
     return storage
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("answer_lost", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("keep_from", "is_newest"), [(hour(3), True), (hour(30), False)], ids=["a part", "whole"])
 def test_a_run_dies_at_every_call_and_the_next_one_finishes(keep_from: str, is_newest: bool, answer_lost: bool) -> None:
@@ -563,6 +565,7 @@ def test_a_run_that_dies_again_and_again_comes_to_its_end() -> None:
     assert_clean(storage)
 
 
+@pytest.mark.thorough
 def test_two_at_once_do_no_harm() -> None:
     origin = made_for_dying()
     summary = summarise(origin)
@@ -581,6 +584,7 @@ def test_two_at_once_do_no_harm() -> None:
             assert_clean(storage)
 
 
+@pytest.mark.thorough
 def test_shipping_goes_on_while_a_run_dies() -> None:
     origin = made_for_dying()
     summary = summarise(origin)

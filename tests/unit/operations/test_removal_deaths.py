@@ -53,6 +53,7 @@ def die() -> None:
     raise Death
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("answer_lost", [False, True])
 def test_a_removal_that_dies_at_any_call_is_brought_to_its_end_by_the_next(make: Make, *, answer_lost: bool) -> None:
     versions = make.versions  # type: ignore[attr-defined]
@@ -82,6 +83,7 @@ def clock_of_files(storage: Storage, clock: FakeClock) -> None:
         clock.advance(max(0.0, (newest - clock.now()).total_seconds()) + VOID_AFTER.total_seconds() + 1)
 
 
+@pytest.mark.thorough
 def test_two_pruners_at_once_do_no_harm_and_only_work_twice(make: Make) -> None:
     """The second one does all of its work before any one call of the first."""
     clock = FakeClock()
@@ -105,6 +107,7 @@ def test_two_pruners_at_once_do_no_harm_and_only_work_twice(make: Make) -> None:
         finish(storage, clock, where)
 
 
+@pytest.mark.thorough
 def test_a_pin_that_comes_at_any_call_is_kept_or_refused_and_never_forgotten(make: Make) -> None:
     clock = FakeClock()
     storage = make(clock)

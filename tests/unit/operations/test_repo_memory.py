@@ -89,6 +89,7 @@ def plan(source: LocalStorage, target: LocalStorage, state: pathlib.Path, *, seg
     assert planned.segments == segments
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_length_of_a_stream(tmp_path: pathlib.Path) -> None:
     few, many = write(tmp_path / "few", FEW), write(tmp_path / "many", MANY)
     target = LocalStorage(path=str(tmp_path / "target"), create=True)

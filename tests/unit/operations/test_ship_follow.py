@@ -106,6 +106,7 @@ class Turns(FakeClock):
         self._each(self._left)
 
 
+@pytest.mark.thorough
 def test_following_says_something_only_when_something_changes(bench: ShipBench) -> None:
     fault = Switch()
     bench.storages["far"] = FaultyStorage(storage=MemoryStorage(), fault=fault, point=FaultPoint(at_call=1, times=None))

@@ -413,6 +413,7 @@ def test_a_consumer_never_sees_the_end_of_what_is_not_whole(
         assert not committed.exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", [8 * MIB, 3000 * MIB])
 def test_a_decompression_bomb_is_stopped(size: int, target: Target) -> None:
     bomb = subprocess.run(
@@ -477,6 +478,7 @@ def test_lines_of_standard_error_reach_their_reader() -> None:
     assert seen == ["one", "two"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("chain", ["plain", "zstd+age"])
 @pytest.mark.parametrize("kind", ["argv", "read", "slow repository"])
 def test_a_signal_in_the_middle_ends_everything(chain: str, kind: str, keys: Keys) -> None:

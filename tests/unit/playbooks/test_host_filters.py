@@ -83,6 +83,7 @@ def test_the_zone_of_a_host(listing: str, zone: str) -> None:
     assert filters.host_zone(listing) == zone
 
 
+@pytest.mark.thorough
 def test_the_wheel_is_a_package_that_pip_installs(tmp_path: pathlib.Path) -> None:
     packed = wheels.pack(tmp_path, [], engine=True)
     with zipfile.ZipFile(packed["path"]) as archive:

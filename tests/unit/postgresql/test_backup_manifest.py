@@ -125,6 +125,7 @@ JSON = strategies.recursive(
 LSN = JSON | strategies.sampled_from(["0/2000028", "0/2000100", "/", "F/", "FFFFFFFFFF/FFFFFFFFFF"])
 
 
+@pytest.mark.thorough
 @settings(max_examples=500, deadline=None)
 @given(
     file=strategies.fixed_dictionaries(

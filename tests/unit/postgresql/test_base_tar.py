@@ -106,6 +106,7 @@ SEED: bytes = tar_of(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=1500, deadline=None)
 @given(
     data=strategies.one_of(

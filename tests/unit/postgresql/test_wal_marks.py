@@ -97,6 +97,7 @@ def test_nothing_that_a_base_reaches_depends_on_what_it_does_not_need(name: str,
         assert windows([one], left) == windows([one], wal)
 
 
+@pytest.mark.thorough
 @many(80, deadline=None)
 @given(st.integers(0, 1 << 40))
 def test_the_same_of_any_archive(seed: int) -> None:

@@ -218,6 +218,7 @@ def test_a_fetch_that_fails_for_a_while_is_only_late(rig: Rig) -> None:
             rig.expect(name_of(number))
 
 
+@pytest.mark.thorough
 def test_a_fetch_that_goes_on_failing_ends_with_255_and_its_reason(rig: Rig) -> None:
     rig.shop.trouble = {name_of(4): -1, HISTORY: -1}
     with rig.fetcher(wait_seconds=1) as fetcher:

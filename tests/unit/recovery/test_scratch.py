@@ -46,6 +46,7 @@ with scratch_instance(sys.argv[1], memory_limit=1, journal=MemoryJournal()) as s
 GREEDY = "import sys; block = bytearray(int(sys.argv[1])); print('got it', len(block))"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("limit", "needed", "enough"), [(8, 0, 900), (8, 400, 1700), (0, 0, 1700)])
 def test_the_kernel_holds_a_server_to_its_memory(directory: str, limit: int, needed: int, enough: int) -> None:
     with scratch_instance(directory, memory_limit=limit * MIB, journal=MemoryJournal()) as scratch:

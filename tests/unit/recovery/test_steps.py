@@ -185,6 +185,7 @@ def test_steps_are_done_in_order_and_can_be_taken_back(places: t.Iterator[Restor
     restore.assert_restored()
 
 
+@pytest.mark.thorough
 def test_after_a_death_at_any_change_it_can_be_taken_back_or_gone_on_with(places: t.Iterator[Restore]) -> None:
     deaths = 0
     for at in itertools.count(1):
@@ -203,6 +204,7 @@ def test_after_a_death_at_any_change_it_can_be_taken_back_or_gone_on_with(places
     assert deaths >= 25, "each of six notes and each change has a death of its own"
 
 
+@pytest.mark.thorough
 def test_after_a_death_while_it_is_taken_back_it_can_be_taken_back_or_gone_on_with(
     places: t.Iterator[Restore],
 ) -> None:

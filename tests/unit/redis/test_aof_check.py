@@ -167,6 +167,7 @@ def test_any_commands_cut_anywhere(commands: list[list[bytes]], cut: int, length
     assert check(log, cuts=(cut,)).torn == len(log) - whole
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_file() -> None:
     checker = AofChecker(name="incr.aof")
     batch = SET * 2000

@@ -147,6 +147,7 @@ def _recomputed(data: bytes) -> bytes:
     return data[:-8] + bitwise_crc64(data[:-8]).to_bytes(8, "little") if len(data) > 8 else data
 
 
+@pytest.mark.thorough
 @many(2000)
 @given(strategies.integers(0, 2**32), strategies.booleans(), strategies.lists(strategies.integers(1, 50), min_size=1))
 def test_altered_ones_are_taken_or_refused_by_name(seed: int, is_sealed: bool, cuts: list[int]) -> None:

@@ -68,6 +68,7 @@ def test_the_table_of_family() -> None:
         f"*/15 * * * *\troot\t{CALL} ship family/main/oplog --once --quiet {SYSLOG}",
         f"30 2 * * *\troot\t{CALL} backup family/cache/rdb --quiet --wait 3600 {SYSLOG}",
         f"0 3 * * 0\troot\t{CALL} backup family/configuration/config --quiet --wait 3600 {SYSLOG}",
+        f"* * * * *\troot\t{CALL} backup family/configuration/config --trigger change --quiet {SYSLOG}",
         f"0 6 * * *\troot\t{CALL} verify family/main --due --quiet {SYSLOG}",
         f"0 6 * * *\troot\t{CALL} verify family/cache --due --quiet {SYSLOG}",
         f"0 6 * * *\troot\t{CALL} verify family/configuration --due --quiet {SYSLOG}",

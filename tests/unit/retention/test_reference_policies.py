@@ -171,6 +171,7 @@ def service(request: pytest.FixtureRequest) -> tuple[str, Service]:
     return request.param, Service(request.param)
 
 
+@pytest.mark.thorough
 def test_a_year_of_backups_becomes_what_the_tables_say(service: tuple[str, Service]) -> None:
     name, all_of_it = service
     stay: dict[str, int] = {}

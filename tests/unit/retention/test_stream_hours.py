@@ -154,6 +154,7 @@ def test_the_ends_of_a_track_only_grow() -> None:
     assert [ends.before(key) for key in ("a", "b", "e")] == [None, (3,), (7,)]
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_segments() -> None:
     def peak(hours: int) -> int:
         storage = MemoryStorage()

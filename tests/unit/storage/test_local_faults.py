@@ -306,6 +306,7 @@ def forked(code: str, *arguments: str) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["new", "replace"])
 def test_at_whatever_step_a_writer_is_killed_the_object_is_whole_or_absent(tmp_path: pathlib.Path, how: str) -> None:

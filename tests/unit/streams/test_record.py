@@ -132,6 +132,7 @@ def test_what_is_written_is_read_back_and_agrees_with_the_schema(kind: Kind) -> 
     jsonschema.Draft202012Validator(kind.schema).validate(json.loads(data))
 
 
+@pytest.mark.thorough
 @both
 def test_the_reader_refuses_what_the_schema_refuses_and_takes_what_it_takes(kind: Kind) -> None:
     validator = jsonschema.Draft202012Validator(kind.schema)
@@ -156,6 +157,7 @@ def _knows_better(path: tuple[t.Any, ...], value: t.Any) -> bool:
     return is_of_segment or is_hour_of or (path == ("lineage",) and value == "20261121T020000Z-4f2c91")
 
 
+@pytest.mark.thorough
 @both
 @many(400)
 @given(st.data())
@@ -195,6 +197,7 @@ def test_damaged_bytes_are_found_out(kind: Kind) -> None:
         assert read is None or read == kind.value, f"seed {seed}: {hurt!r} is taken for another"
 
 
+@pytest.mark.thorough
 @both
 @many(300)
 @given(st.binary(max_size=400) | JSON.map(as_bytes))

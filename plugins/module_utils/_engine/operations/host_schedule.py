@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ..core.description.description import Description
 from ..core.description.model import Job, Service, Source
 from ..core.description.schedule import Schedule, parse_schedule
+from .jobs import ON_CHANGE
 from .ship_requests import is_stream
 from .stream_sources.registry import STREAM_KINDS
 
@@ -99,6 +100,15 @@ def _of_job(job: Job, choices: ScheduleChoices) -> t.Iterator[ScheduledCall]:
         if job.schedule is not None:
             words = ("backup", job.id, "--quiet", *_waiting(job.schedule, choices.wait))
             yield ScheduledCall(name=name, title=title, words=words, schedule=job.schedule, by_due=("--due",))
+        if ON_CHANGE in job.triggers:
+            yield ScheduledCall(
+                name=f"{name}:on-change",
+                title=f"{job.id}: when something has changed, looked at each minute",
+                words=("backup", job.id, "--trigger", ON_CHANGE, "--quiet"),
+                schedule=parse_schedule(_EACH_MINUTE, timezone=job.timezone),
+                # Of a change while the host was down, the first minute after the boot tells.
+                catches_up=False,
+            )
     elif "continuous" in job.triggers and choices.follow_streams:
         yield ScheduledCall(name=name, title=title, words=("ship", job.id, "--follow", "--quiet"), schedule=None)
     elif "continuous" in job.triggers or job.schedule is not None:
