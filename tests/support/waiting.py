@@ -18,5 +18,5 @@ def wait_for(
     while not (found := condition()):
         if time.monotonic() >= deadline:
             raise AssertionError(f"{what() if callable(what) else what}: not after {seconds:g} seconds")
-        time.sleep(0.01)
+        time.sleep(0.005)
     return found

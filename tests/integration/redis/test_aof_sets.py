@@ -44,8 +44,8 @@ from tests.integration.redis.servers import (
     producer,
     restored_aof,
     take,
-    wait_for,
 )
+from tests.support.waiting import wait_for
 
 FLAVOURS = ["redis", "valkey", "redis_6", "redis_8"]
 

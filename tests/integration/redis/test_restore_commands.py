@@ -26,8 +26,8 @@ from tests.integration.redis.servers import (
     restored_rdb,
     server,
     take,
-    wait_for,
 )
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 

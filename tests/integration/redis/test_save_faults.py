@@ -41,8 +41,8 @@ from tests.integration.redis.servers import (
     persistence,
     restored_rdb,
     take,
-    wait_for,
 )
+from tests.support.waiting import wait_for
 
 FLAVOURS = ["redis", "valkey", "redis_6", "redis_8"]
 

@@ -34,8 +34,8 @@ from tests.integration.redis.servers import (
     meanwhile,
     restored_rdb,
     take,
-    wait_for,
 )
+from tests.support.waiting import wait_for
 
 BOTH_FORMS = pytest.mark.parametrize("diskless", ["yes", "no"])
 
