@@ -129,7 +129,7 @@ for argument in "$@"; do
         ;;
     all)
         begin_sanity
-        stages+=(lint architecture sandbox sanity unit conformance integration interop breakglass hosts faults artefact newest py39)
+        stages+=(lint architecture sandbox hosts sanity unit conformance integration interop breakglass faults artefact newest py39)
         ;;
     *) stages+=("$argument") ;;
     esac

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ._engine.catalog.layout import Series
 from ._engine.operations.backup import plan_backup, run_backup
-from ._engine.operations.backup_values import BackupRequest, ProducerFactory
-from ._engine.operations.information import repository_requests
-from ._engine.operations.jobs import ON_CHANGE
+from ._engine.operations.backup_values import ON_CHANGE, BackupRequest, ProducerFactory
+from ._engine.operations.catalog_requests import repository_requests
 from ._engine.pipeline.transforms import transforms_from
 from ._engine.recovery.questions import question_from
 from ._engine.report.results import plan_text, result_text
@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
     from ._engine.core.host import Host
+    from ._engine.operations.asking import Asking
 
 Options = t.Mapping[str, t.Any]
 
@@ -32,17 +33,21 @@ def run_backup_module(
     kind: str,
     factory: t.Callable[[Options], ProducerFactory],
     own_options: t.Sequence[str],
+    asking: Asking | None = None,
     parent_kinds: tuple[str, ...] = (),
 ) -> t.NoReturn:
     """Plan in check mode, else make the backup; leave with the result.
 
-    *factory* turns the module's *own_options* (those that were given) into a producer factory.
+    *factory* turns the module's *own_options* (those that were given) into a producer factory. *asking* and
+    *parent_kinds* are those of the kind: a module carries what its own kind needs, and not the table of all kinds.
     """
     options = without_none(module.params)
     own = {key: options[key] for key in ("connection", *own_options) if key in options}
 
     def operation(host: Host) -> dict[str, t.Any]:
-        request = _request(options, engine=engine, kind=kind, make=factory(own), parent_kinds=parent_kinds)
+        request = replace(
+            _request(options, engine=engine, kind=kind, make=factory(own)), asking=asking, parent_kinds=parent_kinds
+        )
         if module.check_mode:
             plan = plan_backup(request, host=host)
             return {"changed": True, "plan": plan.as_dict(), "diff": as_diff(plan_text(plan))}
@@ -55,9 +60,7 @@ def run_backup_module(
     run_module(module, operation)
 
 
-def _request(
-    options: Options, *, engine: str, kind: str, make: ProducerFactory, parent_kinds: tuple[str, ...]
-) -> BackupRequest:
+def _request(options: Options, *, engine: str, kind: str, make: ProducerFactory) -> BackupRequest:
     return BackupRequest(
         series=Series(service=options["service"], source=options["source"], kind=kind),
         engine=engine,
@@ -66,7 +69,6 @@ def _request(
         transforms=transforms_from(compression=options.get("compression"), encryption=options.get("encryption")),
         state_directory=options["state_directory"],
         lock_timeout=float(options["lock_timeout"]),
-        parent_kinds=parent_kinds,
         labels={str(key): str(value) for key, value in options.get("labels", {}).items()},
         connection=options.get("connection", {}),
         questions=tuple(question_from(question) for question in options["questions"]),

@@ -9,8 +9,8 @@ import typing as t
 
 from ._engine.catalog.catalog import Selection
 from ._engine.core.secrets import Secret
+from ._engine.operations.catalog_requests import repository_requests
 from ._engine.operations.choosing import Sources
-from ._engine.operations.information import repository_requests
 from ._engine.operations.labels import (
     LabelSource,
     label_of_hosts,

@@ -9,10 +9,10 @@ import typing as t
 from dataclasses import replace
 
 from ._engine.core.errors import RequestInvalid, RestoreConfirmationMissing
+from ._engine.operations.catalog_requests import repository_requests, selection_from
 from ._engine.operations.choosing import NEWEST_VERIFIED, Sources
 from ._engine.operations.description_requests import identity_from
 from ._engine.operations.finishing import finish_earlier, plan_finish
-from ._engine.operations.information import repository_requests, selection_from
 from ._engine.operations.recovering import RecoveryRequest
 from ._engine.operations.restore import plan_restore, run_restore
 from ._engine.operations.restore_run import require_confirmation

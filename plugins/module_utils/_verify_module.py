@@ -11,13 +11,9 @@ import typing as t
 from ._engine.catalog.verification import LEVELS
 from ._engine.core.clock import parse_time
 from ._engine.core.errors import BackupNotFound, RequestInvalid
+from ._engine.operations.catalog_requests import repository_requests, selection_from
 from ._engine.operations.description_requests import identity_from, memory_limit
-from ._engine.operations.information import (
-    InformationRequest,
-    read_information,
-    repository_requests,
-    selection_from,
-)
+from ._engine.operations.information import InformationRequest, read_information
 from ._engine.operations.verify import plan_verifications, run_verifications
 from ._engine.operations.verify_values import DUE, VerifyRequest, proof_from
 from ._engine.report.recovery import verify_plan_text, verify_text

@@ -319,6 +319,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import 
     mongodb_connection_option,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._backup_module import run_backup_module
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.asking import asking
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.mongodb import full
 
 OWN_OPTIONS = {
@@ -353,7 +354,9 @@ def main() -> None:
         argument_spec={**backup_options(), **mongodb_connection_option(), **OWN_OPTIONS},
         supports_check_mode=True,
     )
-    run_backup_module(module, engine="mongodb", kind="full", factory=full, own_options=tuple(OWN_OPTIONS))
+    run_backup_module(
+        module, engine="mongodb", kind="full", factory=full, asking=asking, own_options=tuple(OWN_OPTIONS)
+    )
 
 
 if __name__ == "__main__":

@@ -417,6 +417,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
     base,
     incremental,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.questions import asking
 
 OWN_OPTIONS = {
     "tool": {"type": "str", "choices": ["pg_basebackup", "walg"], "default": "pg_basebackup"},
@@ -459,6 +460,7 @@ def main() -> None:
         engine="postgresql",
         kind=kind,
         factory=incremental if kind == "incremental" else base,
+        asking=asking,
         own_options=tuple(OWN_OPTIONS),
         parent_kinds=INCREMENTAL_PARENT_KINDS if kind == "incremental" else (),
     )

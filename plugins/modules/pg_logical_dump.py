@@ -363,6 +363,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._backup_module i
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.postgresql import (
     logical,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.questions import asking
 
 OWN_OPTIONS = {
     "databases": {"type": "list", "elements": "str", "default": ["all"]},
@@ -386,7 +387,9 @@ def main() -> None:
         argument_spec={**backup_options(), **postgresql_connection_option(), **OWN_OPTIONS},
         supports_check_mode=True,
     )
-    run_backup_module(module, engine="postgresql", kind="logical", factory=logical, own_options=tuple(OWN_OPTIONS))
+    run_backup_module(
+        module, engine="postgresql", kind="logical", factory=logical, asking=asking, own_options=tuple(OWN_OPTIONS)
+    )
 
 
 if __name__ == "__main__":

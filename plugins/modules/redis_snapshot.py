@@ -264,6 +264,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import 
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._backup_module import run_backup_module
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.redis import aof, rdb
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.asking import asking
 
 OWN_OPTIONS = {
     "method": {"type": "str", "choices": ["auto", "bgsave", "sync"]},
@@ -286,7 +287,12 @@ def main() -> None:
     )
     kind = module.params["kind"]
     run_backup_module(
-        module, engine="redis", kind=kind, factory=aof if kind == "aof" else rdb, own_options=tuple(OWN_OPTIONS)
+        module,
+        engine="redis",
+        kind=kind,
+        factory=aof if kind == "aof" else rdb,
+        asking=asking,
+        own_options=tuple(OWN_OPTIONS),
     )
 
 

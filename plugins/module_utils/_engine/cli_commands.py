@@ -30,10 +30,11 @@ from .core.host import Host
 from .core.ids import is_name
 from .core.state import StateDirectory
 from .operations.backup import plan_backup, run_backup
+from .operations.backup_values import ON_CHANGE
+from .operations.catalog_requests import selection_from
 from .operations.description_requests import recovery_objectives, repositories_of
 from .operations.due import is_due, run_when_due
-from .operations.information import selection_from
-from .operations.jobs import ON_CHANGE, backup_request
+from .operations.jobs import backup_request
 from .operations.recovery_times import read_forecasts
 from .operations.ship_requests import is_stream
 from .report.printer import Printer

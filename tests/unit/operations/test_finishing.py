@@ -24,9 +24,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
     RESUME,
     ROLL_BACK,
     FinishPlan,
-    open_restores,
     plan_finish,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.open_restores import open_restores
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.restore_values import EarlierRestore
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.ledger import (
     DISCARDED,

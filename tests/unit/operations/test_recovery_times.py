@@ -25,6 +25,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.des
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import RequestInvalid
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.state import StateDirectory
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.catalog_requests import (
+    objectives_from,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.description_requests import (
     recovery_objectives,
 )
@@ -34,7 +37,6 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.information import (
     InformationRequest,
-    objectives_from,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.recovery_times import (
     SeriesForecast,

@@ -15,32 +15,23 @@ import typing as t
 from ..core.errors import LifeboatError
 from ..core.journal import Journal
 from ..core.runner import Runner
-from ..mongodb.asking import asking as asking_mongodb
-from ..postgresql.questions import asking as asking_postgresql
 from ..recovery.questions import Answer, Question
-from ..redis.asking import asking as asking_redis
 
 Ask = t.Callable[[Question], Answer]
+#: How a source of an engine is asked, given its connection.
 Asking = t.Callable[[t.Mapping[str, t.Any], Runner], contextlib.AbstractContextManager[Ask]]
-
-_ENGINES: t.Mapping[str, Asking] = {
-    "mongodb": asking_mongodb,
-    "postgresql": asking_postgresql,
-    "redis": asking_redis,
-}
 
 
 def ask_source(
     questions: t.Sequence[Question],
     *,
-    engine: str,
+    asking: Asking | None,
     connection: t.Mapping[str, t.Any],
     runner: Runner,
     journal: Journal,
 ) -> dict[str, Answer]:
     """The answers of the source by the questions' names; without those that it did not give."""
     answers: dict[str, Answer] = {}
-    asking = _ENGINES.get(engine)
     if not questions or asking is None:
         return answers
     try:

@@ -185,7 +185,7 @@ class _Run:
         request = self._request
         return ask_source(
             request.questions,
-            engine=request.engine,
+            asking=request.asking,
             connection=request.connection,
             runner=self._host.runner,
             journal=self._journal,

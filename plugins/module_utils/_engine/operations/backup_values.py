@@ -16,6 +16,10 @@ from ..core.state import DEFAULT_STATE_DIRECTORY, StateDirectory
 from ..pipeline.producer import Inspection, Producer
 from ..pipeline.transforms import Transforms
 from ..recovery.questions import Question
+from .asking import Asking
+
+#: What sets a job off that makes a backup only when its source has changed.
+ON_CHANGE = "change"
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ class BackupRequest:
     *parent_kinds* is given for increments: the newest backup of one of these kinds becomes the parent.
     With *only_if_changed* nothing is made when the newest backup in every repository has the content hash of the source
     as it is now; the producer must be able to tell. *lock_timeout* is how many seconds to wait for another run of the
-    same source. *questions* are asked of the source before and after, over *connection*: verifications compare with
-    these answers.
+    same source. *questions* are asked of the source before and after, over *connection* in the way of its engine,
+    *asking*: verifications compare with these answers.
     """
 
     series: Series
@@ -61,6 +65,7 @@ class BackupRequest:
     labels: t.Mapping[str, str] = field(default_factory=dict)
     connection: t.Mapping[str, t.Any] = field(default_factory=dict)
     questions: tuple[Question, ...] = ()
+    asking: Asking | None = None
     only_if_changed: bool = False
 
     def __post_init__(self) -> None:

@@ -9,8 +9,8 @@ import typing as t
 
 from ..core.errors import RequestInvalid
 from ..core.state import DEFAULT_STATE_DIRECTORY
+from .catalog_requests import repository_requests, selection_from
 from .copy_values import CopyRequest, TargetPolicy
-from .information import repository_requests, selection_from
 from .prune_requests import policy_from
 from .prune_values import JobPolicy
 

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from ..core.errors import RequestInvalid, RestoreLedgerInvalid
 from ..core.host import Host
 from ..core.progress import ProgressSink
-from ..core.state import StateDirectory, running_jobs
-from ..recovery.ledger import DISCARDED, FINISHED, ROLLED_BACK, RUNNING, Ledger, all_restores
+from ..core.state import StateDirectory
+from ..recovery.ledger import DISCARDED, FINISHED, ROLLED_BACK, RUNNING, Ledger
 from .earlier_restores import discard_restore, resume_restore, roll_back_restore
+from .open_restores import aside_of, running_restores, state_of
 from .restore_run import require_confirmation
 from .restore_values import EarlierRestore, RestoreResult
 
 RESUME, ROLL_BACK, DISCARD = "resume", "roll_back", "discard"
 ACTIONS = (RESUME, ROLL_BACK, DISCARD)
-#: What a restore is called whose notes say that it runs, and that no process works on.
-DIED = "died"
 _ENDS: t.Mapping[str, str] = {RESUME: FINISHED, ROLL_BACK: ROLLED_BACK, DISCARD: DISCARDED}
 _STARTS: t.Mapping[str, tuple[str, ...]] = {RESUME: (RUNNING,), ROLL_BACK: (RUNNING, FINISHED), DISCARD: (FINISHED,)}
 _WORDS: t.Mapping[str, str] = {RESUME: "be resumed", ROLL_BACK: "be rolled back", DISCARD: "be tidied up"}
@@ -67,7 +66,7 @@ def plan_finish(earlier: EarlierRestore, action: str, *, host: Host) -> FinishPl
         raise RequestInvalid(f"{action!r} is no way to finish a restore.", hint=f"One of {', '.join(ACTIONS)}.")
     state = StateDirectory(path=earlier.state_directory)
     document = Ledger.load(state=state, clock=host.clock, restore_id=earlier.restore_id).as_dict()
-    found = _state_of(document, running=_running(state))
+    found = state_of(document, running=running_restores(state))
     noted = str(document["state"])
     changes = noted != _ENDS[action]
     if changes and noted not in _STARTS[action]:
@@ -87,7 +86,7 @@ def plan_finish(earlier: EarlierRestore, action: str, *, host: Host) -> FinishPl
         changes=changes,
         confirm=confirm,
         steps=tuple({"name": step["name"], "state": step["state"]} for step in document["steps"]),
-        aside=_aside(document),
+        aside=aside_of(document),
     )
 
 
@@ -100,44 +99,3 @@ def finish_earlier(
     if action == ROLL_BACK:
         return roll_back_restore(earlier, host=host, show=show)
     return discard_restore(earlier, host=host)
-
-
-def open_restores(state: StateDirectory) -> list[dict[str, t.Any]]:
-    """The restores of this host that somebody is not done with, oldest first, as JSON values.
-
-    Those that run, those that died, and those that finished and left old data aside.
-    """
-    running = _running(state)
-    found = []
-    for document in all_restores(state):
-        aside = _aside(document)
-        if document.get("state") == RUNNING or (document.get("state") == FINISHED and aside):
-            request = document.get("request") or {}
-            manifest = request.get("manifest") or {}
-            steps = document.get("steps") or [{}]
-            found.append(
-                {
-                    "id": document["id"],
-                    "target": document["target"],
-                    "state": _state_of(document, running=running),
-                    "started": document.get("started"),
-                    "job": "/".join(str(manifest.get(key, "?")) for key in ("service", "source", "kind")),
-                    "backup": manifest.get("id"),
-                    "step": steps[-1].get("name"),
-                    "aside": list(aside),
-                }
-            )
-    return found
-
-
-def _running(state: StateDirectory) -> frozenset[str]:
-    return frozenset(str(document.get("id")) for document in running_jobs(state))
-
-
-def _state_of(document: t.Mapping[str, t.Any], *, running: frozenset[str]) -> str:
-    noted = str(document["state"])
-    return DIED if noted == RUNNING and document["id"] not in running else noted
-
-
-def _aside(document: t.Mapping[str, t.Any]) -> tuple[str, ...]:
-    return tuple(str(one) for one in (document.get("outcome") or {}).get("aside") or ())

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ..core.description.description import Description
 from ..core.description.model import Job, Service, Source
 from ..core.description.schedule import Schedule, parse_schedule
-from .jobs import ON_CHANGE
+from .backup_values import ON_CHANGE
 from .ship_requests import is_stream
 from .stream_sources.registry import STREAM_KINDS
 

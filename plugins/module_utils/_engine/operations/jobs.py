@@ -14,11 +14,8 @@ from ..core.errors import KindNotRunnable, RequestInvalid
 from ..pipeline.transforms import transforms_from
 from ..recovery.questions import question_from
 from ..retention.rules import JOB_LABEL
-from .backup_values import BackupRequest, RepositoryRequest
+from .backup_values import ON_CHANGE, BackupRequest, RepositoryRequest
 from .kinds import KINDS
-
-#: What sets a job off that makes a backup only when its source has changed.
-ON_CHANGE = "change"
 
 
 def backup_request(
@@ -74,4 +71,5 @@ def backup_request(
         connection=job.connection,
         questions=tuple(question_from(question) for question in job.questions),
         only_if_changed=trigger == ON_CHANGE,
+        asking=kind.asking,
     )

@@ -16,7 +16,7 @@ from ..core.description.schedule import parse_schedule
 from ..core.errors import RequestInvalid
 from ..postgresql.walg_options import walg_place
 from ..retention.values import Limits
-from .information import repository_requests
+from .catalog_requests import repository_requests
 from .prune_values import SWEEP_AGE, JobPolicy, PruneRequest
 
 
