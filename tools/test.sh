@@ -12,7 +12,10 @@ cd "$(dirname "$0")/.." || exit
 readonly venv=$PWD/.venv
 readonly workers=${LIFEBOAT_PYTEST_WORKERS:-2}
 readonly waiting_workers=$((workers + 1)) # where tests wait for servers a third of the time
-export PATH="$venv/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 ANSIBLE_NOCOLOR=1
+export PATH="$venv/bin:$PATH" ANSIBLE_NOCOLOR=1
+# Compiled once, and not among the sources.
+export PYTHONPYCACHEPREFIX=$PWD/.cache/pycache
+unset PYTHONDONTWRITEBYTECODE
 export ANSIBLE_HOME=$PWD/.cache/ansible
 unset ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH
 

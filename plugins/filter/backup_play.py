@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils._engine.core.description.version_control import is_version_control
-from ..module_utils._engine.report.text import format_bytes, format_seconds, format_table
-
 _COLUMNS = ("HOST", "JOB", "STATE", "ID", "DATA", "STORED", "TOOK", "WHERE")
 _RIGHT = ("DATA", "STORED", "TOOK")
 
@@ -29,12 +26,16 @@ def unmatched_jobs(selection: t.Any, jobs: t.Sequence[Json]) -> list[str]:
 
 def job_repositories(job: Json) -> list[dict[str, t.Any]]:
     """The repositories of a job in the form that the modules take, without git, where nothing is stored yet."""
+    from ..module_utils._engine.core.description.version_control import is_version_control
+
     uses = [use for use in job["repositories"] if not is_version_control(use["description"])]
     return [{"name": use["name"], **use["description"]} for use in uses]
 
 
 def backup_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict[str, t.Any]:
     """What became of every job of *hosts* (their variables): ``table``, ``verdict`` and whether it ``failed``."""
+    from ..module_utils._engine.report.text import format_table
+
     rows: list[list[str]] = []
     problems: list[str] = []
     counts = {"complete": 0, "unchanged": 0, "partial": 0, "failed": 0, "planned": 0, "left out": 0}
@@ -83,6 +84,8 @@ def _state(result: Json, *, check_mode: bool) -> str:
 
 
 def _figures(result: Json) -> list[str]:
+    from ..module_utils._engine.report.text import format_bytes, format_seconds
+
     backup = result.get("backup")
     if not backup:
         return ["-", "-", "-", "-", str(result.get("code") or "-")]

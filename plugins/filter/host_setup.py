@@ -9,18 +9,10 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._engine.core.clock import SystemClock
-from ..module_utils._engine.core.description.description import Description
-from ..module_utils._engine.core.description.doubts import secrets_by_value
-from ..module_utils._engine.core.description.duration import parse_duration
-from ..module_utils._engine.core.errors import LifeboatError
-from ..module_utils._engine.operations.host_schedule import ScheduleChoices, host_schedule
-from ..module_utils._engine.operations.ship_requests import is_stream
-from ..module_utils._engine.operations.stream_sources.registry import STREAM_KINDS
-from ..module_utils._engine.report.cron_table import cron_tables
-from ..module_utils._engine.report.host_run import HostRun
-from ..module_utils._engine.report.systemd_units import systemd_units
 from .recovery_play import read
+
+if t.TYPE_CHECKING:
+    from ..module_utils._engine.core.description.description import Description
 
 Json = dict[str, t.Any]
 
@@ -32,6 +24,8 @@ def host_configuration(services: t.Any, repositories: t.Any, settings: t.Any = N
     package that it needs, ``spools`` the jobs whose spool a server fills, ``folders`` those of its own disks that hold
     backups, ``has_secrets`` whether a secret stands in the description by value.
     """
+    from ..module_utils._engine.core.description.doubts import secrets_by_value
+
     description = read(services, repositories, settings)
     used = {use.name for job in description.jobs() for use in job.repositories}
     mapping: Json = {
@@ -53,6 +47,9 @@ def host_configuration(services: t.Any, repositories: t.Any, settings: t.Any = N
 
 
 def _spools(description: Description) -> list[str]:
+    from ..module_utils._engine.operations.ship_requests import is_stream
+    from ..module_utils._engine.operations.stream_sources.registry import STREAM_KINDS
+
     kinds = ((job, STREAM_KINDS.get((job.engine, job.kind))) for job in description.jobs() if is_stream(job))
     return [job.id for job, kind in kinds if kind is not None and kind.filled_by_server]
 
@@ -64,6 +61,13 @@ def host_timetable(
 
     *choices* and *run* are the fields of ScheduleChoices and HostRun; lengths of time may be texts such as ``5m``.
     """
+    from ..module_utils._engine.core.clock import SystemClock
+    from ..module_utils._engine.core.errors import LifeboatError
+    from ..module_utils._engine.operations.host_schedule import ScheduleChoices, host_schedule
+    from ..module_utils._engine.report.cron_table import cron_tables
+    from ..module_utils._engine.report.host_run import HostRun
+    from ..module_utils._engine.report.systemd_units import systemd_units
+
     description = read(services, repositories, settings)
     chosen, given = dict(choices or {}), dict(run or {})
     try:
@@ -105,6 +109,8 @@ def _known(names: t.Any, description: Description) -> tuple[str, ...]:
 
 
 def _seconds(value: t.Any) -> int:
+    from ..module_utils._engine.core.description.duration import parse_duration
+
     if isinstance(value, int) or str(value).isdigit():
         return int(value)
     return int(parse_duration(str(value)).total_seconds())

@@ -10,9 +10,6 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 from ansible.utils.display import Display
 
-from ..module_utils._engine.core.description.description import load_description
-from ..module_utils._engine.core.errors import LifeboatError
-
 
 def jobs(
     services: t.Any,
@@ -21,6 +18,9 @@ def jobs(
     select: t.Any = (),
 ) -> list[dict[str, t.Any]]:
     """The jobs that *services* describe, those that *select* names, as JSON values; doubts are shown as warnings."""
+    from ..module_utils._engine.core.description.description import load_description
+    from ..module_utils._engine.core.errors import LifeboatError
+
     mapping = {"lifeboat_repositories": repositories, "lifeboat_services": services}
     if settings:
         mapping["lifeboat_settings"] = settings

@@ -9,10 +9,10 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._engine.core.description.description import Description, load_description
-from ..module_utils._engine.core.description.kinds import is_runnable
-from ..module_utils._engine.core.description.model import Job, Source
-from ..module_utils._engine.core.errors import LifeboatError
+if t.TYPE_CHECKING:
+    from ..module_utils._engine.core.description.description import Description
+    from ..module_utils._engine.core.description.model import Job, Source
+
 
 Json = t.Mapping[str, t.Any]
 
@@ -51,6 +51,9 @@ def readable_elsewhere(repositories: t.Sequence[Json], names: t.Any = None) -> l
 
 def read(services: t.Any, repositories: t.Any, settings: t.Any) -> Description:
     """The description in the variables of an inventory. A mistake in it ends the play with its explanation."""
+    from ..module_utils._engine.core.description.description import load_description
+    from ..module_utils._engine.core.errors import LifeboatError
+
     mapping = {"lifeboat_repositories": repositories or {}, "lifeboat_services": services or []}
     if settings:
         mapping["lifeboat_settings"] = settings
@@ -62,6 +65,8 @@ def read(services: t.Any, repositories: t.Any, settings: t.Any) -> Description:
 
 def series(description: Description, source: Source, *, service: str, kind: str) -> dict[str, t.Any]:
     """One kind of backups of a source, as JSON values; ``jobs`` has the ids of the jobs that make them."""
+    from ..module_utils._engine.core.description.kinds import is_runnable
+
     settings = description.settings
     return {
         "id": f"{service}/{source.name}/{kind}",

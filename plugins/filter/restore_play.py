@@ -9,10 +9,11 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._engine.core.description.description import Description
-from ..module_utils._engine.core.description.duration import parse_duration
-from ..module_utils._engine.core.description.model import Service, Source
 from .recovery_play import Json, entries, read, recovery_series, series
+
+if t.TYPE_CHECKING:
+    from ..module_utils._engine.core.description.description import Description
+    from ..module_utils._engine.core.description.model import Service, Source
 
 #: The module that brings back each kind, by engine; its task file has the same name.
 MODULES: t.Mapping[tuple[str, str], str] = {
@@ -207,6 +208,8 @@ def _hosts(names: t.Sequence[str], groups: t.Mapping[str, t.Sequence[str]]) -> l
 
 
 def _health(application: Json) -> dict[str, t.Any] | None:
+    from ..module_utils._engine.core.description.duration import parse_duration
+
     health = application.get("health")
     if not health:
         return None

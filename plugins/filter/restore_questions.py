@@ -12,9 +12,10 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from ..module_utils._engine.recovery.questions import FAILED, SKIPPED, Answer, Check, question_from
-from ..module_utils._engine.report.text import format_seconds, format_table
 from .recovery_play import Json
+
+if t.TYPE_CHECKING:
+    from ..module_utils._engine.recovery.questions import Answer
 
 # $1 is the account to become where we are root, $2 a file with the password, $3 one in libpq's form; each may be empty.
 _ASK = """\
@@ -40,6 +41,8 @@ def recovery_questions(target: Json, restored: Json, plan: Json, options: Json) 
 
 def judged(asked: t.Sequence[Json]) -> list[dict[str, t.Any]]:
     """What came of the questions: *asked* holds the results of the commands, each with ``lifeboat_asked``."""
+    from ..module_utils._engine.recovery.questions import FAILED, SKIPPED, Check, question_from
+
     checks = []
     for result in asked:
         question = question_from(result["lifeboat_asked"]["question"])
@@ -55,6 +58,9 @@ def judged(asked: t.Sequence[Json]) -> list[dict[str, t.Any]]:
 
 def restore_report(restored: Json, checks: t.Sequence[Json] = (), *, objectives: Json | None = None) -> list[str]:
     """What came of a restore, as lines for the end of the play."""
+    from ..module_utils._engine.recovery.questions import FAILED
+    from ..module_utils._engine.report.text import format_seconds, format_table
+
     lines = [
         f"{restored['target']}: restored from {restored['backup']['id']} ({restored['backup']['reason']})",
         f"  took {format_seconds(restored['seconds'])}"
@@ -94,6 +100,8 @@ def way_back(restored: Json, *, state_directory: str, host: str) -> list[str]:
 
 def _told(check: Json) -> str:
     """Without an expectation an answer is neither right nor wrong."""
+    from ..module_utils._engine.recovery.questions import SKIPPED
+
     return "reported" if check["state"] == SKIPPED and check["found"] is not None else str(check["state"])
 
 

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils._engine.core.description.duration import format_duration
-from ..module_utils._engine.operations.prune_requests import policies_of
-from ..module_utils._engine.report.text import format_bytes, format_table
 from .recovery_play import Json, entries, read
 
 _COLUMNS = ("HOST", "REPOSITORY", "RESULT", "REMOVED", "FREED", "STAYS LOCKED")
@@ -23,6 +20,9 @@ def retention(
 
     With *selection* only the policies of jobs that one of its entries names, or begins the name of.
     """
+    from ..module_utils._engine.core.description.duration import format_duration
+    from ..module_utils._engine.operations.prune_requests import policies_of
+
     description = read(services, repositories, settings)
     wanted = entries(selection)
     jobs = [job for job in description.jobs() if not wanted or any(_is_below(job.id, entry) for entry in wanted)]
@@ -53,6 +53,8 @@ def retention(
 
 def retention_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict[str, t.Any]:
     """What came of it on *hosts* (their variables): ``table``, ``verdict``, whether one ``failed``."""
+    from ..module_utils._engine.report.text import format_table
+
     rows: list[list[str]] = []
     problems: list[str] = []
     for host in hosts:
@@ -78,6 +80,8 @@ def retention_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> d
 
 
 def _told(plan: Json, done: Json | None, *, check_mode: bool) -> list[str]:
+    from ..module_utils._engine.report.text import format_bytes
+
     if done is None:
         removed, freed, locked = plan["summary"]["removed"], plan["summary"]["removed_bytes"], 0
         state = "planned" if check_mode or removed else "nothing to do"

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils._engine.core.clock import Clock, SystemClock, format_time
-from ..module_utils._engine.operations.status_requests import unmet
-from ..module_utils._engine.report.status_hosts import hosts_table, hosts_verdict
-from ..module_utils._engine.report.status_page import status_page
 from .recovery_play import Json, entries, read
+
+if t.TYPE_CHECKING:
+    from ..module_utils._engine.core.clock import Clock
 
 _SECRETS = frozenset({"password", "token", "uri"})
 _HIDDEN = "mongodb://left-out"
@@ -24,6 +23,8 @@ def status_request(
 
     ``has_jobs`` is false where *select* names none of its jobs; ``unmet_objectives`` are what the schedules can't meet.
     """
+    from ..module_utils._engine.operations.status_requests import unmet
+
     description = read(services, repositories, settings)
     wanted = entries(select)
     every = [job.id for job in description.jobs()]
@@ -48,6 +49,9 @@ def unmatched_in_status(select: t.Any, requests: t.Sequence[Json]) -> list[str]:
 
 def status_summary(hosts: t.Sequence[Json], *, clock: Clock | None = None) -> dict[str, t.Any]:
     """What *hosts* (their variables) said: ``table``, ``verdict``, ``report`` (as JSON values), and ``well``."""
+    from ..module_utils._engine.core.clock import SystemClock, format_time
+    from ..module_utils._engine.report.status_hosts import hosts_table, hosts_verdict
+
     now = (clock or SystemClock()).now()
     asked = [_host(host) for host in hosts if (host.get("lifeboat_request") or {}).get("has_jobs")]
     told = [
@@ -65,6 +69,9 @@ def status_summary(hosts: t.Sequence[Json], *, clock: Clock | None = None) -> di
 
 def status_html(report: Json, *, clock: Clock | None = None) -> str:
     """The page of a report."""
+    from ..module_utils._engine.core.clock import SystemClock
+    from ..module_utils._engine.report.status_page import status_page
+
     return status_page(report["hosts"], now=(clock or SystemClock()).now())
 
 

@@ -9,13 +9,11 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils._engine.core.clock import Clock, SystemClock, format_time
-from ..module_utils._engine.core.description.model import Source
-from ..module_utils._engine.core.errors import BackupNotFound, LifeboatError
-from ..module_utils._engine.operations.description_requests import last_due, proof_of
-from ..module_utils._engine.operations.verifier_kinds import VERIFIERS
-from ..module_utils._engine.report.text import format_seconds, format_table
 from .recovery_play import Json, read, series
+
+if t.TYPE_CHECKING:
+    from ..module_utils._engine.core.clock import Clock
+    from ..module_utils._engine.core.description.model import Source
 
 _COLUMNS = ("HOST", "BACKUPS OF", "RESULT", "ID", "LEVEL", "CHECKS", "RECOVERED IN", "TOOK", "WHERE")
 _RIGHT = ("CHECKS", "RECOVERED IN", "TOOK")
@@ -31,6 +29,10 @@ def verifications(
     ``jobs`` holds the ids of the jobs that make these backups; ``since`` is the newest time at which the source's
     verification was due (UTC), None where it has no schedule.
     """
+    from ..module_utils._engine.core.clock import SystemClock, format_time
+    from ..module_utils._engine.operations.description_requests import last_due
+    from ..module_utils._engine.operations.verifier_kinds import VERIFIERS
+
     description = read(services, repositories, settings)
     now = (clock or SystemClock()).now()
     found: list[dict[str, t.Any]] = []
@@ -54,6 +56,8 @@ def verifications(
 
 def verify_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict[str, t.Any]:
     """What came of the verifications of *hosts* (their variables): ``table``, ``verdict``, whether one ``failed``."""
+    from ..module_utils._engine.report.text import format_table
+
     rows: list[list[str]] = []
     problems: list[str] = []
     counts = dict.fromkeys(_STATES, 0)
@@ -84,6 +88,9 @@ def _is_unreachable(host: Json) -> bool:
 
 def _proof(source: Source) -> dict[str, t.Any]:
     """As the options of the module have it; a source without ``verify`` is proved as far as can be."""
+    from ..module_utils._engine.core.errors import LifeboatError
+    from ..module_utils._engine.operations.description_requests import proof_of
+
     try:
         proof = proof_of(source, level=None)
     except LifeboatError as error:
@@ -103,6 +110,8 @@ def _proof(source: Source) -> dict[str, t.Any]:
 
 def _told(result: Json, *, check_mode: bool) -> t.Iterator[tuple[str, list[str], str]]:
     """For each backup that *result* is about: its state, its cells of the table, and what is wrong."""
+    from ..module_utils._engine.core.errors import BackupNotFound
+
     if result.get("skipped"):
         yield "left out", ["-"] * 5, ""
         return
@@ -122,6 +131,8 @@ def _told(result: Json, *, check_mode: bool) -> t.Iterator[tuple[str, list[str],
 
 
 def _cells(outcome: Json) -> list[str]:
+    from ..module_utils._engine.report.text import format_seconds
+
     verification = outcome.get("verification")
     if not verification:
         level = outcome.get("level")  # of a plan

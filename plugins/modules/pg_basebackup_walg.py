@@ -412,8 +412,10 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import 
     postgresql_connection_option,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._backup_module import run_backup_module
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.postgresql import (
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.parents import (
     INCREMENTAL_PARENT_KINDS,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.postgresql import (
     base,
     incremental,
 )

@@ -75,3 +75,14 @@ def test_a_module_carries_the_databases_that_it_is_about(module: str) -> None:
 
 def test_a_module_of_all_databases_is_seen_to_carry_them() -> None:
     assert rooms(carried("backup_verify")) >= _DATABASES | {"core", "operations"}
+
+
+@pytest.mark.parametrize("path", sorted((_PLUGINS / "filter").glob("*.py")), ids=lambda path: path.stem)
+def test_a_filter_imports_the_engine_where_it_needs_it(path: pathlib.Path) -> None:
+    """Whoever asks for one filter has Ansible load the files of all, in a process of its own for each task and host."""
+    found = [
+        one
+        for one in imports(ast.parse(path.read_text(encoding="utf-8")))
+        if "_engine" in one.name and not one.for_types_only
+    ]
+    assert [one for one in found if not one.in_function] == []

@@ -24,7 +24,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.hos
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.marked_streams import STREAM_MARKS
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.prune_stream import prune_stream
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.recovery_kinds import RECOVERIES
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.recovery_kinds import engine_recovery
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.stream_pruned import StreamPruned
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.wal_archive_script import (
     archive_command,
@@ -96,7 +96,7 @@ def _summary(site: Site, source: str, *, now: datetime.datetime) -> tuple[LocalS
     engine = ENGINES[source]
     storage = LocalStorage(path=str(site.folder / "repository"))
     backups = read_catalog({"local": storage}, selection=Selection(service="shop", source=source)).backups
-    series = Series(service="shop", source=source, kind=RECOVERIES[engine].stream_kind)
+    series = Series(service="shop", source=source, kind=engine_recovery(engine).stream_kind)
     (found,) = summarise_series(storage, series, engine=engine, bases=backups, marks=STREAM_MARKS[engine], now=now)
     return storage, found
 

@@ -20,7 +20,7 @@ from .operations.choosing import Sources
 from .operations.description_requests import repositories_of, selection_of, source_of, with_vendor_options
 from .operations.labels import LabelSource, can_label, find_label, make_label, read_labels
 from .operations.recovering import RecoveryRequest, source_windows
-from .operations.recovery_kinds import RECOVERIES
+from .operations.recovery_kinds import RECOVERABLE_ENGINES
 from .operations.restore import plan_restore, run_restore
 from .operations.restore_values import RestoreRequest
 from .recovery.recovery_target import ACTIONS, RecoveryTarget, recovery_target_from
@@ -244,7 +244,7 @@ def _asked(names: t.Sequence[str], description: Description) -> list[tuple[str, 
         (service.name, source)
         for service in description.services
         for source in service.sources
-        if source.engine in RECOVERIES
+        if source.engine in RECOVERABLE_ENGINES
     ]
 
 

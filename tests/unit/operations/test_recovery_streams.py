@@ -20,7 +20,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
     StorageUnreachable,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.ids import new_backup_id
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.recovery_kinds import RECOVERIES
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.recovery_kinds import engine_recovery
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.recovery_streams import (
     plan_with_streams,
 )
@@ -112,7 +112,7 @@ def outcome(work: t.Callable[[], RecoveryPlan]) -> t.Any:
 
 def compared(shelf: Shelf, bases: t.Sequence[Backup], wanted: RecoveryTarget, *, engine: str = "postgresql") -> int:
     """How many records were read for a plan that is the same as that from everything."""
-    way = RECOVERIES[engine]
+    way = engine_recovery(engine)
     series = WAL if engine == "postgresql" else OPLOG
     storages = {"it": shelf}
     whole = outcome(

@@ -17,7 +17,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
     StreamRecordInvalid,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.marked_streams import STREAM_MARKS
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.recovery_kinds import RECOVERIES
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.recovery_kinds import (
+    RECOVERABLE_ENGINES,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.wal_marks import WAL_MARKS
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.stream_marks import nothing_lasts
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retention.stream_hours import (
@@ -45,7 +47,7 @@ def storage() -> MemoryStorage:
 
 
 def test_every_engine_with_a_stream_tells_of_it() -> None:
-    assert set(STREAM_MARKS) == set(RECOVERIES)
+    assert set(STREAM_MARKS) == set(RECOVERABLE_ENGINES)
     assert not nothing_lasts("00000002.history")
 
 

@@ -8,15 +8,17 @@ To add a database, copy the shape of ``redis/`` and of ``producers/redis.py``, t
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass
 
-from ..mongodb.asking import asking as asking_mongodb
-from ..postgresql.questions import asking as asking_postgresql
-from ..redis.asking import asking as asking_redis
-from .asking import Asking
+from ..core.runner import Runner
+from .asking import Ask, Asking
 from .backup_values import ProducerFactory
-from .producers import files, mongodb, postgresql, redis
+from .parents import INCREMENTAL_PARENT_KINDS
+
+Options = t.Mapping[str, t.Any]
+Questioning = contextlib.AbstractContextManager[Ask]
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,83 @@ class Kind:
     :class:`pipeline.producer.ChangeAwareProducer`.
     """
 
-    factory: t.Callable[[t.Mapping[str, t.Any]], ProducerFactory]
+    factory: t.Callable[[Options], ProducerFactory]
     asking: Asking | None = None
     parent_kinds: tuple[str, ...] = ()
     tells_changes: bool = False
 
 
+# Each is imported when it is asked for: whoever works on one database loads no other.
+
+
+def _mongodb_full(options: Options) -> ProducerFactory:
+    from .producers.mongodb import full
+
+    return full(options)
+
+
+def _postgresql_logical(options: Options) -> ProducerFactory:
+    from .producers.postgresql import logical
+
+    return logical(options)
+
+
+def _postgresql_base(options: Options) -> ProducerFactory:
+    from .producers.postgresql import base
+
+    return base(options)
+
+
+def _postgresql_incremental(options: Options) -> ProducerFactory:
+    from .producers.postgresql import incremental
+
+    return incremental(options)
+
+
+def _redis_rdb(options: Options) -> ProducerFactory:
+    from .producers.redis import rdb
+
+    return rdb(options)
+
+
+def _redis_aof(options: Options) -> ProducerFactory:
+    from .producers.redis import aof
+
+    return aof(options)
+
+
+def _files_config(options: Options) -> ProducerFactory:
+    from .producers.files import config
+
+    return config(options)
+
+
+def _ask_mongodb(connection: Options, runner: Runner) -> Questioning:
+    from ..mongodb.asking import asking
+
+    return asking(connection, runner)
+
+
+def _ask_postgresql(connection: Options, runner: Runner) -> Questioning:
+    from ..postgresql.questions import asking
+
+    return asking(connection, runner)
+
+
+def _ask_redis(connection: Options, runner: Runner) -> Questioning:
+    from ..redis.asking import asking
+
+    return asking(connection, runner)
+
+
 KINDS: t.Mapping[tuple[str, str], Kind] = {
-    ("mongodb", "full"): Kind(mongodb.full, asking_mongodb),
-    ("postgresql", "logical"): Kind(postgresql.logical, asking_postgresql),
-    ("postgresql", "base"): Kind(postgresql.base, asking_postgresql),
+    ("mongodb", "full"): Kind(_mongodb_full, _ask_mongodb),
+    ("postgresql", "logical"): Kind(_postgresql_logical, _ask_postgresql),
+    ("postgresql", "base"): Kind(_postgresql_base, _ask_postgresql),
     ("postgresql", "incremental"): Kind(
-        postgresql.incremental, asking_postgresql, parent_kinds=postgresql.INCREMENTAL_PARENT_KINDS
+        _postgresql_incremental, _ask_postgresql, parent_kinds=INCREMENTAL_PARENT_KINDS
     ),
-    ("redis", "rdb"): Kind(redis.rdb, asking_redis),
-    ("redis", "aof"): Kind(redis.aof, asking_redis),
-    ("files", "config"): Kind(files.config, tells_changes=True),
+    ("redis", "rdb"): Kind(_redis_rdb, _ask_redis),
+    ("redis", "aof"): Kind(_redis_aof, _ask_redis),
+    ("files", "config"): Kind(_files_config, tells_changes=True),
 }

@@ -14,6 +14,9 @@ from ..catalog.manifest import Manifest
 from ..core.errors import BackupRemoved, ParentRemoved, StorageForbidden
 from ..storage.base import Storage
 
+#: An incremental base backup builds on the newest full or incremental one.
+INCREMENTAL_PARENT_KINDS = ("base", "incremental")
+
 
 def find_parent(storages: t.Mapping[str, Storage], series: Series, *, kinds: t.Sequence[str]) -> Manifest | None:
     """The newest backup of the parent *kinds* of the source that is in every repository which can be read.

@@ -11,19 +11,10 @@ from dataclasses import dataclass
 
 from ..catalog.catalog import Backup
 from ..core.errors import KindNotRunnable
-from ..mongodb.oplog_windows import windows_of as oplog_windows
-from ..mongodb.recovery_planner import MongoRecoveryPlanner
-from ..mongodb.recovery_reading import reads_since as oplog_reads_since
-from ..postgresql.recovery_planner import PgRecoveryPlanner
-from ..postgresql.recovery_reading import needs_all as wal_needs_all, reads_since as wal_reads_since
-from ..postgresql.wal_windows import wal_windows
-from ..postgresql.walg_stream import open_walg_archive, read_walg_archives
 from ..recovery.recovery_planner import RecoveryPlanner
 from ..recovery.recovery_target import RecoveryTarget
 from ..recovery.vendor_archive import OpenVendorArchive, ReadVendorArchives
 from ..recovery.windows import WindowsOf
-from ..redis.aof_log_planner import AofLogPlanner
-from ..redis.aof_log_windows import aof_log_windows
 
 
 @dataclass(frozen=True)
@@ -45,27 +36,55 @@ class EngineRecovery:
     open_vendor_archive: OpenVendorArchive | None = None
 
 
-RECOVERIES: t.Mapping[str, EngineRecovery] = {
-    "mongodb": EngineRecovery("oplog", ("full",), MongoRecoveryPlanner(), oplog_windows, oplog_reads_since),
-    "postgresql": EngineRecovery(
-        "wal",
-        ("base", "incremental"),
-        PgRecoveryPlanner(),
-        wal_windows,
-        wal_reads_since,
-        wal_needs_all,
-        read_walg_archives,
-        open_walg_archive,
-    ),
-    "redis": EngineRecovery("aof-log", ("rdb", "aof"), AofLogPlanner(), aof_log_windows),
-}
+#: Those with a stream.
+RECOVERABLE_ENGINES = ("mongodb", "postgresql", "redis")
 
 
 def engine_recovery(engine: str) -> EngineRecovery:
     """Raises KindNotRunnable for an engine without a stream."""
-    if engine not in RECOVERIES:
-        raise KindNotRunnable(
-            f"Sources of the engine {engine} can't be recovered to a point in time.",
-            hint="Restore a backup: lifeboat restore SERVICE/SOURCE/KIND --dry-run",
-        )
-    return RECOVERIES[engine]
+    if engine == "mongodb":
+        return _mongodb()
+    if engine == "postgresql":
+        return _postgresql()
+    if engine == "redis":
+        return _redis()
+    raise KindNotRunnable(
+        f"Sources of the engine {engine} can't be recovered to a point in time.",
+        hint="Restore a backup: lifeboat restore SERVICE/SOURCE/KIND --dry-run",
+    )
+
+
+# Each is imported when it is asked for: whoever works on one database loads no other.
+
+
+def _mongodb() -> EngineRecovery:
+    from ..mongodb.oplog_windows import windows_of
+    from ..mongodb.recovery_planner import MongoRecoveryPlanner
+    from ..mongodb.recovery_reading import reads_since
+
+    return EngineRecovery("oplog", ("full",), MongoRecoveryPlanner(), windows_of, reads_since)
+
+
+def _postgresql() -> EngineRecovery:
+    from ..postgresql.recovery_planner import PgRecoveryPlanner
+    from ..postgresql.recovery_reading import needs_all, reads_since
+    from ..postgresql.wal_windows import wal_windows
+    from ..postgresql.walg_stream import open_walg_archive, read_walg_archives
+
+    return EngineRecovery(
+        stream_kind="wal",
+        base_kinds=("base", "incremental"),
+        planner=PgRecoveryPlanner(),
+        windows=wal_windows,
+        reads_since=reads_since,
+        needs_all=needs_all,
+        vendor_archives=read_walg_archives,
+        open_vendor_archive=open_walg_archive,
+    )
+
+
+def _redis() -> EngineRecovery:
+    from ..redis.aof_log_planner import AofLogPlanner
+    from ..redis.aof_log_windows import aof_log_windows
+
+    return EngineRecovery("aof-log", ("rdb", "aof"), AofLogPlanner(), aof_log_windows)

@@ -19,7 +19,7 @@ from ..recovery.windows import Windows
 from ..storage.base import Storage
 from .choosing import Sources
 from .recovering import StoredSource, read_source, windows_of
-from .recovery_kinds import RECOVERIES
+from .recovery_kinds import RECOVERABLE_ENGINES
 from .ship_values import ShipRequest
 from .stream_status import Known
 
@@ -73,5 +73,5 @@ def _with_streams(
             engine=request.engine,
         )
         for request in requests
-        if request.engine in RECOVERIES
+        if request.engine in RECOVERABLE_ENGINES
     }

@@ -9,20 +9,65 @@ import typing as t
 
 from ..core.errors import KindNotRunnable
 from ..recovery.verifier import VerifierFactory
-from .verifiers import files, mongodb, postgresql_base, postgresql_logical, redis
 
-VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[t.Mapping[str, t.Any]], VerifierFactory]] = {
-    ("mongodb", "full"): mongodb.full,
-    ("postgresql", "logical"): postgresql_logical.logical,
-    ("postgresql", "base"): postgresql_base.base,
-    ("postgresql", "incremental"): postgresql_base.incremental,
-    ("redis", "rdb"): redis.rdb,
-    ("redis", "aof"): redis.aof,
-    ("files", "config"): files.config,
+Options = t.Mapping[str, t.Any]
+
+
+def _mongodb_full(options: Options) -> VerifierFactory:
+    from .verifiers.mongodb import full
+
+    return full(options)
+
+
+def _postgresql_logical(options: Options) -> VerifierFactory:
+    from .verifiers.postgresql_logical import logical
+
+    return logical(options)
+
+
+def _postgresql_base(options: Options) -> VerifierFactory:
+    from .verifiers.postgresql_base import base
+
+    return base(options)
+
+
+def _postgresql_incremental(options: Options) -> VerifierFactory:
+    from .verifiers.postgresql_base import incremental
+
+    return incremental(options)
+
+
+def _redis_rdb(options: Options) -> VerifierFactory:
+    from .verifiers.redis import rdb
+
+    return rdb(options)
+
+
+def _redis_aof(options: Options) -> VerifierFactory:
+    from .verifiers.redis import aof
+
+    return aof(options)
+
+
+def _files_config(options: Options) -> VerifierFactory:
+    from .verifiers.files import config
+
+    return config(options)
+
+
+#: Each is imported when it is asked for: whoever works on one database loads no other.
+VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[Options], VerifierFactory]] = {
+    ("mongodb", "full"): _mongodb_full,
+    ("postgresql", "logical"): _postgresql_logical,
+    ("postgresql", "base"): _postgresql_base,
+    ("postgresql", "incremental"): _postgresql_incremental,
+    ("redis", "rdb"): _redis_rdb,
+    ("redis", "aof"): _redis_aof,
+    ("files", "config"): _files_config,
 }
 
 
-def verifier_factory(engine: str, kind: str) -> t.Callable[[t.Mapping[str, t.Any]], VerifierFactory]:
+def verifier_factory(engine: str, kind: str) -> t.Callable[[Options], VerifierFactory]:
     """From options to a verifier factory. Raises KindNotRunnable for kinds that this version can't verify."""
     if (engine, kind) not in VERIFIERS:
         raise KindNotRunnable(

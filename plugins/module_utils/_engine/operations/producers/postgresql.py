@@ -20,9 +20,6 @@ from ...postgresql.options import (
 )
 from ..backup_values import ProducerContext, ProducerFactory
 
-# An incremental base backup builds on the newest full or incremental one.
-INCREMENTAL_PARENT_KINDS = ("base", "incremental")
-
 
 def logical(options: t.Mapping[str, t.Any]) -> ProducerFactory:
     """Logical dumps. Raises RequestInvalid for options that can't be."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from . import mongodb, postgresql, redis
-from .context import StreamSourceFactory
+from ...streams.source import StreamSource
+from .context import StreamContext, StreamSourceFactory
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,29 @@ class StreamKind:
     filled_by_server: bool = False
 
 
+# Each is imported when it is asked for: whoever ships one stream loads no other database.
+
+
+def _mongodb_oplog(context: StreamContext) -> StreamSource:
+    from .mongodb import oplog
+
+    return oplog(context)
+
+
+def _postgresql_wal(context: StreamContext) -> StreamSource:
+    from .postgresql import wal
+
+    return wal(context)
+
+
+def _redis_aof_log(context: StreamContext) -> StreamSource:
+    from .redis import aof_log
+
+    return aof_log(context)
+
+
 STREAM_KINDS: t.Mapping[tuple[str, str], StreamKind] = {
-    ("mongodb", "oplog"): StreamKind(factory=mongodb.oplog),
-    ("postgresql", "wal"): StreamKind(factory=postgresql.wal, filled_by_server=True),
-    ("redis", "aof-log"): StreamKind(factory=redis.aof_log),
+    ("mongodb", "oplog"): StreamKind(factory=_mongodb_oplog),
+    ("postgresql", "wal"): StreamKind(factory=_postgresql_wal, filled_by_server=True),
+    ("redis", "aof-log"): StreamKind(factory=_redis_aof_log),
 }
