@@ -53,6 +53,12 @@ def slow(of: RedisServer, *, seconds: float = 2, keys: int = 100) -> None:
     configure(of, rdb_key_save_delay=str(int(seconds * 1_000_000 / keys)))
 
 
+def seconds_of(of: RedisServer) -> int:
+    """What the server's clock says, as saves are stamped."""
+    with admin(of) as client:
+        return int(client.time()[0])
+
+
 def save(of: RedisServer, *, timeout: float = 30) -> Save:
     client = connect(of)
     try:
@@ -201,6 +207,8 @@ def test_a_replicas_first_copy_is_waited_for(start: Starter, tmp_path: pathlib.P
 def test_a_save_that_takes_too_long(start: Starter, tmp_path: pathlib.Path) -> None:
     source = start()
     slow(source, seconds=20)
+    # A server that has just begun stamps its beginning as a save, and the second after it is waited for.
+    wait_for(lambda: persistence(source)["rdb_last_save_time"] + 1 < seconds_of(source))
     started = time.monotonic()
     with pytest.raises(RedisSaveTimedOut, match="within 1 seconds"):
         take(source, tmp_path / "backup", method="bgsave", timeout=1)
