@@ -284,12 +284,6 @@ class StorageAllFailed(StorageError):
     code = "storage.all_failed"
 
 
-class StorageLocked(StorageError):
-    """The object is under object lock or legal hold until a date; it can't be deleted before."""
-
-    code = "storage.locked"
-
-
 class StorageDeleteDenied(StorageError):
     """These credentials may not delete there, and no lock is the reason."""
 
@@ -473,13 +467,6 @@ class RestoreIncomplete(RestoreError):
     """What was restored is not what the backup holds; it was taken back, so that nobody works with half the data."""
 
     code = "restore.incomplete"
-
-
-class RestoreUnfinished(RestoreError):
-    """An earlier restore into this target died in its middle; it must be finished or rolled back first."""
-
-    code = "restore.unfinished"
-    exit_status = 2
 
 
 class RestoreRollBackFailed(RestoreError):

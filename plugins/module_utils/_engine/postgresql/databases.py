@@ -92,19 +92,6 @@ def apply_properties(session: Session, *, name: str, toc: DumpToc, privileges: b
                 session.rows(names.sub(lambda found: found[1] + new, statement, count=1))
 
 
-def rename_database(session: Session, *, oid: int, name: str) -> None:
-    """Rename the database with that oid, unless it has the name already. Its connections are ended first."""
-    found = find_database(session, oid=oid)
-    if found is None:
-        raise PostgresError(
-            f"The database that should become {name} is gone.",
-            hint="Find out who removes databases there, then run the restore again.",
-            details={"oid": oid},
-        )
-    if found.name != name:
-        exchange_names(session, [(found, name)])
-
-
 def exchange_names(session: Session, renames: t.Sequence[tuple[DatabaseIdentity, str]]) -> None:
     """Rename several databases in one transaction, in that order; everybody in them is sent away first.
 

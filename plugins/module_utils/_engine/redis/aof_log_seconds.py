@@ -127,13 +127,3 @@ class SecondsReading:
     def _block(self, first: int, last: int, reason: str) -> None:
         if first <= last:
             self._blocked.append(Unreachable(first, last, reason))
-
-
-def gaps_between(spans: t.Sequence[tuple[int, int]], *, first: int, last: int) -> list[tuple[int, int]]:
-    """What lies between *spans* (sorted, not overlapping) from *first* to *last*."""
-    found, begin = [], first
-    for low, high in spans:
-        if low > begin:
-            found.append((begin, low - 1))
-        begin = max(begin, high + 1)
-    return [*found, (begin, last)] if begin <= last else found

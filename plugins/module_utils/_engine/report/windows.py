@@ -25,18 +25,6 @@ def windows_text(name: str, windows: Windows, *, now: datetime.datetime) -> str:
     return "\n".join(lines)
 
 
-def windows_line(name: str, windows: Windows, *, now: datetime.datetime) -> str:
-    """The newest window of a source on one line, for the status."""
-    if not windows.windows:
-        return f"{name}: no moment can be recovered to; lifeboat windows {name} says why"
-    newest = windows.windows[-1]
-    gaps = f"; {len(windows.gaps)} gaps: lifeboat windows {name}" if windows.gaps else ""
-    age = format_age(newest.ends, now=now)
-    if newest.begins == newest.ends:
-        return f"{name}: can be recovered to the moment {_second(newest.ends)}, {age}{gaps}"
-    return f"{name}: can be recovered to any moment from {_ends(newest)[0]} to {age}{gaps}"
-
-
 def labels_text(labels: t.Sequence[Label]) -> str:
     """Recovery labels with the point of each source."""
     if not labels:
