@@ -11,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from .recovery_play import Json, read
 
-_ENGINES = ("mongodb", "postgresql", "redis")
+_ENGINES = ("mongodb", "postgresql", "redis", "files")
 
 
 def labelled(services: t.Any, repositories: t.Any, settings: t.Any, wanted: str) -> dict[str, t.Any]:

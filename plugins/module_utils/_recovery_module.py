@@ -16,11 +16,12 @@ from ._engine.operations.labels import (
     label_of_hosts,
     make_label,
     mark_sources,
+    newest_files,
     require_new_label,
     store_label,
 )
 from ._engine.operations.recovering import source_windows
-from ._engine.recovery.label import point_values, points_from
+from ._engine.recovery.label import files_from, files_values, point_values, points_from
 
 if t.TYPE_CHECKING:
     from ._engine.core.host import Host
@@ -47,18 +48,26 @@ def make_one_label(options: Options, *, check_mode: bool, host: Host) -> dict[st
         return {"changed": True}
     if "points" in options:
         points = points_from(options["points"])
-        label = label_of_hosts(name, service=service, points=points, skew=options.get("skew_seconds"))
+        files = files_from(options.get("files", ()))
+        label = label_of_hosts(name, service=service, points=points, skew=options.get("skew_seconds"), files=files)
         result = store_label(label, storages=storages)
     else:
         marked = [
             LabelSource(name=one["name"], engine=one["engine"], connection=one["connection"])
             for one in options["sources"]
+            if one["engine"] != "files"
         ]
+        names = [one["name"] for one in options["sources"] if one["engine"] == "files"]
         if not options["store"]:
             require_new_label(name, service=service, storages=storages)
-            made = mark_sources(name, service=service, sources=marked, host=host)
-            return {"changed": True, "points": [point_values(point) for point in made]}
-        result = make_label(name, service=service, sources=marked, storages=storages, host=host)
+            files = newest_files(names, service=service, storages=storages, host=host)
+            made = mark_sources(name, service=service, sources=marked, host=host) if marked or not names else ()
+            return {
+                "changed": True,
+                "points": [point_values(point) for point in made],
+                "files": [files_values(one) for one in files],
+            }
+        result = make_label(name, service=service, sources=marked, files=names, storages=storages, host=host)
     for repository, error in result.errors.items():
         host.journal.warning(f"{repository} did not take the label: {error.message} [{error.code}]")
     return {"changed": True, **result.as_dict()}

@@ -14,7 +14,7 @@ author:
 description:
   - Marks the same instant in every database of a service, and stores the positions under one name in the repositories.
   - PostgreSQL gets a restore point in its WAL (and a new segment, so that it is archived at once), MongoDB a note in
-    its oplog, of Redis the second is taken.
+    its oplog, of Redis the second is taken. Of files the newest whole backup becomes a part of the label.
   - C(lifeboat recover SERVICE --to-label NAME) recovers all of them to it. How far apart the points can be is stated.
   - Databases on several hosts are marked there (O(store=false)), and then one label of all their O(points) is stored.
     C(playbooks/label.yml) does that.
@@ -28,7 +28,7 @@ options:
     type: str
     required: true
   sources:
-    description: The databases. Exactly one of O(sources) and O(points) is needed.
+    description: The databases, and sources of files. Exactly one of O(sources) and O(points) is needed.
     type: list
     elements: dict
     suboptions:
@@ -39,7 +39,7 @@ options:
       engine:
         description: Its engine.
         type: str
-        choices: [mongodb, postgresql, redis]
+        choices: [mongodb, postgresql, redis, files]
         required: true
       connection:
         description: How to reach it, as the modules that make its backups take it.
@@ -51,6 +51,10 @@ options:
     default: true
   points:
     description: What was marked on all hosts (RV(points)). Nothing more is marked; the label of all of them is stored.
+    type: list
+    elements: dict
+  files:
+    description: With O(points), which files belong to the label (RV(files) of all hosts).
     type: list
     elements: dict
   skew_seconds:
@@ -144,6 +148,17 @@ points:
         restore_point: before-upgrade-7
         timeline: 1
       host: db1
+files:
+  description: The newest whole backup of each source of files.
+  returned: success with O(store=false), except in check mode
+  type: list
+  elements: dict
+  sample:
+    - source: configuration
+      kind: config
+      backup: 20261121T020000Z-4f2c91
+      finished: '2026-11-21T02:00:03Z'
+      manifest_checksum: 5d5b2f0c1d1a3f2a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70810f2f5c
 repositories:
   description: The repositories that have it.
   returned: success, except in check mode and with O(store=false)
@@ -185,7 +200,7 @@ def main() -> None:
     """Options, request, result."""
     source = {
         "name": {"type": "str", "required": True},
-        "engine": {"type": "str", "choices": ["mongodb", "postgresql", "redis"], "required": True},
+        "engine": {"type": "str", "choices": ["mongodb", "postgresql", "redis", "files"], "required": True},
         "connection": {"type": "dict", "required": True},
     }
     module = AnsibleModule(
@@ -196,6 +211,7 @@ def main() -> None:
             "sources": {"type": "list", "elements": "dict", "options": source},
             "store": {"type": "bool", "default": True},
             "points": {"type": "list", "elements": "dict"},
+            "files": {"type": "list", "elements": "dict"},
             "skew_seconds": {"type": "float"},
         },
         mutually_exclusive=[["sources", "points"]],

@@ -13,6 +13,7 @@ import dataclasses
 import datetime
 import json
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -62,6 +63,7 @@ class Site:
         with self.mongodb.client() as client:
             client["shop"]["ledger"].insert_one({"_id": word})
         self.redis.client().sadd("ledger", word)
+        (self.folder / "settings" / "shop.conf").write_text(f"{word}\n")
 
     def turn(self) -> datetime.datetime:
         """Wait until the second is over: Redis tells time by the second. Returns the last whole one."""
@@ -116,6 +118,7 @@ def _description(
     folder: pathlib.Path, postgresql: PostgreSQLServer, mongodb: MongoReplicaSet, redis: RedisServer
 ) -> Json:
     (folder / "repository").mkdir()
+    (folder / "settings").mkdir()
     stored = {"repositories": ["local"], "keep": {"within": "7d"}}
     return {
         "lifeboat_settings": {"state_directory": str(folder / "state")},
@@ -158,6 +161,12 @@ def _description(
                         "connection": {"port": redis.port},
                         "backups": [{"kind": "aof-log", "triggers": ["continuous"], **stored}],
                     },
+                    {
+                        "name": "settings",
+                        "engine": "files",
+                        "connection": {"paths": [str(folder / "settings")]},
+                        "backups": [{"kind": "config", **stored}],
+                    },
                 ],
             }
         ],
@@ -171,12 +180,14 @@ def _story(site: Site) -> None:
     site.write("first")
     site.lifeboat("backup shop/main/base shop/documents/full --quiet").succeeded()
     site.write("second")
+    site.lifeboat("backup shop/settings --quiet").succeeded()
     site.turn()
     site.lifeboat(f"label shop {LABEL}").succeeded()
     site.turn()
     site.write("third")
     site.moments["third"] = site.turn()
     site.write("fourth")
+    site.lifeboat("backup shop/settings --quiet").succeeded()
     site.turn()
     site.ship()
 
@@ -188,6 +199,8 @@ def _options(site: Site, *, prefix: bool, name: str) -> tuple[list[str], dict[st
         "documents": [f"suffix=_{name}"],
         "cache": [f"data_directory={site.folder / name}-cache", f"port={ports['cache']}", "start=true"],
     }
+    if prefix:
+        given["settings"] = [f"data_directory={site.folder / name}-settings"]
     words = []
     for source, options in given.items():
         for option in options:
@@ -234,7 +247,7 @@ def test_the_status_says_how_far_one_could_go_back(site: Site) -> None:
 def test_the_status_tells_what_would_be_lost_by_what_the_streams_have_stored(site: Site) -> None:
     found = site.lifeboat("status --json").document
     jsonschema.Draft202012Validator(STATUS_SCHEMA).validate(found)
-    sources = {one["source"]: one for one in found["sources"]}
+    sources = {one["source"]: one for one in found["sources"] if one["engine"] != "files"}
     assert {name: one["rpo"]["by"] for name, one in sources.items()} == {
         "shop/main": "shop/main/wal",
         "shop/documents": "shop/documents/oplog",
@@ -253,7 +266,7 @@ def test_the_status_tells_what_would_be_lost_by_what_the_streams_have_stored(sit
 
 def test_a_label_brings_all_three_to_the_same_instant(site: Site) -> None:
     words, ports = _options(site, prefix=True, name="labelled")
-    main, cache = site.folder / "labelled-main", site.folder / "labelled-cache"
+    main, settings = site.folder / "labelled-main", site.folder / "labelled-settings"
     plan = site.lifeboat(f"recover shop --to-label {LABEL} --dry-run", *words).succeeded()
     assert "replays" in plan.out
     assert not main.exists()
@@ -264,10 +277,19 @@ def test_a_label_brings_all_three_to_the_same_instant(site: Site) -> None:
         with site.mongodb.client() as client:
             assert {one["_id"] for one in client["shop_labelled"]["ledger"].find()} == {"first", "second"}
         assert _members(ports["cache"]) == {"first", "second"}
+        assert [path.read_text() for path in settings.rglob("shop.conf")] == ["second\n"]
     finally:
         _stop(site, main)
         _shut(ports["cache"])
-        del cache
+
+
+def test_a_set_is_not_begun_where_a_part_has_nowhere_to_go(site: Site) -> None:
+    words, _ports = _options(site, prefix=True, name="lost")
+    said = site.lifeboat(f"recover shop --to-label {LABEL}", *words[:-2])
+    said.refused("request.invalid", hint="data_directory")
+    assert not (site.folder / "lost-main").exists()
+    listed = site.lifeboat("label shop --list").succeeded()
+    assert re.search(r"settings \(files\): \S+, as of \S+, [0-9.]+ m?s before", listed.out), listed.out
 
 
 def test_each_can_be_brought_to_a_time(site: Site) -> None:
@@ -345,7 +367,10 @@ def test_a_play_labels_the_service(site: Site) -> None:
     assert "by-a-play" not in site.lifeboat("label shop --list").succeeded().out
     played = play(site, "label", *label)
     assert played.status == 0, played.output
-    assert "by-a-play" in site.lifeboat("label shop --list").succeeded().out
+    listed = site.lifeboat("label shop --list --json").succeeded().document["labels"]
+    (made,) = [one for one in listed if one["name"] == "by-a-play"]
+    assert [one["source"] for one in made["points"]] == ["cache", "documents", "main"]
+    assert [one["source"] for one in made["files"]] == ["settings"]
     again = play(site, "label", *label)
     assert again.status != 0
     assert "recovery.label_exists" in again.output

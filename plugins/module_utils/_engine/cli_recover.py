@@ -93,7 +93,8 @@ def label(options: argparse.Namespace, printer: Printer, description: Descriptio
         for source in service.sources
         if can_label(source.engine)
     ]
-    result = make_label(options.name, service=service.name, sources=marked, storages=storages, host=host)
+    files = [source.name for source in service.sources if source.engine == "files"]
+    result = make_label(options.name, service=service.name, sources=marked, files=files, storages=storages, host=host)
     printer.result(labels_text([result.label]))
     printer.document(result.as_dict())
     for repository, error in result.errors.items():
@@ -126,7 +127,7 @@ def _recover_set(options: argparse.Namespace, printer: Printer, description: Des
     storages = Sources.open(repositories_of(description), host=host, identity=Secret(name="identity")).storages
     found = find_label(options.label, service=service.name, storages=storages)
     given = options_from(options.option)
-    names = [point.source for point in found.points]
+    names = [*(point.source for point in found.points), *(files.source for files in found.files)]
     unknown = sorted(set(given) - set(names))
     if unknown or options.in_place:
         raise RequestInvalid(
@@ -135,7 +136,7 @@ def _recover_set(options: argparse.Namespace, printer: Printer, description: Des
             hint=f"Sources of the label: {', '.join(names)}. Write -o {names[0]}.NAME=VALUE",
         )
     described = {source.name for source in service.sources}
-    elsewhere = [point.source for point in found.points if point.source not in described]
+    elsewhere = [name for name in names if name not in described]
     if elsewhere:
         raise RequestInvalid(
             f"The label {found.name} is also of {', '.join(elsewhere)}, which this description does not have.",
@@ -160,6 +161,11 @@ def _recover_set(options: argparse.Namespace, printer: Printer, description: Des
                 ),
             )
         )
+    for files in found.files:
+        source = source_of(description, service.name, files.source)
+        own = {**(given.get(files.source) or {}), "connection": source.connection}
+        what = selection_of(f"{service.name}/{files.source}/{files.kind}", backup_id=files.backup_id)
+        requests.append(_request(options, description, what, source, target=None, restorer_options=own))
     for request in requests:
         plan_restore(request, host=host)
     printer.result(labels_text([found]))
@@ -186,9 +192,12 @@ def _request(
     selection: Selection,
     source: Source,
     *,
-    target: RecoveryTarget,
+    target: RecoveryTarget | None,
     restorer_options: t.Mapping[str, t.Any],
 ) -> RestoreRequest:
+    recovery = None
+    if target is not None:
+        recovery = RecoveryRequest(engine=source.engine, target=target, options=restorer_options)
     return RestoreRequest(
         repositories=repositories_of(description, only=options.repository),
         selection=selection,
@@ -197,7 +206,7 @@ def _request(
         confirm=options.confirm,
         state_directory=description.settings.state_directory,
         lock_timeout=options.wait,
-        recovery=RecoveryRequest(engine=source.engine, target=target, options=restorer_options),
+        recovery=recovery,
     )
 
 

@@ -10,14 +10,16 @@ import typing as t
 
 import pytest
 
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description import description
+
 Loaded = t.Callable[[t.Mapping[str, t.Any]], t.Any]
 _KNOWN: dict[str, t.Any] = {}
 
 
 @pytest.fixture(autouse=True)
 def _remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    recovery_play: t.Any = pytest.importorskip("ansible_collections.lifeboat.recovery.plugins.filter.recovery_play")
-    load: Loaded = recovery_play.load_description
+    pytest.importorskip("ansible")
+    load: Loaded = description.load_description
 
     def remembered(mapping: t.Mapping[str, t.Any]) -> t.Any:
         text = json.dumps(mapping, sort_keys=True)
@@ -25,4 +27,4 @@ def _remembered(monkeypatch: pytest.MonkeyPatch) -> None:
             _KNOWN[text] = load(mapping)
         return _KNOWN[text]
 
-    monkeypatch.setattr(recovery_play, "load_description", remembered)
+    monkeypatch.setattr(description, "load_description", remembered)

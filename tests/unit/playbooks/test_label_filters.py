@@ -27,10 +27,14 @@ def labelling(source: str, *repositories: Json) -> Json:
     return {"sources": [{"name": source}], "repositories": list(repositories)}
 
 
-def test_databases_of_the_service_and_where_its_backups_are() -> None:
+def test_databases_and_files_of_the_service_and_where_its_backups_are() -> None:
     data = description()
     found = labelled(data["lifeboat_services"], data["lifeboat_repositories"], data.get("lifeboat_settings"), "family")
-    assert [(one["name"], one["engine"]) for one in found["sources"]] == [("main", "mongodb"), ("cache", "redis")]
+    assert [(one["name"], one["engine"]) for one in found["sources"]] == [
+        ("main", "mongodb"),
+        ("cache", "redis"),
+        ("settings", "files"),
+    ]
     assert {one["name"] for one in found["repositories"]} == {"local", "offsite"}
 
 

@@ -16,7 +16,7 @@ from ..core.host import Host
 from ..core.ids import new_backup_id
 from ..recovery.label import Label, label_key, labels_folder, parse_label
 from ..recovery.label_pin import LabelPin, label_pin_in, parse_label_pin, unreadable_label_pin
-from ..retention.values import PinnedPoint
+from ..retention.values import Pin, PinnedPoint
 from ..storage.base import Storage
 from .labels import find_label
 from .pins import require_to_come, take_away
@@ -52,9 +52,13 @@ class LabelPinResult:
 
 @dataclass(frozen=True)
 class PinnedPoints:
-    """What one repository's pins of labels ask for: *points* by service and source; *problems* can't be read."""
+    """What one repository's pins of labels ask for: *points* by service and source; *problems* can't be read.
+
+    *backups* are those of files, by id.
+    """
 
     points: t.Mapping[Source, tuple[PinnedPoint, ...]] = field(default_factory=dict)
+    backups: t.Mapping[str, tuple[Pin, ...]] = field(default_factory=dict)
     problems: tuple[LifeboatError, ...] = ()
 
 
@@ -143,6 +147,7 @@ def pinned_points(storage: Storage, services: t.Iterable[str]) -> PinnedPoints:
     A point is the moment at which its source was asked for its part of the label, so that the part is behind it.
     """
     points: dict[Source, tuple[PinnedPoint, ...]] = {}
+    backups: dict[str, tuple[Pin, ...]] = {}
     problems: list[LifeboatError] = []
     for service in services:
         try:
@@ -168,11 +173,14 @@ def pinned_points(storage: Storage, services: t.Iterable[str]) -> PinnedPoints:
             except LifeboatError as error:
                 problems.append(error)
                 continue
+            reason = f"label {pin.label}, {pin.reason}"
             for one in label.points:
                 place = (service, one.source)
-                reason = f"label {pin.label}, {pin.reason}"
                 points[place] = (*points.get(place, ()), PinnedPoint(one.asked, reason, pin.until))
-    return PinnedPoints(points=points, problems=tuple(problems))
+            for files in label.files:
+                own = Pin(pin_id=pin.pin_id, reason=reason, made=pin.made, until=pin.until)
+                backups[files.backup_id] = (*backups.get(files.backup_id, ()), own)
+    return PinnedPoints(points=points, backups=backups, problems=tuple(problems))
 
 
 def _pins_in(storage: Storage, service: str) -> tuple[list[LabelPin], list[LifeboatError]]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ..catalog.catalog import Selection, read_catalog
+from ..catalog.standing import FAILED
 from ..core.errors import LabelExists, LabelInvalid, LifeboatError, StorageExists, StorageNotFound
 from ..core.host import Host
 from ..core.parallel import at_the_same_time
 from ..mongodb.label_mark import mark as mark_mongodb
 from ..postgresql.label_mark import mark as mark_postgresql
-from ..recovery.label import Label, LabelPoint, Mark, label_key, labels_folder, parse_label
+from ..recovery.label import Label, LabelledFiles, LabelPoint, Mark, label_key, labels_folder, parse_label
 from ..redis.label_mark import mark as mark_redis
 from ..storage.base import Storage
 
@@ -52,16 +54,27 @@ def can_label(engine: str) -> bool:
 
 
 def make_label(
-    name: str, *, service: str, sources: t.Sequence[LabelSource], storages: t.Mapping[str, Storage], host: Host
+    name: str,
+    *,
+    service: str,
+    sources: t.Sequence[LabelSource],
+    files: t.Sequence[str] = (),
+    storages: t.Mapping[str, Storage],
+    host: Host,
 ) -> LabelResult:
     """Mark every source at the same time, then store the label in every repository that takes it.
+
+    *files* are the names of sources of files, of which the newest whole backup becomes a part of the label.
 
     Raises LabelInvalid, LabelExists before anything is marked, the first error of a source (then there is no label),
     and the last error of a repository when none took it.
     """
     require_new_label(name, service=service, storages=storages)
+    # Before the instant: reading catalogs takes longer than marking.
+    labelled = newest_files(files, service=service, storages=storages, host=host)
     points = mark_sources(name, service=service, sources=sources, host=host)
-    return store_label(Label(name=name, service=service, host=host.name, points=points), storages=storages)
+    label = Label(name=name, service=service, host=host.name, points=points, files=labelled)
+    return store_label(label, storages=storages)
 
 
 def mark_sources(name: str, *, service: str, sources: t.Sequence[LabelSource], host: Host) -> tuple[LabelPoint, ...]:
@@ -74,7 +87,41 @@ def mark_sources(name: str, *, service: str, sources: t.Sequence[LabelSource], h
     return tuple(one.result() for one in futures)
 
 
-def label_of_hosts(name: str, *, service: str, points: t.Sequence[LabelPoint], skew: float | None = None) -> Label:
+def newest_files(
+    names: t.Sequence[str], *, service: str, storages: t.Mapping[str, Storage], host: Host
+) -> tuple[LabelledFiles, ...]:
+    """The newest whole backup of each source of files that is named; one without any is a warning."""
+    found: list[LabelledFiles] = []
+    for name in names:
+        selection = Selection(service=service, source=name, engine="files")
+        whole = [one.manifest for one in read_catalog(storages, selection=selection).backups if one.state != FAILED]
+        if not whole:
+            host.journal.warning(
+                f"{service}/{name} has no backup, so its files are no part of the label. "
+                f"Make one first: lifeboat backup {service}/{name}"
+            )
+            continue
+        newest = max(whole, key=lambda manifest: (manifest.finished, manifest.backup_id))
+        found.append(
+            LabelledFiles(
+                source=name,
+                kind=newest.kind,
+                backup_id=newest.backup_id,
+                finished=newest.finished,
+                manifest_checksum=str(newest.as_dict()["checksum"]),
+            )
+        )
+    return tuple(found)
+
+
+def label_of_hosts(
+    name: str,
+    *,
+    service: str,
+    points: t.Sequence[LabelPoint],
+    skew: float | None = None,
+    files: t.Sequence[LabelledFiles] = (),
+) -> Label:
     """One label of what several hosts have marked; the same bytes on whichever of them it is put together.
 
     *skew* is how long all of it took, in seconds of one clock. Raises LabelInvalid without points, for a source that
@@ -99,6 +146,7 @@ def label_of_hosts(name: str, *, service: str, points: t.Sequence[LabelPoint], s
         host=", ".join(hosts),
         points=ordered,
         measured_skew=round(skew, 6) if skew is not None and len(hosts) > 1 else None,
+        files=tuple(sorted(files, key=lambda one: (one.source, one.backup_id))),
     )
 
 

@@ -44,9 +44,9 @@ def read_repositories(
 ) -> dict[str, RepositoryReading]:
     """Read all of what the policies are about, from every repository. Problems become part of what was read."""
     backups, removals, problems = _read_catalogs(request, storages)
-    services = list(dict.fromkeys(policy.series.service for policy in request.policies if policy.is_stream))
+    services = list(dict.fromkeys(policy.series.service for policy in request.policies))
     pinned = {name: pinned_points(storage, services) for name, storage in storages.items()}
-    points = _together(pinned.values())
+    points, pins = _together(pinned.values()), _pins_together(pinned.values())
     vendors = VendorBackups.of(one.manifest for one in backups)
     return {
         name: _read_one(
@@ -58,6 +58,7 @@ def read_repositories(
             removals=[one for one in removals if one.repository == name],
             problems=[one for one in problems if one.details.get("repository") == name] + list(pinned[name].problems),
             points=points,
+            pins=pins,
             now=now,
             host=host,
         )
@@ -92,6 +93,7 @@ def _read_one(
     removals: t.Sequence[RemovedCopy],
     problems: t.Sequence[LifeboatError],
     points: Points,
+    pins: t.Mapping[str, tuple[Pin, ...]],
     now: datetime.datetime,
     host: Host,
 ) -> RepositoryReading:
@@ -110,7 +112,7 @@ def _read_one(
         found.append(error)
     for summary in summaries:
         found += summary.problems
-    entries = tuple(_entry(one, name, vendors) for one in backups)
+    entries = tuple(_entry(one, name, vendors, pins=pins.get(one.manifest.backup_id, ())) for one in backups)
     content = RepositoryContent(
         name=name,
         entries=entries,
@@ -169,6 +171,15 @@ def _together(pinned: t.Iterable[PinnedPoints]) -> Points:
     return {place: tuple(found) for place, found in points.items()}
 
 
+def _pins_together(pinned: t.Iterable[PinnedPoints]) -> dict[str, tuple[Pin, ...]]:
+    """The same of backups of files, by id."""
+    pins: dict[str, dict[Pin, None]] = {}
+    for one in pinned:
+        for backup_id, found in one.backups.items():
+            pins.setdefault(backup_id, {}).update(dict.fromkeys(found))
+    return {backup_id: tuple(found) for backup_id, found in pins.items()}
+
+
 def _overdue_since(
     jobs: t.Sequence[JobPolicy],
     *,
@@ -196,7 +207,7 @@ def _ends(summary: StreamSummary) -> t.Iterator[datetime.datetime]:
     return (hour.ends for hour in summary.entry.hours if hour.ends is not None)
 
 
-def _entry(backup: Backup, repository: str, vendors: VendorBackups) -> Entry:
+def _entry(backup: Backup, repository: str, vendors: VendorBackups, *, pins: tuple[Pin, ...]) -> Entry:
     manifest = backup.manifest
     kept = backup.kept.get(repository)
     return Entry(
@@ -219,7 +230,8 @@ def _entry(backup: Backup, repository: str, vendors: VendorBackups) -> Entry:
                 hold=pin.hold,
             )
             for pin in backup.pins
-        ),
+        )
+        + pins,
         checksum=str(manifest.as_dict()["checksum"]),
         # Money counts from when the storage took it; only those with classes bill by age.
         storage_class=kept.storage_class if kept else None,

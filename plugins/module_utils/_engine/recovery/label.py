@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from ..core.clock import format_time, parse_time
 from ..core.errors import LabelInvalid
-from ..core.ids import is_name
+from ..core.ids import is_backup_id, is_name
 from .recovery_target import KINDS, RecoveryTarget
 
 FORMAT, FORMAT_VERSION = "lifeboat-label", 1
@@ -40,6 +40,20 @@ class LabelPoint:
 
 
 @dataclass(frozen=True)
+class LabelledFiles:
+    """The files of one source: the newest whole backup of them when the label was made, known by its manifest.
+
+    *finished* (aware, UTC) says as of when they are; *manifest_checksum* is the manifest's own.
+    """
+
+    source: str
+    kind: str
+    backup_id: str
+    finished: datetime.datetime
+    manifest_checksum: str
+
+
+@dataclass(frozen=True)
 class Label:
     """One named instant of a service. *measured_skew* is in seconds, given where hosts with own clocks made it."""
 
@@ -48,6 +62,7 @@ class Label:
     host: str
     points: tuple[LabelPoint, ...]
     measured_skew: float | None = None
+    files: tuple[LabelledFiles, ...] = ()
 
     @property
     def made(self) -> datetime.datetime:
@@ -80,6 +95,8 @@ class Label:
         }
         if self.measured_skew is not None:
             document["measured_skew_seconds"] = self.measured_skew
+        if self.files:
+            document["files"] = [files_values(one) for one in self.files]
         document["checksum"] = _checksum(document)
         return document
 
@@ -117,6 +134,7 @@ def parse_label(data: bytes, *, key: str) -> Label:
             host=str(document["host"]),
             points=tuple(_point(point) for point in document["points"]),
             measured_skew=float(document["measured_skew_seconds"]) if "measured_skew_seconds" in document else None,
+            files=tuple(_files(one) for one in document.get("files", ())),
         )
         if not label.points or label.key != key:
             raise ValueError("it describes something else")
@@ -144,6 +162,28 @@ def point_values(point: LabelPoint) -> dict[str, t.Any]:
     }
 
 
+def files_values(files: LabelledFiles) -> dict[str, t.Any]:
+    """Files as JSON values."""
+    return {
+        "source": files.source,
+        "kind": files.kind,
+        "backup": files.backup_id,
+        "finished": format_time(files.finished),
+        "manifest_checksum": files.manifest_checksum,
+    }
+
+
+def files_from(documents: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[LabelledFiles, ...]:
+    """The inverse of :func:`files_values`, for files that other hosts have. Raises LabelInvalid."""
+    try:
+        return tuple(_files(document) for document in documents)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LabelInvalid(
+            f"Files of the label can't be read: {error!r}.",
+            hint="Give files as the module recovery_label returns them with store: false.",
+        ) from error
+
+
 def points_from(documents: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[LabelPoint, ...]:
     """The inverse of :func:`point_values`, for points that other hosts have made. Raises LabelInvalid."""
     try:
@@ -153,6 +193,18 @@ def points_from(documents: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[LabelPoin
             f"A point of the label can't be read: {error!r}.",
             hint="Give points as the module recovery_label returns them with store: false.",
         ) from error
+
+
+def _files(document: t.Mapping[str, t.Any]) -> LabelledFiles:
+    if not is_backup_id(str(document["backup"])):
+        raise ValueError(f"it has files of {document['backup']!r}, which is no backup")
+    return LabelledFiles(
+        source=str(document["source"]),
+        kind=str(document["kind"]),
+        backup_id=str(document["backup"]),
+        finished=parse_time(document["finished"]),
+        manifest_checksum=str(document["manifest_checksum"]),
+    )
 
 
 def _point(document: t.Mapping[str, t.Any]) -> LabelPoint:

@@ -11,7 +11,7 @@ import typing as t
 from ..core.clock import format_time
 from ..recovery.label import Label
 from ..recovery.windows import Gap, Window, Windows
-from .text import format_age, format_bytes
+from .text import format_age, format_bytes, format_seconds
 
 
 def windows_text(name: str, windows: Windows, *, now: datetime.datetime) -> str:
@@ -36,6 +36,11 @@ def labels_text(labels: t.Sequence[Label]) -> str:
         )
         lines += [
             f"  {point.source} ({point.engine}): {point.target.kind} {point.target.value}" for point in label.points
+        ]
+        lines += [
+            f"  {files.source} (files): {files.backup_id}, as of {format_time(files.finished)}, "
+            f"{format_seconds((label.made - files.finished).total_seconds())} before"
+            for files in label.files
         ]
     return "\n".join(lines)
 
