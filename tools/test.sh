@@ -61,7 +61,7 @@ begin_sanity() {
     mkdir -p .cache
     setsid tools/sanity.sh >"$sanity_log" 2>&1 &
     sanity=$!
-    trap '[[ -z $sanity ]] || kill -- "-$sanity"' EXIT
+    trap '[[ -z $sanity ]] || kill -- "-$sanity" 2>/dev/null' EXIT
 }
 
 # --- stages -----------------------------------------------------------------------------------------------------
