@@ -76,6 +76,9 @@ class Site:
             "agent_wheelhouse": str(wheelhouse()),
             "schedule_boot_delay": "3s",
             "schedule_splay": 0,
+            "monitoring_minutes": 1,
+            "monitoring_rules_on": "shop",
+            "monitoring_reload": "echo reloaded >> /run/prometheus",
         }
         # The host's own Python: nothing is prepared for Ansible.
         return inventory(self.fleet, of_all={"ansible_python_interpreter": "/usr/bin/python3"}, own={"shop": own})
@@ -109,6 +112,7 @@ def site(start_hosts: StartHosts) -> Site:
     made = Site(fleet=start_hosts("shop"), nightly=f"{later.minute} {later.hour} * * *")
     made.host.run(f"echo 'requirepass {_SECRET}' >> /etc/redis/redis.conf && systemctl restart redis-server")
     made.host.write(f"{_SETTINGS}/shop.conf", "color: red\n", mode=0o644)
+    made.host.run("mkdir -p /etc/prometheus/rules")
     keys = "\n".join([f"AUTH {_SECRET}", *(f"SET key:{number} {number}" for number in range(_KEYS))])
     made.host.run("until redis-cli PING | grep -q NOAUTH; do sleep 0.1; done; redis-cli", data=keys.encode())
     return made
@@ -137,12 +141,13 @@ def test_a_bare_host_becomes_a_protected_one(site: Site) -> None:
     assert changes(played) > 0
     assert _SECRET not in played.output
     shown = site.host.run("stat --format='%a %U %n' /etc/lifeboat/* /etc/cron.d/lifeboat-* /var/lib/lifeboat")
-    (table,) = re.findall(r"644 root (/etc/cron.d/\S+)", shown)
-    assert re.fullmatch(r"/etc/cron.d/[A-Za-z0-9_-]+", table)
+    tables = re.findall(r"644 root (/etc/cron.d/\S+)", shown)
+    assert len(tables) == 2
+    assert all(re.fullmatch(r"/etc/cron.d/[A-Za-z0-9_-]+", table) for table in tables)
     assert set(shown.splitlines()) == {
         "600 root /etc/lifeboat/config.yml",
         "600 root /etc/lifeboat/redis.pass",
-        f"644 root {table}",
+        *(f"644 root {table}" for table in tables),
         "700 root /var/lib/lifeboat",
     }
     text = site.host.read("/etc/lifeboat/config.yml")
@@ -152,6 +157,11 @@ def test_a_bare_host_becomes_a_protected_one(site: Site) -> None:
 
 def test_a_second_run_changes_nothing(site: Site) -> None:
     assert changes(site.play("site")) == 0
+
+
+def test_prometheus_is_given_the_rules_once(site: Site) -> None:
+    assert "LifeboatOverdue" in site.host.read("/etc/prometheus/rules/lifeboat-shop.yml")
+    assert site.host.read("/run/prometheus") == "reloaded\n"
 
 
 def test_the_host_goes_on_without_the_controller(site: Site) -> None:
@@ -165,6 +175,8 @@ def test_the_host_goes_on_without_the_controller(site: Site) -> None:
     verified = site.lifeboat("verify shop.example/cache/rdb")["results"]
     assert [one["state"] for one in verified] == ["passed"], verified
     assert "verified" in {backup["state"] for backup in site.lifeboat("list")["backups"]}
+    metrics = site.host.read("/var/lib/prometheus/node-exporter/lifeboat.prom")
+    assert 'lifeboat_job_last_success_timestamp_seconds{lifeboat_job="shop.example/cache/rdb"' in metrics
 
 
 def test_a_change_is_backed_up_within_a_minute(site: Site) -> None:
@@ -225,6 +237,7 @@ def test_removing_it_leaves_nothing_but_the_backups(site: Site) -> None:
     there = site.host.run(f"find {_BACKUPS} -name manifest.json | sort")
     assert changes(site.play("remove", lifeboat_confirm="remove")) > 0
     assert site.host.run(f"find {_BACKUPS} -name manifest.json | sort") == there != ""
+    assert "lifeboat" not in site.host.run("ls /var/lib/prometheus/node-exporter /etc/prometheus/rules")
     left = site.host.run(f"find {_PLACES} -xdev -iname '*lifeboat*' 2>/dev/null || true").split()
     assert left == [_BACKUPS]
     assert site.host.run("systemctl list-unit-files 'lifeboat*' --no-legend || true") == ""
