@@ -167,6 +167,7 @@ def test_promtool_takes_the_rules_of_both_services(promtool: str, tmp_path: path
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_each_alert_fires_when_it_should_and_not_before_and_resolves(promtool: str, tmp_path: pathlib.Path) -> None:
     for inventory in ("family", "adhd"):
         rules = rules_of(inventory).document

@@ -125,6 +125,7 @@ def policies(series: Series, within: datetime.timedelta) -> dict[str, TargetPoli
     return {"far": TargetPolicy(names=lambda _series: True, keeps=(keep,))}
 
 
+@pytest.mark.slow
 def test_backups_of_many_parts_and_streams_come_across_and_a_check_reads_them(site: Site) -> None:
     for _turn in range(3):
         site.make_backup(size=9 * MIB)
@@ -146,6 +147,7 @@ def test_backups_of_many_parts_and_streams_come_across_and_a_check_reads_them(si
     assert stats.total.bytes == checked.repositories[1].looked.bytes
 
 
+@pytest.mark.slow
 def test_two_copies_at_once_do_no_harm(site: Site) -> None:
     """From two hosts: each has a lock of its own."""
     for _turn in range(4):

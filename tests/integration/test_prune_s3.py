@@ -130,6 +130,7 @@ def wait_for_the_first(site: Site, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_two_at_once_leave_what_the_policy_says(site: Site) -> None:
     with pruning(site.command_line("one")) as one, pruning(site.command_line("two")) as two:
         said = [one.communicate(timeout=120), two.communicate(timeout=120)]
@@ -142,6 +143,7 @@ def test_two_at_once_leave_what_the_policy_says(site: Site) -> None:
     assert site.left() == set(site.ids[:KEPT])
 
 
+@pytest.mark.slow
 def test_one_that_was_asleep_and_one_that_took_over(site: Site) -> None:
     """The lease was taken from a run that sleeps; it wakes up and goes on: both are at work, and nothing else goes."""
     with (
@@ -161,6 +163,7 @@ def test_one_that_was_asleep_and_one_that_took_over(site: Site) -> None:
     assert site.left() == set(site.ids[:KEPT])
 
 
+@pytest.mark.slow
 def test_a_storm_of_refusals_is_outlived(site: Site) -> None:
     with BusyProxy(server_port(site), most_at_once=2, path_contains=site.prefix, seconds=0.02) as busy:
         # Reading, marking and deleting: whatever it asks for, most of what it asks at once is refused.
@@ -171,6 +174,7 @@ def test_a_storm_of_refusals_is_outlived(site: Site) -> None:
     assert site.left() == set(site.ids[:KEPT])
 
 
+@pytest.mark.slow
 def test_after_a_death_nothing_that_stays_is_harmed_and_no_half_is_shown(site: Site) -> None:
     with (
         BusyProxy(server_port(site), most_at_once=8, seconds=0.3) as slow,
@@ -192,6 +196,7 @@ def test_after_a_death_nothing_that_stays_is_harmed_and_no_half_is_shown(site: S
         assert any(name.startswith("removal-") for name in keys)
 
 
+@pytest.mark.slow
 def test_what_is_locked_goes_when_its_time_has_come(tmp_path: pathlib.Path, server: S3Server) -> None:
     site = Site(tmp_path, server, bucket="locked")
     locked = site.ids[-1]
@@ -209,6 +214,7 @@ def test_what_is_locked_goes_when_its_time_has_come(tmp_path: pathlib.Path, serv
     assert {found.key.split("/")[3] for found in site.storage.versions(f"{JOB}/")} == set(site.ids[:KEPT])
 
 
+@pytest.mark.slow
 def test_backups_that_come_while_it_reads_and_removes_stay(site: Site) -> None:
     """The bucket changes under its listings all the time."""
     made: list[str] = []

@@ -643,6 +643,7 @@ print(next(line.split()[1] for line in status.splitlines() if line.startswith("V
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_slice(streaming: Streaming, client: t.Any, orders: t.Any) -> None:
     """160 MB in one slice of a size that allows it."""
     streaming.capture()

@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 from sandbox.postgresql import PostgreSQLServer, operating_system_user
+from tests.support.waiting import wait_for
 
 NAME = "spaced"
 NAMES = ("fast", "bulk disk")
@@ -34,6 +35,8 @@ def tablespaces(server: PostgreSQLServer) -> t.Iterator[dict[str, Path]]:
     home = owned(server.directory / "spaces")
     places = {name: owned(home / name) for name in NAMES}
     try:
+        # Tests look whether anybody touches the source's files: its own housekeeping is not to be taken for that.
+        _set(server, "ALTER SYSTEM SET autovacuum = off")
         for name, place in places.items():
             server.query(f"CREATE TABLESPACE \"{name}\" LOCATION '{place}'")
         server.query(f'CREATE DATABASE {NAME} TABLESPACE "bulk disk"')
@@ -48,4 +51,12 @@ def tablespaces(server: PostgreSQLServer) -> t.Iterator[dict[str, Path]]:
         server.query(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
         for name in NAMES:
             server.query(f'DROP TABLESPACE IF EXISTS "{name}"')
+        _set(server, "ALTER SYSTEM RESET autovacuum")
         shutil.rmtree(home)
+
+
+def _set(server: PostgreSQLServer, statement: str) -> None:
+    server.query(statement)
+    server.query("SELECT pg_reload_conf()")
+    workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
+    wait_for(lambda: server.query(workers) == [(0,)], what="the end of autovacuum's workers")

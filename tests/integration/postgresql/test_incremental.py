@@ -53,6 +53,7 @@ def parent_of(production: Production, backup_id: str) -> IncrementalParent:
     )
 
 
+@pytest.mark.slow
 def test_a_chain_combines_into_the_cluster(server_18: PostgreSQLServer, tmp_path: Path) -> None:
     filler = "CREATE TABLE filler AS SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 40000) n;"
     with database(server_18, NAME, script=SCRIPT + filler):

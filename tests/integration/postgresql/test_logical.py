@@ -80,6 +80,7 @@ def test_one_table_and_a_copy_beside_the_old_database(server: PostgreSQLServer, 
     assert counts_in(server, filled) == sample.ROWS
 
 
+@pytest.mark.slow
 def test_a_whole_cluster_comes_back_on_a_new_one(tmp_path: Path) -> None:
     with PostgreSQLServer(password=SECRET) as old, PostgreSQLServer(password=SECRET) as new:
         psql(old, "CREATE ROLE app LOGIN PASSWORD 'p1'; CREATE ROLE readers NOLOGIN; GRANT readers TO app;")

@@ -69,6 +69,7 @@ def commits_by_waldump(server: PostgreSQLServer, path: Path) -> list[datetime.da
     return [datetime.datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=datetime.UTC) for text in found]
 
 
+@pytest.mark.slow
 def test_under_load_everything_arrives_and_is_known_for_what_it_is(server: PostgreSQLServer) -> None:
     with archiving(server) as archive:
         server.query("DROP DATABASE IF EXISTS bench")

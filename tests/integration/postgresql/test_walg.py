@@ -41,6 +41,7 @@ def program(rig: WalgRig) -> WalgProgram:
     return find_walg(walg_options(rig.options), runner=RUNNER, account=server_account())
 
 
+@pytest.mark.slow
 def test_full_then_deltas_then_a_full_one_again(rig: WalgRig) -> None:
     made = []
     for _number in range(4):
@@ -70,6 +71,7 @@ def test_no_password_is_in_what_is_stored(rig: WalgRig) -> None:
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_restored_beside_with_what_was_committed_before(rig: WalgRig) -> None:
     rig.backup(max_steps=3)
     rig.segment()
@@ -97,6 +99,7 @@ def count(rig: WalgRig) -> int:
     return int(rig.server.query("SELECT count(*) FROM ledger")[0][0])
 
 
+@pytest.mark.slow
 def test_recovered_to_a_time_and_to_the_end_of_what_is_archived(rig: WalgRig) -> None:
     backup_id = rig.backup()
     rig.segment()
@@ -155,6 +158,7 @@ def test_a_hole_and_a_point_before_the_backup_s_end_are_refused_early(rig: WalgR
     assert not list(rig.folder.glob("no*"))
 
 
+@pytest.mark.slow
 def test_restored_by_the_words_of_its_restore_md(rig: WalgRig, tmp_path: Path) -> None:
     rig.backup(max_steps=5)
     rig.segment()
@@ -174,6 +178,7 @@ def test_restored_by_the_words_of_its_restore_md(rig: WalgRig, tmp_path: Path) -
         assert cluster.query("SELECT count(*) FROM ledger") == str(rows)
 
 
+@pytest.mark.slow
 def test_proved_at_level_4_and_listed_at_level_2(rig: WalgRig) -> None:
     backup_id = rig.backup()
     source = rig.physical.source(backup_id)
@@ -257,6 +262,7 @@ def test_a_hole_in_the_archive_is_no_backup(rig: WalgRig) -> None:
         away.rename(stored)
 
 
+@pytest.mark.slow
 def test_wal_that_never_arrives_fails_the_backup(rig: WalgRig) -> None:
     def manifests() -> list[Path]:
         return sorted(rig.physical.repository.rglob("manifest.json"))
@@ -280,6 +286,7 @@ def test_wal_that_never_arrives_fails_the_backup(rig: WalgRig) -> None:
     assert len(manifests()) == len(before) + 1
 
 
+@pytest.mark.slow
 def test_damaged_pages_fail_the_backup_and_the_next_is_a_full_one(rig: WalgRig) -> None:
     rig.server.query("CREATE TABLE damaged AS SELECT generate_series(1, 1000) AS number")
     rig.server.query("CHECKPOINT")
@@ -294,6 +301,7 @@ def test_damaged_pages_fail_the_backup_and_the_next_is_a_full_one(rig: WalgRig) 
     assert "holds damaged pages" in rig.content(rig.backup())["walg"]["full_because"]
 
 
+@pytest.mark.slow
 def test_after_a_promotion_the_first_one_is_full(rig: WalgRig) -> None:
     rig.segment()
     rig.backup(max_steps=5)

@@ -129,6 +129,7 @@ def site() -> t.Iterator[Site]:
         yield Site(rig=rig, places={"it": rig.physical.repository})
 
 
+@pytest.mark.slow
 def test_exactly_what_the_plan_says_goes_with_the_wal_that_only_it_needed(site: Site) -> None:
     names = site.make(0, 3, 3, 0, 3)
     request = site.request(count=2)
@@ -159,6 +160,7 @@ def own_folder(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_delta_that_stays_keeps_all_that_it_builds_on(site: Site) -> None:
     names = site.make(0, 3, 3)
     result = site.prune(count=1)
@@ -169,6 +171,7 @@ def test_a_delta_that_stays_keeps_all_that_it_builds_on(site: Site) -> None:
     assert any("builds on" in one or "base of" in one for one in reasons), reasons
 
 
+@pytest.mark.slow
 def test_a_delta_that_nobody_knows_here_is_seen_before_anything_goes(site: Site) -> None:
     """Made by hand: the plan does not know it, and delete target would take it along without asking."""
     names = site.make(0)
@@ -194,6 +197,7 @@ def test_a_delta_that_nobody_knows_here_is_seen_before_anything_goes(site: Site)
     assert site.listed() == site.made[1:]
 
 
+@pytest.mark.slow
 def test_a_permanent_backup_stays_and_so_does_the_wal_behind_it(site: Site) -> None:
     """WAL-G's own `delete target --confirm` removes it without a word, and garbage takes the WAL behind it."""
     names = site.make(0, 0, 0)
@@ -214,6 +218,7 @@ def test_a_permanent_backup_stays_and_so_does_the_wal_behind_it(site: Site) -> N
     assert not site.unfinished()
 
 
+@pytest.mark.slow
 def test_where_wal_g_may_not_delete_the_removal_stays_unfinished_until_it_may(site: Site) -> None:
     names = site.make(0, 0)
     folder = site.rig.storage / "basebackups_005" / names[0] / "tar_partitions"
@@ -233,6 +238,7 @@ def test_where_wal_g_may_not_delete_the_removal_stays_unfinished_until_it_may(si
     assert site.wal()[0] == names[1][5:29]
 
 
+@pytest.mark.slow
 def test_without_wal_g_or_with_another_storage_nothing_is_marked(site: Site) -> None:
     names = site.make(0, 0)
     missing = site.prune(site.request(walg={**site.rig.place, "program": "/nowhere/wal-g"}, count=1))
@@ -254,6 +260,7 @@ def test_without_wal_g_or_with_another_storage_nothing_is_marked(site: Site) -> 
     assert site.there() == set(names)
 
 
+@pytest.mark.slow
 def test_data_goes_with_the_last_repository_that_names_it(site: Site) -> None:
     names = site.make(0, 0)
     second = site.rig.folder / "second"
@@ -320,6 +327,7 @@ def prune_by_description(description: t.Mapping[str, t.Any]) -> None:
     raise SystemExit(f"nobody killed it: {pruned_text(result)}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "when"),
     [("target", "before"), ("target", "amid"), ("target", "after"), ("garbage", "before"), ("garbage", "after")],

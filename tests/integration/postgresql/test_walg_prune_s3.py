@@ -131,6 +131,7 @@ def site() -> t.Iterator[S3Site]:
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_in_a_bucket_what_may_not_be_deleted_stays_unfinished_and_then_all_of_it_goes(site: S3Site) -> None:
     names = site.make(0, 3, 0)
     rig = site.rig
@@ -152,6 +153,7 @@ def test_in_a_bucket_what_may_not_be_deleted_stays_unfinished_and_then_all_of_it
     assert site.listed() == [site.made[2]]
 
 
+@pytest.mark.slow
 def test_in_a_bucket_what_is_left_of_one_without_its_sentinel_goes(site: S3Site) -> None:
     names = site.make(0, 0)
     rig = site.rig

@@ -121,6 +121,7 @@ def moment_of(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text)
 
 
+@pytest.mark.slow
 def test_windows_and_points_on_one_timeline(site: Site) -> None:
     before, _rows = site.moment()
     first = site.rig.backup()
@@ -154,6 +155,7 @@ def test_windows_and_points_on_one_timeline(site: Site) -> None:
         assert reason in refused.err
 
 
+@pytest.mark.slow
 def test_a_hole_ends_the_window_and_is_named(site: Site) -> None:
     site.rig.backup()
     names = [site.rig.segment() for _number in range(3)]
@@ -167,6 +169,7 @@ def test_a_hole_ends_the_window_and_is_named(site: Site) -> None:
     assert names[1] in site.refuse("--latest").err
 
 
+@pytest.mark.slow
 def test_across_a_promotion_each_timeline_has_its_window(site: Site) -> None:
     site.rig.backup()
     site.rig.segment()
@@ -186,6 +189,7 @@ def test_across_a_promotion_each_timeline_has_its_window(site: Site) -> None:
     assert latest["content"]["recovery"]["new_timeline"] == 3
 
 
+@pytest.mark.slow
 def test_what_was_abandoned_is_told_from_what_goes_on(site: Site) -> None:
     """A recovery into the past, from where another cluster goes on: at each moment the one that lived then counts."""
     site.rig.backup()
@@ -214,6 +218,7 @@ def test_what_was_abandoned_is_told_from_what_goes_on(site: Site) -> None:
     site.recover("--latest", expected=elsewhere[1] + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["--resume", "--roll-back"])
 def test_a_recovery_that_dies_is_gone_on_with_or_put_back(site: Site, way: str) -> None:
     first = site.rig.content(site.rig.backup())["wal"]["first"]

@@ -74,6 +74,7 @@ def test_an_empty_server_is_taken_with_a_warning(start: Starter, tmp_path: pathl
         assert keyspace(second) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flavour", ["redis", "valkey"])
 def test_the_counts_are_those_of_the_snapshot(start: Starter, tmp_path: pathlib.Path, flavour: str) -> None:
     """Writers run all the time; the counts in the manifest are what a server has that loads the file."""

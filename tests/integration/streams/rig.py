@@ -19,6 +19,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.registry import open_storage
 from tests.support.ship_child import Shipment, ShipNursery
 from tests.support.streams import Tape, assert_true, in_spool, name_of, read_one, recorded
+from tests.support.waiting import wait_for
 
 _KEYS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
 _CREDENTIALS = tuple(f"{who}_{key}" for who in ("STREAMS", "WRITER") for key in _KEYS)
@@ -97,7 +98,9 @@ class Rig:
 
     def assert_nothing_lost(self, where: t.Any) -> None:
         """Whatever was made is on the tape, in the spool, or recorded truly in every repository, in order."""
-        assert running_jobs(StateDirectory(path=self.plain.state)) == [], f"after a death at {where}"
+        # A program that was just being started holds the dead one's lock until it has begun.
+        state = StateDirectory(path=self.plain.state)
+        wait_for(lambda: running_jobs(state) == [], what=f"the lock, after a death at {where}", seconds=10)
         waiting = {*in_spool(self.spool), *in_spool(self.tape.folder)}
         for name, storage in self.storages.items():
             found = recorded(storage)

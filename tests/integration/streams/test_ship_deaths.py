@@ -29,22 +29,26 @@ def test_it_dies_at_every_call_to_a_folder(make_rig: Make, local: dict[str, t.An
     rig.die_everywhere("at_call", at_least=12, answer_lost=answer_lost)
 
 
+@pytest.mark.slow
 def test_it_dies_at_every_change_of_a_file(make_rig: Make, local: dict[str, t.Any]) -> None:
     rig = make_rig(it=local)
     rig.die_everywhere("at_system_call", files=2, at_least=40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer_lost", [False, True], ids=["before", "after"])
 def test_it_dies_at_every_call_to_a_bucket(make_rig: Make, make_bucket: Bucket, answer_lost: bool) -> None:
     rig = make_rig(it=make_bucket())
     rig.die_everywhere("at_call", files=2, at_least=8, answer_lost=answer_lost)
 
 
+@pytest.mark.slow
 def test_it_dies_at_every_request_to_a_bucket(make_rig: Make, make_bucket: Bucket) -> None:
     rig = make_rig(it=make_bucket())
     rig.die_everywhere("at_request", files=2, at_least=8)
 
 
+@pytest.mark.slow
 def test_it_dies_while_two_repositories_are_at_different_places(
     make_rig: Make, local: dict[str, t.Any], make_bucket: Bucket
 ) -> None:
