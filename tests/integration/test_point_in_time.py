@@ -40,6 +40,8 @@ from tests.support.command_line import CommandLine, describe
 Json = dict[str, t.Any]
 LABEL = "before-upgrade"
 
+pytestmark = pytest.mark.slow
+
 
 @dataclasses.dataclass(frozen=True)
 class Site:
@@ -227,7 +229,6 @@ def _stop(site: Site, folder: pathlib.Path) -> None:
     subprocess.run([*prefix, *command], capture_output=True, check=False)
 
 
-@pytest.mark.slow
 def test_windows_say_what_can_be_reached(site: Site) -> None:
     said = site.lifeboat("windows --json").succeeded()
     found = {one["source"]: one for one in said.document["sources"]}
@@ -265,7 +266,6 @@ def test_the_status_tells_what_would_be_lost_by_what_the_streams_have_stored(sit
     assert metrics.count("lifeboat_source_recoverable_timestamp_seconds{") == 4
 
 
-@pytest.mark.slow
 def test_a_label_brings_all_three_to_the_same_instant(site: Site) -> None:
     words, ports = _options(site, prefix=True, name="labelled")
     main, settings = site.folder / "labelled-main", site.folder / "labelled-settings"
@@ -294,7 +294,6 @@ def test_a_set_is_not_begun_where_a_part_has_nowhere_to_go(site: Site) -> None:
     assert re.search(r"settings \(files\): \S+, as of \S+, [0-9.]+ m?s before", listed.out), listed.out
 
 
-@pytest.mark.slow
 def test_each_can_be_brought_to_a_time(site: Site) -> None:
     words, ports = _options(site, prefix=False, name="timed")
     moment = format_time(site.moments["third"] + datetime.timedelta(milliseconds=999))
@@ -364,7 +363,6 @@ def test_damage_is_found_with_the_point_before_it(site: Site) -> None:
     site.lifeboat(f"find-damage shop/main --around {now}").refused("job.kind_not_runnable")
 
 
-@pytest.mark.slow
 def test_a_play_labels_the_service(site: Site) -> None:
     label = ["-e", "lifeboat_label_service=shop", "-e", "lifeboat_label=by-a-play"]
     assert play(site, "label", *label, "--check").status == 0
@@ -380,7 +378,6 @@ def test_a_play_labels_the_service(site: Site) -> None:
     assert "recovery.label_exists" in again.output
 
 
-@pytest.mark.slow
 def test_a_play_recovers_to_a_time(site: Site) -> None:
     at = format_time(site.moments["third"])
     wanted = {"lifeboat_recover": "shop/documents", "lifeboat_recover_to": at}
@@ -394,7 +391,6 @@ def test_a_play_recovers_to_a_time(site: Site) -> None:
         assert {one["_id"] for one in client["shop_played"]["ledger"].find()} == {"first", "second", "third"}
 
 
-@pytest.mark.slow
 def test_a_play_refuses_a_moment_that_nobody_reaches(site: Site) -> None:
     wanted = {"lifeboat_recover": "shop/documents", "lifeboat_recover_to": {"optime": "1:1"}}
     played = play(site, "pitr", "-e", json.dumps(wanted), "--check")
@@ -402,7 +398,6 @@ def test_a_play_refuses_a_moment_that_nobody_reaches(site: Site) -> None:
     assert "recovery.target_unreachable" in played.output
 
 
-@pytest.mark.slow
 def test_the_module_says_the_same_windows_as_the_command(site: Site) -> None:
     said = site.lifeboat("windows shop/documents --json").succeeded().document["sources"][0]
     asked = {"service": "shop", "source": "documents", "engine": "mongodb"}

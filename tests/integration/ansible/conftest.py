@@ -41,3 +41,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Lab]:
 def lab(servers: Lab, tmp_path: pathlib.Path) -> Lab:
     """The servers with an empty repository on disk, an unused prefix of the bucket, and a state directory."""
     return servers.in_folder(tmp_path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every play takes seconds."""
+    for item in items:
+        if "/tests/integration/ansible/" in str(item.path):
+            item.add_marker(pytest.mark.slow)

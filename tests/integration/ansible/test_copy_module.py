@@ -44,7 +44,6 @@ def without_the_bucket(lab: Lab) -> list[Json]:
     return [local, {**offsite, "bucket": "nobody-made-this"}]
 
 
-@pytest.mark.slow
 def test_check_do_again_and_again_in_check(lab: Lab) -> None:
     backup = make_backup(lab, repositories=without_the_bucket(lab))
     assert backup["state"] == "partial"
@@ -83,7 +82,6 @@ def test_check_do_again_and_again_in_check(lab: Lab) -> None:
     assert not verified.get("failed"), verified["msg"]
 
 
-@pytest.mark.slow
 def test_what_is_damaged_fails_the_task_and_is_repaired_when_asked(lab: Lab) -> None:
     backup = make_backup(lab, repositories=without_the_bucket(lab))
     (payload,) = (path for path in lab.local.rglob("*") if path.name == backup["payloads"][0]["name"])
@@ -111,7 +109,6 @@ def test_what_is_damaged_fails_the_task_and_is_repaired_when_asked(lab: Lab) -> 
     assert payload.read_bytes() == good
 
 
-@pytest.mark.slow
 def test_policies_and_targets_decide_what_comes(lab: Lab) -> None:
     ids = [make_backup(lab, repositories=lab.repositories[:1])["id"] for _turn in range(2)]
     nothing = run_module(lab, "backup_copy", copy_options(lab, to=["offsite"]))

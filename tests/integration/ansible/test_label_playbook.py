@@ -59,7 +59,6 @@ def labels(lab: Lab) -> dict[str, Json]:
     return found
 
 
-@pytest.mark.slow
 def test_databases_on_two_hosts_get_one_label(lab: Lab) -> None:
     described = {
         "one": [source(lab, "main", "postgresql", "base"), source(lab, "documents", "mongodb", "full")],
@@ -91,7 +90,6 @@ def test_databases_on_two_hosts_get_one_label(lab: Lab) -> None:
     assert labels(lab) == found
 
 
-@pytest.mark.slow
 def test_a_source_that_two_hosts_describe_is_refused_before_anything_is_marked(lab: Lab) -> None:
     cache = source(lab, "cache", "redis", "rdb")
     played = play(lab, "twice", {"one": [cache], "two": [cache]})
@@ -102,7 +100,6 @@ def test_a_source_that_two_hosts_describe_is_refused_before_anything_is_marked(l
     assert set(labels(lab)) == {"local/once", "offsite/once"}
 
 
-@pytest.mark.slow
 def test_a_host_that_can_not_mark_means_that_there_is_no_label(lab: Lab) -> None:
     gone = {**source(lab, "main", "postgresql", "base"), "connection": {"host": "127.0.0.1", "port": free_port()}}
     played = play(lab, "half", {"one": [source(lab, "cache", "redis", "rdb")], "two": [gone]})

@@ -99,7 +99,6 @@ def manifests(lab: Lab) -> list[t.Any]:
     return [path for path in lab.local.rglob("*") if path.suffix in (".json", ".md")]
 
 
-@pytest.mark.slow
 def test_backup_info_lists_filters_and_changes_nothing(lab: Lab) -> None:
     for feature in ("redis_snapshot by SYNC", "redis_snapshot by SYNC", "pg_logical_dump"):
         module, options = options_of(lab, feature)
@@ -140,7 +139,6 @@ def test_backup_info_lists_filters_and_changes_nothing(lab: Lab) -> None:
     assert lab.stored() == before
 
 
-@pytest.mark.slow
 def test_a_repository_that_fails_makes_the_task_fail_with_the_whole_result(lab: Lab) -> None:
     module, options = options_of(lab, "redis_snapshot by SYNC")
     options["repositories"][1]["bucket"] = "nobody-made-this"
@@ -159,7 +157,6 @@ def test_a_repository_that_fails_makes_the_task_fail_with_the_whole_result(lab: 
     assert [backup["missing"] for backup in listed["backups"]] == [["offsite"], ["offsite"]]
 
 
-@pytest.mark.slow
 def test_bad_input_is_refused_by_name_before_anything_is_touched(lab: Lab) -> None:
     module, options = options_of(lab, "mongo_dump")
     cases: dict[str, Json] = {
@@ -175,7 +172,6 @@ def test_bad_input_is_refused_by_name_before_anything_is_touched(lab: Lab) -> No
     assert lab.stored() == {}
 
 
-@pytest.mark.slow
 def test_a_host_whose_credentials_may_only_write_makes_whole_backups(lab: Lab) -> None:
     module, options = options_of(lab, "redis_snapshot by SYNC")
     options["repositories"] = lab.repositories_of(WRITER)[1:]

@@ -78,7 +78,6 @@ JOBS = {
 }
 
 
-@pytest.mark.slow
 def test_everything_of_all_hosts_is_backed_up_and_no_secret_is_shown(lab: Lab) -> None:
     hosts = inventory(lab, services(lab))
     with SecretScan([PASSWORD, lab.s3.administrator.secret_key]) as scan:
@@ -96,7 +95,6 @@ def test_everything_of_all_hosts_is_backed_up_and_no_secret_is_shown(lab: Lab) -
     assert lab.s3.administrator.secret_key not in played.output
 
 
-@pytest.mark.slow
 def test_a_dead_server_an_unreachable_host_and_a_missing_bucket_stop_nobody_else(lab: Lab) -> None:
     described = services(lab)
     described["one"][0]["sources"][1]["connection"]["port"] = free_port()
@@ -130,7 +128,6 @@ def test_a_dead_server_an_unreachable_host_and_a_missing_bucket_stop_nobody_else
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -157,7 +154,6 @@ def test_a_selection_that_names_what_nobody_has_is_refused_before_anything_runs(
     assert lab.stored() == {}
 
 
-@pytest.mark.slow
 def test_check_mode_shows_every_plan_and_touches_nothing(lab: Lab) -> None:
     played = play(lab, inventory(lab, services(lab)), "--check", "--diff")
     assert played.status == 0, played.output
@@ -166,7 +162,6 @@ def test_check_mode_shows_every_plan_and_touches_nothing(lab: Lab) -> None:
     assert lab.stored() == {}
 
 
-@pytest.mark.slow
 def test_progress_is_shown_while_jobs_run_in_the_background(lab: Lab) -> None:
     limited = services(lab)["two"]
     limited[0]["sources"][0]["backups"] = [

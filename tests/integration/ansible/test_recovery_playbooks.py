@@ -80,7 +80,6 @@ def verifications(folder: pathlib.Path, job: str) -> list[Json]:
     return [json.loads(path.read_text()) for path in sorted((folder / job).rglob("verification-*.json"))]
 
 
-@pytest.mark.slow
 def test_everything_is_proved_to_the_last_level_and_no_scratch_copy_is_left(site: Site) -> None:
     played = site.play("verify", "-vv")
     assert played.status == 0, played.output
@@ -101,7 +100,6 @@ def test_everything_is_proved_to_the_last_level_and_no_scratch_copy_is_left(site
     assert PASSWORD not in played.output
 
 
-@pytest.mark.slow
 def test_a_damaged_backup_is_told_loudly_after_all_others_were_looked_at(site: Site, tmp_path: pathlib.Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(site.lab.local, copy)
@@ -131,7 +129,6 @@ def test_a_damaged_backup_is_told_loudly_after_all_others_were_looked_at(site: S
     assert "family/cache/rdb failed: " in played.output
 
 
-@pytest.mark.slow
 def test_the_controller_proves_what_it_can_read_and_nobody_else(site: Site) -> None:
     state = site.lab.directory / "state-of-the-controller"
     before = verifications(site.lab.local, "family/cache/rdb")
@@ -145,7 +142,6 @@ def test_the_controller_proves_what_it_can_read_and_nobody_else(site: Site) -> N
     assert state.is_dir()
 
 
-@pytest.mark.slow
 def test_check_mode_says_what_would_be_proved_and_changes_nothing(site: Site) -> None:
     before = site.lab.stored()
     played = site.play("verify", "--check", "-e", "lifeboat_jobs=family/cache", "-e", "lifeboat_verify_which=sample")
@@ -154,7 +150,6 @@ def test_check_mode_says_what_would_be_proved_and_changes_nothing(site: Site) ->
     assert site.lab.stored() == before
 
 
-@pytest.mark.slow
 def test_a_dump_comes_back_beside_production_and_is_asked(site: Site) -> None:
     options = {"into": "users_recovery", "jobs": 1}
     planned = site.restore("adhd/main/logical", "--check", options=options, lifeboat_restore_point="newest")
@@ -183,7 +178,6 @@ def test_a_dump_comes_back_beside_production_and_is_asked(site: Site) -> None:
         connection.close()
 
 
-@pytest.mark.slow
 def test_a_fresh_cluster_is_made_of_a_dump_and_a_wrong_answer_is_told_at_the_end(
     site: Site, tmp_path: pathlib.Path
 ) -> None:
@@ -212,7 +206,6 @@ def stop_cluster(folder: pathlib.Path) -> None:
         wait_for(lambda: not os.path.exists(f"/proc/{pid}/exe"))
 
 
-@pytest.mark.slow
 def test_redis_in_place_stops_the_application_and_the_way_back_works(site: Site) -> None:
     subprocess.run(["sh", site.application.folder / "start"], check=True)
     with site.redis.client() as client:
@@ -258,7 +251,6 @@ def test_redis_in_place_stops_the_application_and_the_way_back_works(site: Site)
         assert client.get("written later") == b"1"
 
 
-@pytest.mark.slow
 def test_what_pods_use_is_not_replaced_until_somebody_stopped_them(site: Site) -> None:
     described = site.services()
     described.pop("two")
@@ -277,7 +269,6 @@ def test_what_pods_use_is_not_replaced_until_somebody_stopped_them(site: Site) -
     assert site.redis.pid == pid
 
 
-@pytest.mark.slow
 def test_a_restore_that_fails_leaves_the_old_data_and_the_application_runs(site: Site, tmp_path: pathlib.Path) -> None:
     """The fault: one bit of the only copy is flipped, which is seen when it is read, with everything stopped."""
     copy = tmp_path / "copy"
@@ -319,7 +310,6 @@ def test_a_restore_that_fails_leaves_the_old_data_and_the_application_runs(site:
         assert client.get("precious") == b"1"
 
 
-@pytest.mark.slow
 def test_mongodb_comes_back_beside_production(site: Site) -> None:
     options = {"databases": ["shop"], "rename": {"shop": "shop_recovery"}}
     played = site.restore("family/main", options=options, lifeboat_restore_point="newest", lifeboat_progress=1)
@@ -334,7 +324,6 @@ def test_mongodb_comes_back_beside_production(site: Site) -> None:
         client.close()
 
 
-@pytest.mark.slow
 def test_applications_that_do_not_start_or_get_well_are_noted_each(lab: Lab) -> None:
     """The tasks alone, without a restore around them."""
     nothing = {"unit": None, "stop_command": None, "start_command": None, "host": "localhost"}

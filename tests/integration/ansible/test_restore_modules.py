@@ -63,7 +63,6 @@ def databases(way_back: WayBack) -> set[str]:
     return {str(row[0]) for row in way_back.lab.postgresql.query("SELECT datname FROM pg_database")}
 
 
-@pytest.mark.slow
 def test_check_mode_returns_the_plan_and_touches_nothing(way_back: WayBack) -> None:
     postgresql = way_back.lab.connection("postgresql")
     beside, cluster = str(way_back.folder / "redis"), str(way_back.new_data_directory("fresh"))
@@ -106,7 +105,6 @@ def test_check_mode_returns_the_plan_and_touches_nothing(way_back: WayBack) -> N
         assert not pathlib.Path(path).exists(), f"check mode made {path}"
 
 
-@pytest.mark.slow
 def test_what_cannot_become_a_good_restore_is_refused_by_name_and_nothing_is_touched(way_back: WayBack) -> None:
     beside = {"data_directory": str(way_back.folder / "redis")}
     with redis_target(way_back.folder) as (target, in_place):
@@ -146,7 +144,6 @@ def test_what_cannot_become_a_good_restore_is_refused_by_name_and_nothing_is_tou
     assert not pathlib.Path(beside["data_directory"]).exists()
 
 
-@pytest.mark.slow
 def test_redis_in_place_undone_done_again_and_tidied_up_without_a_secret_anywhere(way_back: WayBack) -> None:
     with redis_target(way_back.folder) as (target, in_place):
         restore = way_back.task(
@@ -231,7 +228,6 @@ def test_a_restore_that_was_killed_is_listed_and_finished(way_back: WayBack, act
         assert [one["state"] for one in listed["restores"]] == (["finished"] if action == "resume" else [])
 
 
-@pytest.mark.slow
 def test_redis_beside_from_an_encrypted_backup_and_from_append_only_files(way_back: WayBack) -> None:
     ports = {"sealed": free_port(), "cache": free_port()}
     tasks = [
@@ -278,7 +274,6 @@ def recorded_programs(way_back: WayBack, name: str) -> tuple[str, pathlib.Path]:
     return str(folder), argv
 
 
-@pytest.mark.slow
 def test_a_dump_of_postgresql_beside_and_in_place(way_back: WayBack) -> None:
     server = way_back.lab.postgresql
     server.query("DELETE FROM members WHERE id > 3", database=DATABASE)
@@ -314,7 +309,6 @@ def test_a_dump_of_postgresql_beside_and_in_place(way_back: WayBack) -> None:
     assert databases(way_back) == {"postgres", "template0", "template1", DATABASE}
 
 
-@pytest.mark.slow
 def test_a_database_of_mongodb_beside_and_one_collection_in_place(way_back: WayBack) -> None:
     connection = way_back.lab.connection("mongodb")
     newest = {"connection": connection, "point": "newest"}
@@ -346,7 +340,6 @@ def test_a_database_of_mongodb_beside_and_one_collection_in_place(way_back: WayB
         client.close()
 
 
-@pytest.mark.slow
 def test_a_whole_cluster_from_a_base_backup_beside_and_in_place(way_back: WayBack) -> None:
     server = way_back.lab.postgresql
     cluster = Cluster(
@@ -387,7 +380,6 @@ def test_a_whole_cluster_from_a_base_backup_beside_and_in_place(way_back: WayBac
         cluster.stop()
 
 
-@pytest.mark.slow
 def test_an_increment_named_by_its_id_comes_back_with_its_chain(way_back: WayBack) -> None:
     programs = require(postgresql_18_bin_directory(), POSTGRESQL)
     with PostgreSQLServer(bin_directory=programs, settings={"summarize_wal": "on"}) as server:

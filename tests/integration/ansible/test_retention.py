@@ -58,7 +58,6 @@ def there(lab: Lab) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.slow
 def test_look_do_exactly_that_and_again(lab: Lab, ids: list[str]) -> None:
     before = lab.stored()
     planned = run_module(lab, "s3_retention", options(lab), check=True)
@@ -78,7 +77,6 @@ def test_look_do_exactly_that_and_again(lab: Lab, ids: list[str]) -> None:
     assert not again["changed"]
 
 
-@pytest.mark.slow
 def test_another_plan_by_now_is_refused(lab: Lab, ids: list[str]) -> None:
     planned = run_module(lab, "s3_retention", options(lab), check=True)
     changed = options(lab, plan_hash=planned["plan_hash"])
@@ -98,7 +96,6 @@ BAD: dict[str, Json] = {
 }
 
 
-@pytest.mark.slow
 def test_bad_input_is_refused_before_anything_is_touched(lab: Lab, ids: list[str]) -> None:
     before = lab.stored()
     answers = run_modules(lab, *(("s3_retention", options(lab, **changes)) for changes in BAD.values()))
@@ -136,7 +133,6 @@ def play(lab: Lab, *arguments: str) -> Played:
     return run_playbook(lab, "--inventory", str(inventory), *arguments, playbook="playbooks/retention.yml")
 
 
-@pytest.mark.slow
 def test_the_playbook_shows_first_and_removes_when_confirmed(lab: Lab, ids: list[str]) -> None:
     before = lab.stored()
     shown = play(lab)

@@ -60,7 +60,6 @@ def documents(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(folder.glob("verification-*.json"))
 
 
-@pytest.mark.slow
 def test_every_level_and_what_is_then_due_and_restored(way_back: WayBack) -> None:
     job, ids = "cache/rdb", way_back.ids
     levels = [verify(way_back, "cache", kind="rdb", level=level) for level in range(5)]
