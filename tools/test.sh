@@ -78,8 +78,9 @@ readonly in_order=(--dist loadfile --no-loadscope-reorder)
 stage_integration() { serving_suite "$venv" integration --numprocesses "$waiting_workers" "${in_order[@]}" -m "not interop and not soak"; }
 stage_interop() { serving_suite "$venv" integration --numprocesses "$workers" --dist loadfile -m interop; }
 stage_sandbox() { serving_suite "$venv" sandbox; }
-stage_breakglass() { serving_suite "$venv" breakglass --numprocesses "$workers" --dist loadfile; }
-stage_hosts() { serving_suite "$venv" hosts --numprocesses "$workers" --dist loadfile; }
+stage_breakglass() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" breakglass --numprocesses "$workers" --dist loadfile; }
+# A machine of its own compiles in its own place.
+stage_hosts() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" hosts --numprocesses "$workers" --dist loadfile; }
 stage_faults() { serving_suite "$venv" faults --numprocesses "$workers" --dist loadfile -m "not soak"; }
 stage_soak() {
     local examples=default
