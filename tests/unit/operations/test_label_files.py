@@ -10,6 +10,7 @@ import pathlib
 
 import pytest
 
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import LabelInvalid
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.host import Host
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.journal import MemoryJournal
@@ -29,6 +30,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.w
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local import LocalStorage
 from tests.support.command_line import CommandLine, describe
 from tests.support.memory import MemoryStorage
+from tests.support.waiting import wait_for
 from tests.unit.operations.test_labels import MAIN
 
 SOURCE = "settings"
@@ -112,6 +114,10 @@ def test_a_pinned_label_keeps_its_files(site: pathlib.Path) -> None:
     for _turn in range(3):
         lifeboat("backup shop/settings --quiet").succeeded()
     lifeboat("verify --unverified --quiet --level 3").succeeded()
+    # A plan is of a whole second, and of what was before it.
+    clock = SystemClock()
+    made = clock.now().replace(microsecond=0)
+    wait_for(lambda: clock.now().replace(microsecond=0) > made, what="the next second")
     plan = "prune --plan --json --allow overdue --max-share 1"
     gone = {one["id"] for one in lifeboat(plan).document["plans"][0]["backups"] if one["verdict"] == "removed"}
     assert found[0].backup_id in gone
