@@ -19,13 +19,15 @@ from ..retention.rules import JOB_LABEL
 from ..retention.stream_hours import StreamSummary, summarise_series
 from ..retention.values import Entry, Pin, PinnedPoint, RepositoryContent, SeriesPolicy
 from ..storage.base import Storage
-from .label_pins import PinnedPoints, pinned_points
+from .label_pins import pinned_points
 from .marked_streams import STREAM_MARKS
 from .prune_values import JobPolicy, PruneRequest
 from .vendor_backups import VendorBackups
 
 Source = tuple[str, str]
 Points = t.Mapping[Source, tuple[PinnedPoint, ...]]
+_Key = t.TypeVar("_Key", bound=t.Hashable)
+_One = t.TypeVar("_One", bound=t.Hashable)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def read_repositories(
     backups, removals, problems = _read_catalogs(request, storages)
     services = list(dict.fromkeys(policy.series.service for policy in request.policies))
     pinned = {name: pinned_points(storage, services) for name, storage in storages.items()}
-    points, pins = _together(pinned.values()), _pins_together(pinned.values())
+    points = _together(one.points for one in pinned.values())
+    pins = _together(one.backups for one in pinned.values())
     vendors = VendorBackups.of(one.manifest for one in backups)
     return {
         name: _read_one(
@@ -162,22 +165,13 @@ def series_policies(
     )
 
 
-def _together(pinned: t.Iterable[PinnedPoints]) -> Points:
-    """Of all repositories: a pin that one of them did not take holds there, too."""
-    points: dict[Source, dict[PinnedPoint, None]] = {}
-    for one in pinned:
-        for place, found in one.points.items():
-            points.setdefault(place, {}).update(dict.fromkeys(found))
-    return {place: tuple(found) for place, found in points.items()}
-
-
-def _pins_together(pinned: t.Iterable[PinnedPoints]) -> dict[str, tuple[Pin, ...]]:
-    """The same of backups of files, by id."""
-    pins: dict[str, dict[Pin, None]] = {}
-    for one in pinned:
-        for backup_id, found in one.backups.items():
-            pins.setdefault(backup_id, {}).update(dict.fromkeys(found))
-    return {backup_id: tuple(found) for backup_id, found in pins.items()}
+def _together(found: t.Iterable[t.Mapping[_Key, tuple[_One, ...]]]) -> dict[_Key, tuple[_One, ...]]:
+    """Of all repositories, each once: a pin that one of them did not take holds there, too."""
+    merged: dict[_Key, dict[_One, None]] = {}
+    for one in found:
+        for key, values in one.items():
+            merged.setdefault(key, {}).update(dict.fromkeys(values))
+    return {key: tuple(values) for key, values in merged.items()}
 
 
 def _overdue_since(

@@ -22,6 +22,7 @@ from .recovery_target import KINDS, RecoveryTarget
 
 FORMAT, FORMAT_VERSION = "lifeboat-label", 1
 _LARGEST = 1024 * 1024
+_Part = t.TypeVar("_Part")
 
 
 @dataclass(frozen=True)
@@ -175,23 +176,27 @@ def files_values(files: LabelledFiles) -> dict[str, t.Any]:
 
 def files_from(documents: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[LabelledFiles, ...]:
     """The inverse of :func:`files_values`, for files that other hosts have. Raises LabelInvalid."""
-    try:
-        return tuple(_files(document) for document in documents)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LabelInvalid(
-            f"Files of the label can't be read: {error!r}.",
-            hint="Give files as the module recovery_label returns them with store: false.",
-        ) from error
+    return _of_other_hosts(documents, _files, what="Files", given="files")
 
 
 def points_from(documents: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[LabelPoint, ...]:
     """The inverse of :func:`point_values`, for points that other hosts have made. Raises LabelInvalid."""
+    return _of_other_hosts(documents, _point, what="A point", given="points")
+
+
+def _of_other_hosts(
+    documents: t.Sequence[t.Mapping[str, t.Any]],
+    read: t.Callable[[t.Mapping[str, t.Any]], _Part],
+    *,
+    what: str,
+    given: str,
+) -> tuple[_Part, ...]:
     try:
-        return tuple(_point(document) for document in documents)
+        return tuple(read(document) for document in documents)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabelInvalid(
-            f"A point of the label can't be read: {error!r}.",
-            hint="Give points as the module recovery_label returns them with store: false.",
+            f"{what} of the label can't be read: {error!r}.",
+            hint=f"Give {given} as the module recovery_label returns them with store: false.",
         ) from error
 
 
