@@ -20,8 +20,8 @@ PAGE = "pitr-mongodb.md"
 
 
 def pause() -> None:
-    """Until another second: what happens all in one leaves a window that is but a moment."""
-    time.sleep(1.1)
+    """Two whole seconds later: a window ends with the last whole second, and within one second it is but a moment."""
+    time.sleep(2.1)
 
 
 @pytest.fixture
