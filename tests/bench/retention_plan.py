@@ -20,7 +20,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.keep import keep_policy_from
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.retention import retention_plan_text
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retention.plan_document import (
-    plan_bytes,
+    plan_document,
     plan_hash,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retention.planner import plan
@@ -86,7 +86,7 @@ def main() -> int:
 
 
 def _tell_rest(made: t.Any) -> None:
-    for what, act in (("hash", plan_hash), ("document", plan_bytes), ("text", retention_plan_text)):
+    for what, act in (("hash", plan_hash), ("document", plan_document), ("text", retention_plan_text)):
         started = time.perf_counter()
         act(made)
         print(f"  its {what}: {time.perf_counter() - started:.2f} s", flush=True)

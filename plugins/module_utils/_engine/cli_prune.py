@@ -9,6 +9,7 @@ import argparse
 import datetime
 import getpass
 import json
+import os
 import typing as t
 
 from .core.clock import parse_time
@@ -21,6 +22,7 @@ from .operations.description_requests import repositories_of
 from .operations.label_pins import LabelPinResult, pin_label, unpin_label
 from .operations.pins import PinResult, labelled_backups, pin_backup, unpin_backup
 from .operations.prune import plan_prune, run_prune
+from .operations.prune_plans import ReviewedPlans, parse_plans
 from .operations.prune_requests import policies_of
 from .operations.prune_values import SWEEP_AGE, VERSIONS, PruneRequest
 from .report.printer import Printer
@@ -36,7 +38,7 @@ def add_prune_arguments(command: argparse.ArgumentParser) -> None:
     )
     how = command.add_mutually_exclusive_group()
     how.add_argument("--plan", action="store_true", help="show what would go, what stays, and why (the default)")
-    how.add_argument("--apply", metavar="HASH", help="remove exactly what the plan with this hash says, or nothing")
+    how.add_argument("--apply", metavar="HASH|FILE", help="remove exactly what this plan says, or nothing")
     how.add_argument("--yes", action="store_true", help="plan and remove at once, without a look: for cron")
     command.add_argument(
         "--repository", action="append", default=[], metavar="NAME", help="remove only there; more than once"
@@ -94,7 +96,8 @@ def prune(options: argparse.Namespace, printer: Printer, description: Descriptio
             _write(options.out, document)
         printer.document(document)
         return plans.exit_status
-    result = run_prune(request, plan_hash=options.apply, host=host, show=printer.progress)
+    reviewed = _reviewed(options.apply) if options.apply and os.path.isfile(options.apply) else None
+    result = run_prune(request, plan_hash=options.apply, reviewed=reviewed, host=host, show=printer.progress)
     printer.result(pruned_text(result))
     printer.document(result.as_dict())
     if result.error is not None:
@@ -205,6 +208,15 @@ def _prices(path: str) -> t.Any:
         raise RequestInvalid(
             f"--prices {path}: {error}", hint="A file with currency and classes; docs/runbooks/retention.md shows one."
         ) from error
+
+
+def _reviewed(path: str) -> ReviewedPlans:
+    """The plan in a file of ``--out``. Raises RequestInvalid, PlanInvalid."""
+    try:
+        with open(path, "rb") as file:
+            return parse_plans(file.read())
+    except OSError as error:
+        raise RequestInvalid(f"--apply {path}: {error.strerror}.", hint="Name a file that can be read.") from error
 
 
 def _write(path: str, document: t.Mapping[str, t.Any]) -> None:

@@ -142,6 +142,45 @@ def test_another_plan_by_now_removes_nothing(place: Place) -> None:
     assert len(place.there("local")) == DAYS
 
 
+def test_the_plan_in_a_file_is_done_exactly(place: Place) -> None:
+    file = place.folder / "plan.json"
+    place.lifeboat("prune", "--out", str(file)).succeeded()
+    place.lifeboat("prune", "--apply", str(file)).succeeded()
+    assert place.there("local") == {place.ids[age] for age in range(30)}
+
+
+def test_the_plan_in_a_file_says_what_changed_since(place: Place) -> None:
+    file = place.folder / "plan.json"
+    place.lifeboat("prune", "--out", str(file)).succeeded()
+    place.lifeboat("pin", place.ids[40], "--reason", "the auditor asked").succeeded()
+    refused = place.lifeboat("prune", "--apply", str(file))
+    refused.refused("retention.plan_changed", status=1, hint="prune --plan")
+    assert f"local: {JOB}/{place.ids[40]} would stay now" in refused.err
+    assert len(place.there("local")) == DAYS
+
+
+@pytest.mark.thorough
+def test_the_plan_in_a_file_is_refused_when_anything_in_it_was_changed(place: Place) -> None:
+    file = place.folder / "plan.json"
+    place.lifeboat("prune", "--out", str(file)).succeeded()
+    text = file.read_text(encoding="utf-8")
+    document = json.loads(text)
+    other = {**document, "plan_hash": document["plan_hash"].replace("Z-", "Z-0")[:-1]}
+    for bad in (
+        "",
+        "[]",
+        "[" * 100_000,
+        "\N{REPLACEMENT CHARACTER}",
+        json.dumps({**document, "plans": []}),
+        json.dumps({**document, "plans": document["plans"][:1]}),
+        json.dumps(other),
+        text.replace('"verdict": "kept"', '"verdict": "removed"', 1),
+    ):
+        file.write_text(bad, encoding="utf-8")
+        place.lifeboat("prune", "--apply", str(file)).refused("retention.plan_invalid", status=2, hint="--out")
+    assert len(place.there("local")) == DAYS
+
+
 @pytest.mark.parametrize("given", ["", "abc", "20261121T020000Z", "20261121T020000Z-abc", "-" + 32 * "0"])
 def test_what_is_no_hash(place: Place, given: str) -> None:
     place.lifeboat("prune", f"--apply={given}").refused("retention.plan_invalid", status=2)

@@ -11,23 +11,18 @@ import typing as t
 
 import jsonschema
 import pytest
-from hypothesis import given, settings, strategies as st
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.manifest import document_checksum
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import PlanChanged, PlanInvalid
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import PlanInvalid
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retention.costs import (
     plan_costs,
     price_table_from,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retention.plan_document import (
     differences,
-    is_hash_of,
     parse_plan,
-    plan_bytes,
     plan_document,
     plan_hash,
-    require_hash,
-    require_unchanged,
     summary,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retention.plan_schema import PLAN_SCHEMA
@@ -36,7 +31,6 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retentio
     Entry,
     Limits,
     Pin,
-    RepositoryContent,
     RetentionPlan,
     StreamEntry,
 )
@@ -67,6 +61,11 @@ def made_of(entries: t.Iterable[Entry] = ENTRIES, *streams: StreamEntry, **more:
     return plan(content(entries, *(streams or (LOG,)), **whole), values.pop("policies", POLICIES), **values)
 
 
+def written(made: RetentionPlan) -> t.Any:
+    """As it comes back from a file."""
+    return json.loads(json.dumps(plan_document(made)))
+
+
 def changed(number: int, **values: t.Any) -> tuple[Entry, ...]:
     return tuple(dataclasses.replace(one, **values) if place == number else one for place, one in enumerate(ENTRIES))
 
@@ -80,14 +79,17 @@ def test_the_document_is_what_its_schema_says_and_can_be_read_back() -> None:
     assert made.windows_after
     document = plan_document(made, costs=plan_costs(made, PRICES))
     jsonschema.validate(document, PLAN_SCHEMA, format_checker=jsonschema.FormatChecker())
-    read = parse_plan(plan_bytes(made))
+    read = parse_plan(written(made))
     assert read.document == plan_document(made)
     assert (read.repository, read.planned, read.plan_hash) == ("local", NOW, plan_hash(made))
     assert read.removals == {(FULL.folder, one.entry.backup_id) for one in made.removals}
     assert read.cuts == {(OPLOG.folder, "rs0", made.streams[0].keep_from)}
     assert differences(read, made) == ()
-    require_unchanged(read, made)
-    require_hash(made, plan_hash(made)[:8])
+
+
+def test_a_plan_of_nothing_can_be_read_back() -> None:
+    made = plan(content(()), (), now=NOW)
+    assert parse_plan(written(made)).plan_hash == plan_hash(made)
 
 
 def test_the_summary_counts_what_goes_and_stays() -> None:
@@ -176,30 +178,12 @@ def test_anything_else_makes_another_plan_and_says_what(made: t.Callable[[], Ret
     before, now = made_of(), made()
     assert before.removals
     assert plan_hash(now) != plan_hash(before)
-    with pytest.raises(PlanChanged) as caught:
-        require_unchanged(parse_plan(plan_bytes(before)), now)
-    assert any(words in one for one in caught.value.details["differences"]), caught.value.details
-    assert now.repository in caught.value.hint
-    with pytest.raises(PlanChanged, match=plan_hash(before)):
-        require_hash(now, plan_hash(before))
+    found = differences(parse_plan(written(before)), now)
+    assert any(words in one for one in found), found
 
 
-@pytest.mark.parametrize("given_hash", ["", "3f9a1c0", "3F9A1C0B", "3f9a1c0b; rm", "x" * 12, "a" * 65])
-def test_what_can_be_no_hash_is_refused_as_such(given_hash: str) -> None:
-    with pytest.raises(PlanInvalid, match="no hash of a plan"):
-        require_hash(made_of(), given_hash)
-
-
-def test_the_beginning_of_a_hash_is_enough_from_eight_characters_on() -> None:
-    whole = plan_hash(made_of())
-    assert is_hash_of(whole, whole)
-    assert is_hash_of(whole[:8], whole)
-    assert not is_hash_of(whole[:7], whole)
-    assert not is_hash_of(whole[1:], whole)
-
-
-def resealed(document: dict[str, t.Any]) -> bytes:
-    return json.dumps({**document, "checksum": document_checksum(document)}).encode("utf-8")
+def resealed(document: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {**document, "checksum": document_checksum(document)}
 
 
 @pytest.mark.parametrize(
@@ -229,25 +213,10 @@ def test_a_plan_that_was_changed_by_hand_is_refused(change: t.Callable[[dict[str
     assert why in caught.value.message
     assert "lifeboat prune --plan" in caught.value.hint
     with pytest.raises(PlanInvalid):
-        parse_plan(json.dumps(document).encode("utf-8"))
+        parse_plan(document)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b'{"format": "lifeboat-retention-plan"}', b"[" * 100_000])
-def test_what_is_no_plan_is_refused(data: bytes) -> None:
+@pytest.mark.parametrize("value", [None, "", [], {}, {"format": "lifeboat-retention-plan"}])
+def test_what_is_no_plan_is_refused(value: t.Any) -> None:
     with pytest.raises(PlanInvalid, match="no retention plan that can be trusted"):
-        parse_plan(data)
-
-
-@given(place=st.integers(min_value=0, max_value=5000), byte=st.integers(min_value=0, max_value=255))
-@settings(max_examples=100, deadline=None)
-def test_a_byte_that_changed_is_noticed_whatever_it_is(place: int, byte: int) -> None:
-    data = bytearray(plan_bytes(plan(RepositoryContent("local", tuple(daily(3))), POLICIES, now=NOW)))
-    place %= len(data)
-    before = bytes(data)
-    data[place] = byte
-    try:
-        read = parse_plan(bytes(data))
-    except PlanInvalid:
-        return
-    # A blank that became another blank.
-    assert json.loads(before) == read.document
+        parse_plan(value)

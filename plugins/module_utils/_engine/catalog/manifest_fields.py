@@ -112,10 +112,10 @@ class Fields:
             raise self._wrong(key, "not an object")
         return value
 
-    def objects(self, key: str) -> list[Fields]:
-        """A list of objects, not empty."""
+    def objects(self, key: str, *, may_be_empty: bool = False) -> list[Fields]:
+        """A list of objects, not empty unless it may be."""
         value = self._get(key)
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list) or not (value or may_be_empty):
             raise self._wrong(key, "no list of objects")
         return [Fields(item, place=f"{key}[{position}]") for position, item in enumerate(value)]
 

@@ -29,7 +29,7 @@ from ..storage.base import Storage
 from ..storage.registry import open_storage
 from .prune_backups import finish_removals, remove_backups
 from .prune_lease import Lease, take_lease
-from .prune_plans import PrunePlans, time_of
+from .prune_plans import PrunePlans, ReviewedPlans, time_of
 from .prune_reading import RepositoryReading, read_repositories
 from .prune_results import PruneResult, RepositoryResult
 from .prune_stream import prune_stream
@@ -38,6 +38,8 @@ from .stream_pruned import StreamPruned
 from .sweep import sweep_orphans
 from .vendor_removals import VendorRemovals, vendor_places
 
+_SHOWN = 5
+
 
 def plan_prune(request: PruneRequest, *, host: Host, now: datetime.datetime | None = None) -> PrunePlans:
     """What would go at *now* (aware; this moment when it is left out), and why the rest stays. Reads only."""
@@ -45,14 +47,20 @@ def plan_prune(request: PruneRequest, *, host: Host, now: datetime.datetime | No
 
 
 def run_prune(
-    request: PruneRequest, *, plan_hash: str | None = None, host: Host, show: ProgressSink | None = None
+    request: PruneRequest,
+    *,
+    plan_hash: str | None = None,
+    reviewed: ReviewedPlans | None = None,
+    host: Host,
+    show: ProgressSink | None = None,
 ) -> PruneResult:
-    """Remove what the plan of this moment says; with *plan_hash* what that plan says, or nothing.
+    """Remove what the plan of this moment says; with *plan_hash* or *reviewed* what that plan says, or nothing.
 
-    One repository that fails stops no other. Raises PlanChanged when the plan is another one now, PlanInvalid for what
-    is no hash of a plan, and what reading raises when nothing can be planned at all.
+    One repository that fails stops no other. Raises PlanChanged when the plan is another one now (and says what is
+    otherwise when the whole plan was given), PlanInvalid for what is no hash of a plan, and what reading raises when
+    nothing can be planned at all.
     """
-    return _Prune(request, host=host).run(plan_hash, show=show)
+    return _Prune(request, host=host).run(reviewed.hash if reviewed else plan_hash, reviewed=reviewed, show=show)
 
 
 class _Prune:
@@ -83,16 +91,11 @@ class _Prune:
             },
         )
 
-    def run(self, plan_hash: str | None, *, show: ProgressSink | None) -> PruneResult:
+    def run(self, plan_hash: str | None, *, reviewed: ReviewedPlans | None, show: ProgressSink | None) -> PruneResult:
         """Repository by repository, each under its lease."""
         plans = self.plan(self._host.clock.now() if plan_hash is None else time_of(plan_hash))
         if plan_hash is not None and plans.hash != plan_hash:
-            raise PlanChanged(
-                "What the repositories hold, or the policies, changed since the plan was made: another plan would be "
-                "carried out now.",
-                hint="Look at the new one: lifeboat prune --plan",
-                details={"wanted": plan_hash, "now": plans.hash},
-            )
+            raise _changed(plan_hash, plans, reviewed)
         results = []
         for plan in plans.plans:
             result = self._run_one(plan, plans, show=show)
@@ -271,3 +274,15 @@ class _Prune:
         except StateDirectoryUnusable as problem:
             # What became of it must not hang on it, nor be hidden by it.
             self._host.journal.warning(f"The run could not be recorded: {problem.message}")
+
+
+def _changed(wanted: str, plans: PrunePlans, reviewed: ReviewedPlans | None) -> PlanChanged:
+    changes = reviewed.changes(plans) if reviewed else []
+    more = f"; and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+    said = f" {'; '.join(changes[:_SHOWN])}{more}." if changes else ""
+    return PlanChanged(
+        "Nothing was removed. What the repositories hold, or the policies, changed since the plan was made: another "
+        f"plan would be carried out now.{said}",
+        hint="Look at the new one: lifeboat prune --plan",
+        details={"wanted": wanted, "now": plans.hash, "changes": changes},
+    )

@@ -1,19 +1,20 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plans of all repositories together, under one hash."""
+"""The plans of all repositories together, under one hash; and such plans read back from the file of ``--out``."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 import typing as t
 from dataclasses import dataclass, field
 
 from ..core.clock import format_time, parse_time
 from ..core.errors import PlanInvalid
 from ..retention.costs import PlanCosts, PriceTable, plan_costs
-from ..retention.plan_document import plan_document, plan_hash
+from ..retention.plan_document import PlanDocument, differences, parse_plan, plan_document, plan_hash, plan_not_trusted
 from ..retention.values import RetentionPlan
 from .prune_reading import RepositoryReading
 from .vendor_plans import VendorPlan, vendor_plans
@@ -36,8 +37,7 @@ class PrunePlans:
     @property
     def hash(self) -> str:
         """Stands for all decisions and for what they rest on, and says for which time: ``20261121T020000Z-9f…``."""
-        digest = hashlib.sha256("\n".join(sorted(plan_hash(plan) for plan in self.plans)).encode("ascii")).hexdigest()
-        return f"{self.now.strftime('%Y%m%dT%H%M%SZ')}-{digest[:32]}"
+        return _hash_of_all(self.now, [plan_hash(plan) for plan in self.plans])
 
     @property
     def vendors(self) -> tuple[VendorPlan, ...]:
@@ -69,6 +69,47 @@ class PrunePlans:
             "plans": self.as_dicts(),
             "vendors": [one.as_dict() for one in self.vendors],
         }
+
+
+@dataclass(frozen=True)
+class ReviewedPlans:
+    """Plans as somebody read them: under *hash*, one for each repository."""
+
+    hash: str
+    plans: tuple[PlanDocument, ...]
+
+    def changes(self, now: PrunePlans) -> list[str]:
+        """What is otherwise in the plans that were made again, in words."""
+        again = {plan.repository: plan for plan in now.plans}
+        reviewed = {plan.repository: plan for plan in self.plans}
+        return [
+            *(f"{name} is not planned for any more" for name in sorted(reviewed.keys() - again.keys())),
+            *(f"{name} is planned for as well" for name in sorted(again.keys() - reviewed.keys())),
+            *(
+                f"{name}: {change}"
+                for name in sorted(again.keys() & reviewed.keys())
+                for change in differences(reviewed[name], again[name])
+            ),
+        ]
+
+
+def parse_plans(data: bytes) -> ReviewedPlans:
+    """Read what :meth:`PrunePlans.as_dict` wrote. Raises PlanInvalid for whatever is not as it was written."""
+    try:
+        document = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise plan_not_trusted(str(error)) from error
+    if not isinstance(document, dict) or not isinstance(document.get("plans"), list) or not document["plans"]:
+        raise plan_not_trusted("it has no plans")
+    plans = tuple(parse_plan(one) for one in document["plans"])
+    if document.get("plan_hash") != _hash_of_all(plans[0].planned, [plan.plan_hash for plan in plans]):
+        raise plan_not_trusted("its plan_hash is not that of its plans")
+    return ReviewedPlans(hash=document["plan_hash"], plans=plans)
+
+
+def _hash_of_all(now: datetime.datetime, hashes: t.Iterable[str]) -> str:
+    digest = hashlib.sha256("\n".join(sorted(hashes)).encode("ascii")).hexdigest()
+    return f"{now.strftime('%Y%m%dT%H%M%SZ')}-{digest[:32]}"
 
 
 def time_of(plan_hash: str) -> datetime.datetime:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import re
 import typing as t
 from dataclasses import dataclass
 
@@ -21,15 +20,10 @@ from ..catalog.manifest import document_checksum
 from ..catalog.manifest_fields import Fields, shortened
 from ..catalog.manifest_schema import SHA256
 from ..core.clock import format_time
-from ..core.errors import PlanChanged, PlanInvalid
+from ..core.errors import PlanInvalid
 from .costs import PlanCosts
 from .plan_schema import FORMAT, FORMAT_VERSION
 from .values import KEPT, REMOVED, Decision, RecoverySpan, Refusal, RetentionPlan, SeriesPolicy, StreamDecision
-
-#: A beginning of a hash that is long enough to stand for it.
-SHORTEST_HASH = 8
-_SHOWN = 5
-_PLAN_AGAIN = "Nothing was removed. Plan again and read it: lifeboat prune --plan --repository {}"
 
 Removals = frozenset[tuple[str, str]]  # folder of the series, id
 Cuts = frozenset[tuple[str, str, str]]  # folder of the series, lineage, hour
@@ -45,11 +39,6 @@ def plan_hash(plan: RetentionPlan) -> str:
         removals=_removals(plan),
         cuts=_cuts(plan),
     )
-
-
-def is_hash_of(given: str, whole: str) -> bool:
-    """Whether *given* is the hash *whole* or its first eight characters or more."""
-    return len(given) >= SHORTEST_HASH and whole.startswith(given)
 
 
 def plan_document(plan: RetentionPlan, *, costs: PlanCosts | None = None) -> dict[str, t.Any]:
@@ -78,12 +67,6 @@ def plan_document(plan: RetentionPlan, *, costs: PlanCosts | None = None) -> dic
         document["costs"] = costs.as_dict()
     document["checksum"] = document_checksum(document)
     return document
-
-
-def plan_bytes(plan: RetentionPlan, *, costs: PlanCosts | None = None) -> bytes:
-    """The document, indented, for a file."""
-    text = json.dumps(plan_document(plan, costs=costs), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return (text + "\n").encode("utf-8")
 
 
 def summary(plan: RetentionPlan) -> dict[str, int]:
@@ -116,13 +99,12 @@ class PlanDocument:
     document: t.Mapping[str, t.Any]
 
 
-def parse_plan(data: bytes) -> PlanDocument:
+def parse_plan(document: object) -> PlanDocument:
     """Read a plan and check that it is as it was written; properties that are not known are passed over.
 
-    Raises PlanInvalid, and nothing else whatever bytes come in.
+    Raises PlanInvalid, and nothing else whatever JSON value comes in.
     """
     try:
-        document = json.loads(data.decode("utf-8"))
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ValueError(f"it does not say format: {FORMAT}")
         if document.get("format_version") != FORMAT_VERSION:
@@ -131,10 +113,15 @@ def parse_plan(data: bytes) -> PlanDocument:
             raise ValueError("its checksum differs: it was changed after it was written")
         return _read(document)
     except (ValueError, RecursionError) as error:
-        raise PlanInvalid(
-            f"This is no retention plan that can be trusted: {shortened(str(error))}.",
-            hint="Make one: lifeboat prune --plan --out FILE",
-        ) from error
+        raise plan_not_trusted(str(error)) from error
+
+
+def plan_not_trusted(why: str) -> PlanInvalid:
+    """What is said of a plan that can't be taken for what was reviewed."""
+    return PlanInvalid(
+        f"This is no retention plan that can be trusted: {shortened(why)}.",
+        hint="Make one: lifeboat prune --plan --out FILE",
+    )
 
 
 def differences(before: PlanDocument, now: RetentionPlan) -> tuple[str, ...]:
@@ -155,33 +142,6 @@ def differences(before: PlanDocument, now: RetentionPlan) -> tuple[str, ...]:
     if now.allow != before.allow:
         found.append("other guards are overridden")
     return tuple(found) or ("what the repository holds was changed since",)
-
-
-def require_unchanged(before: PlanDocument, now: RetentionPlan) -> None:
-    """Raises PlanChanged, saying what, unless *now* is the plan that was reviewed."""
-    found = differences(before, now)
-    if found:
-        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise PlanChanged(
-            f"{now.repository} is not as it was when this plan was made: {'; '.join(found[:_SHOWN])}{more}",
-            hint=_PLAN_AGAIN.format(now.repository),
-            details={"differences": list(found), "hash": plan_hash(now)},
-        )
-
-
-def require_hash(plan: RetentionPlan, given: str) -> None:
-    """Raises PlanChanged unless *given* stands for the plan, PlanInvalid when it can't stand for any."""
-    if not re.fullmatch(r"[0-9a-f]{8,64}", given):
-        raise PlanInvalid(
-            f"{given!r} is no hash of a plan: it has {SHORTEST_HASH} to 64 characters from 0 to 9 and a to f.",
-            hint="Copy it from the first line of: lifeboat prune --plan",
-        )
-    if not is_hash_of(given, plan_hash(plan)):
-        raise PlanChanged(
-            f"The plan for {plan.repository} is another one now: its hash is {plan_hash(plan)[:12]} and not {given}.",
-            hint=_PLAN_AGAIN.format(plan.repository),
-            details={"hash": plan_hash(plan)},
-        )
 
 
 def _hash(
@@ -210,11 +170,13 @@ def _cuts(plan: RetentionPlan) -> Cuts:
 def _read(document: dict[str, t.Any]) -> PlanDocument:
     fields = Fields(document, place="")
     removals = frozenset(
-        (_folder(one), one.backup_id("id")) for one in fields.objects("backups") if one.text("verdict") == REMOVED
+        (_folder(one), one.backup_id("id"))
+        for one in fields.objects("backups", may_be_empty=True)
+        if one.text("verdict") == REMOVED
     )
     cuts = frozenset(
         (_folder(one), one.name("lineage"), one.text("keep_from", like="[0-9]{10}"))
-        for one in fields.objects("streams")
+        for one in fields.objects("streams", may_be_empty=True)
         if one.given("keep_from")
     )
     read = PlanDocument(
