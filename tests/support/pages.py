@@ -43,8 +43,19 @@ class Page:
         """The sections that have commands."""
         return tuple(dict.fromkeys(block.section for block in self.blocks))
 
-    def run(self, sections: t.Sequence[str], *, environment: t.Mapping[str, str], timeout: float = 240) -> str:
-        """Run the commands of *sections*, in that order; and return what they printed; fails at the first surprise."""
+    def run(
+        self,
+        sections: t.Sequence[str],
+        *,
+        environment: t.Mapping[str, str],
+        timeout: float = 240,
+        shell: t.Sequence[str | Path] = ("bash",),
+        folder: Path | None = None,
+    ) -> str:
+        """Run the commands of *sections*, in that order; and return what they printed; fails at the first surprise.
+
+        *shell* reads them from its standard input, in *folder*: that of another machine, for one.
+        """
         chosen: list[Block] = []
         for section in sections:
             found = [block for block in self.blocks if block.section == section]
@@ -54,7 +65,14 @@ class Page:
             _script(number, block) for number, block in enumerate(chosen)
         )
         done = subprocess.run(
-            ["bash"], input=script, env=dict(environment), capture_output=True, text=True, timeout=timeout, check=False
+            shell,
+            input=script,
+            env=dict(environment),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
         printed = done.stdout
         for number, block in enumerate(chosen):

@@ -54,10 +54,14 @@ class Host:
         self, command: str, *, user: str = "root", timeout: float = 120, data: bytes | None = None
     ) -> subprocess.CompletedProcess[str]:
         """The same for a command that may fail."""
-        argv = self._containers.argv("exec", "--interactive", "--user", user, self.name, "bash", "-c", command)
+        argv = [*self.shell(user=user), "-c", command]
         done = subprocess.run(argv, input=data, capture_output=True, timeout=timeout, check=False)
         said = (done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
         return subprocess.CompletedProcess(argv, done.returncode, *said)
+
+    def shell(self, *, user: str = "root") -> list[str]:
+        """What starts a shell there, on this machine."""
+        return self._containers.argv("exec", "--interactive", "--user", user, self.name, "bash")
 
     def write(self, path: str, text: str, *, mode: int = 0o600, owner: str = "root") -> None:
         """A file with *text*, in a folder that is made when it is missing."""
