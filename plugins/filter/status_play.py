@@ -84,9 +84,8 @@ def _host(host: Json) -> dict[str, t.Any]:
     answer = host.get("lifeboat_answer") or {}
     if answer.get("status") and not answer.get("failed"):
         return {"host": name, "status": answer["status"], "error": None}
-    reached = host.get("lifeboat_reached", {"unreachable": True})
-    why = answer.get("msg") or reached.get("msg") or "it did not answer"
-    lost = reached.get("unreachable") or answer.get("unreachable")
+    why = answer.get("msg") or "it did not answer"
+    lost = answer.get("unreachable") or not answer
     return {"host": name, "status": None, "error": f"The host can't be reached: {why}" if lost else str(why)}
 
 

@@ -78,9 +78,9 @@ def test_each_host_that_did_not_answer_is_named_with_its_reason(tmp_path: pathli
     site = Watched(tmp_path)
     site.backup(27)
     found = summed(
-        host("db1", lifeboat_reached={}, lifeboat_answer={"status": site.report().document}),
-        host("db2", lifeboat_reached={"unreachable": True, "msg": "No route."}),
-        host("db3", lifeboat_reached={}, lifeboat_answer={"failed": True, "msg": "cronsim is needed."}),
+        host("db1", lifeboat_answer={"status": site.report().document}),
+        host("db2", lifeboat_answer={"unreachable": True, "msg": "No route."}),
+        host("db3", lifeboat_answer={"failed": True, "msg": "cronsim is needed."}),
         host("db4"),
         {"inventory_hostname": "plain"},
     )
