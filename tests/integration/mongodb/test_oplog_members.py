@@ -16,6 +16,7 @@ import pytest
 from pymongo.read_preferences import ReadPreference
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import MongoNoSuitableMember
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.oplog import majority_in
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams import spool as spool_module
 from sandbox.mongod import hello
 from sandbox.mongodb import MongoReplicaSet, MongoServer
@@ -47,10 +48,10 @@ def wait_for_all(servers: MongoReplicaSet) -> None:
     def settled() -> bool:
         states = [hello(node) for node in servers.nodes]
         return sum(bool(one.get("isWritablePrimary")) for one in states) == 1 and all(
-            one.get("isWritablePrimary") or one.get("secondary") for one in states
+            (one.get("isWritablePrimary") or one.get("secondary")) and majority_in(one) is not None for one in states
         )
 
-    wait_for(settled, what="a primary and two secondaries")
+    wait_for(settled, what="a primary and two secondaries that know what a majority has")
 
 
 def write(servers: MongoReplicaSet, *ids: t.Any, majority: bool = True) -> None:

@@ -24,6 +24,7 @@ from tests.integration.redis.servers import (
     restored_rdb,
     take,
 )
+from tests.support.waiting import wait_for
 
 FLAVOURS = ["redis", "valkey", "redis_6", "redis_8"]
 
@@ -134,6 +135,14 @@ def test_a_server_without_checksums_is_taken_and_that_is_said(start: Starter, tm
 def test_looking_changes_nothing(start: Starter) -> None:
     source = start(append_only=True)
     fill(source, keys=50)
+    with admin(source) as client:
+        # On a busy disk the server puts off its own writing for up to two seconds.
+        wait_for(
+            lambda: (
+                not {client.info("persistence")[key] for key in ("aof_buffer_length", "aof_pending_bio_fsync")} - {0}
+            ),
+            what="the append-only file is written",
+        )
     files = {path: path.stat().st_mtime_ns for path in source.data_directory.rglob("*")}
     with admin(source) as client:
         before = client.info("persistence")
