@@ -165,6 +165,20 @@ def series_policies(
     )
 
 
+def retained_pins(backup: Backup) -> tuple[Pin, ...]:
+    """Its pins as retention reads them: a hold is in force until somebody takes it away, whatever else it says."""
+    return tuple(
+        Pin(
+            pin_id=pin.pin_id,
+            reason=pin.reason,
+            made=pin.made,
+            until=None if pin.hold else pin.until,
+            hold=pin.hold,
+        )
+        for pin in backup.pins
+    )
+
+
 def _together(found: t.Iterable[t.Mapping[_Key, tuple[_One, ...]]]) -> dict[_Key, tuple[_One, ...]]:
     """Of all repositories, each once: a pin that one of them did not take holds there, too."""
     merged: dict[_Key, dict[_One, None]] = {}
@@ -214,18 +228,7 @@ def _entry(backup: Backup, repository: str, vendors: VendorBackups, *, pins: tup
         stored_bytes=manifest.stored_bytes,
         parent=vendors.parent_of(manifest),
         labels=manifest.labels,
-        pins=tuple(
-            # A hold is in force until somebody takes it away, whatever else it says.
-            Pin(
-                pin_id=pin.pin_id,
-                reason=pin.reason,
-                made=pin.made,
-                until=None if pin.hold else pin.until,
-                hold=pin.hold,
-            )
-            for pin in backup.pins
-        )
-        + pins,
+        pins=retained_pins(backup) + pins,
         checksum=str(manifest.as_dict()["checksum"]),
         # Money counts from when the storage took it; only those with classes bill by age.
         storage_class=kept.storage_class if kept else None,
