@@ -19,8 +19,7 @@ from ..retention.planner import plan
 from ..retention.rules import merged
 from ..retention.values import KEPT, Entry, Limits, RepositoryContent, SeriesPolicy
 from ..streams.layout import StreamFolder, hour_of
-from .prune_reading import retained_pins
-from .prune_values import JobPolicy
+from .prune_values import JobPolicy, retained_pins
 from .wanted import FULL_KINDS
 
 _NO_LIMITS = Limits(share=1.0, number=1_000_000_000)

@@ -21,7 +21,7 @@ from ..retention.values import Entry, Pin, PinnedPoint, RepositoryContent, Serie
 from ..storage.base import Storage
 from .label_pins import pinned_points
 from .marked_streams import STREAM_MARKS
-from .prune_values import JobPolicy, PruneRequest
+from .prune_values import JobPolicy, PruneRequest, retained_pins
 from .vendor_backups import VendorBackups
 
 Source = tuple[str, str]
@@ -162,20 +162,6 @@ def series_policies(
             points=pinned.get((series.service, series.source), ()) if group[0].is_stream else (),
         )
         for series, group in by_series.items()
-    )
-
-
-def retained_pins(backup: Backup) -> tuple[Pin, ...]:
-    """Its pins as retention reads them: a hold is in force until somebody takes it away, whatever else it says."""
-    return tuple(
-        Pin(
-            pin_id=pin.pin_id,
-            reason=pin.reason,
-            made=pin.made,
-            until=None if pin.hold else pin.until,
-            hold=pin.hold,
-        )
-        for pin in backup.pins
     )
 
 
