@@ -8,6 +8,7 @@ What the genuine one does is in tests/integration/postgresql/test_walg_prune.py.
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
     LifeboatError,
     RequestInvalid,
     WalgFailed,
+    WalgRemovalLocked,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.journal import MemoryJournal
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.prune_requests import (
@@ -29,7 +31,10 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
     VendorPlaces,
     VendorRemovals,
 )
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.vendor_storage import VendorBackup
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.vendor_storage import (
+    VendorBackup,
+    VendorRest,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retention.values import Decision
 from tests.support.clocks import FakeClock
 from tests.support.memory import MemoryStorage
@@ -64,22 +69,25 @@ class Tool:
     asked: list[tuple[str, str]] = field(default_factory=list)
     seen: list[set[str]] = field(default_factory=list)
     fails: str = ""
+    error: LifeboatError = field(default_factory=lambda: WalgFailed("the disk is gone"))
+    rest: VendorRest = field(default_factory=VendorRest)
 
     def objections(self, _going: t.Sequence[VendorBackup]) -> t.Mapping[str, LifeboatError]:
         return {}
 
-    def remove(self, backup: VendorBackup) -> None:
+    def remove(self, backup: VendorBackup) -> VendorRest:
         self._ask("remove", backup.name)
+        return self.rest
 
-    def trim(self, kept: t.Sequence[VendorBackup]) -> int:
+    def trim(self, kept: t.Sequence[VendorBackup]) -> tuple[int, VendorRest]:
         self._ask("trim", ",".join(one.name for one in kept))
-        return 3
+        return 3, self.rest
 
     def _ask(self, what: str, name: str) -> None:
         self.asked.append((what, name))
         self.seen.append({found.key.rpartition("/")[2] for found in self.repository.list()})
         if what == self.fails:
-            raise WalgFailed("the disk is gone")
+            raise self.error
 
 
 class Site:
@@ -144,6 +152,37 @@ def test_what_fails_stays_unfinished_and_the_next_run_goes_on(site: t.Callable[.
     assert made.pruner.finish(vendors=made.removals()).removed == (IDS[1],)
     assert [what for what, _name in made.tool.asked] == ["remove", "trim"]
     assert made.pruner.listed() == [IDS[0]]
+
+
+@pytest.mark.parametrize("until", [None, "2026-12-01T00:00:00Z"])
+def test_what_is_under_lock_is_deferred_and_no_failure(site: t.Callable[..., Site], until: str | None) -> None:
+    made = site()
+    made.tool.fails = "remove"
+    made.tool.error = WalgRemovalLocked("under lock", details={"until": until})
+    date = None if until is None else datetime.datetime(2026, 12, 1, tzinfo=datetime.timezone.utc)
+    for removed in (
+        made.pruner.remove(*made.backups, vendors=made.removals()),
+        made.pruner.finish(vendors=made.removals()),
+    ):
+        assert removed.deferred == {IDS[1]: date}
+        assert (removed.removed, removed.refused, removed.causes, removed.error) == ((), {}, (), None)
+        assert made.pruner.listed() == [IDS[0]], "what it builds on stays"
+    made.tool.fails = ""
+    assert made.pruner.finish(vendors=made.removals()).removed == (IDS[1],)
+
+
+def test_what_the_storages_keep_is_added_up_and_the_log_counted_once(site: t.Callable[..., Site]) -> None:
+    made = site()
+    early, late = (datetime.datetime(2026, 12, day, tzinfo=datetime.timezone.utc) for day in (1, 2))
+    made.tool.rest = VendorRest(hidden=2, hidden_bytes=10, locked=1, until=early)
+    vendors = made.removals()
+    assert vendors.rests() == {}
+    made.pruner.remove(*made.backups, vendors=vendors)
+    # Two backups, and the log as it was at the end.
+    assert vendors.rests() == {"/srv/walg": VendorRest(hidden=6, hidden_bytes=30, locked=3, until=early)}
+    assert (VendorRest(locked=1, until=early) + VendorRest(locked=1, until=late)).until == late
+    assert (VendorRest(locked=1, until=early) + VendorRest(locked=1)).until is None, "one of them has no date"
+    assert (VendorRest(locked=1, until=early) + VendorRest()).until == early
 
 
 def test_what_another_repository_names_keeps_its_data(site: t.Callable[..., Site]) -> None:

@@ -6,20 +6,19 @@
 from __future__ import annotations
 
 import datetime
-import json
 import typing as t
 from dataclasses import dataclass
 
 from ..core.clock import format_time
 from ..core.errors import PinInvalid
-from ..core.ids import backup_id_time, is_backup_id
+from ..core.ids import backup_id_time
 from .layout import BackupFolder
 from .manifest import document_checksum
 from .manifest_fields import Fields, shortened
+from .note import note_bytes, note_id_of, note_key, read_note
 from .pin_schema import FORMAT, FORMAT_VERSION
 
 PREFIX = "pin-"
-SUFFIX = ".json"
 
 
 @dataclass(frozen=True)
@@ -61,20 +60,17 @@ class Pin:
 
     def as_bytes(self) -> bytes:
         """The bytes of the document: indented, for people."""
-        text = json.dumps(self.as_dict(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        return (text + "\n").encode("utf-8")
+        return note_bytes(self.as_dict())
 
 
 def pin_key(folder: BackupFolder, pin_id: str) -> str:
     """The key of the document of that id."""
-    return folder.key(f"{PREFIX}{pin_id}{SUFFIX}")
+    return note_key(folder, PREFIX, pin_id)
 
 
 def pin_id_of(key: str) -> str | None:
     """The id in the key of such a document, None when it is another object."""
-    name = key.rpartition("/")[2]
-    found = name[len(PREFIX) : -len(SUFFIX)] if name.startswith(PREFIX) and name.endswith(SUFFIX) else ""
-    return found if is_backup_id(found) else None
+    return note_id_of(key, PREFIX)
 
 
 def parse_pin(data: bytes, *, key: str, backup_id: str) -> Pin:
@@ -83,15 +79,7 @@ def parse_pin(data: bytes, *, key: str, backup_id: str) -> Pin:
     Raises PinInvalid, and nothing else whatever bytes come in; what holds then is :func:`unreadable_pin`.
     """
     try:
-        document = json.loads(data.decode("utf-8"))
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ValueError(f"it does not say format: {FORMAT}")
-        version = document.get("format_version")
-        if version != FORMAT_VERSION or isinstance(version, bool):
-            raise ValueError(f"format_version is {version!r}")
-        if document_checksum(document) != document.get("checksum"):
-            raise ValueError("its checksum differs: it was changed after it was written")
-        found = _pin(Fields(document, place=""))
+        found = _pin(Fields(read_note(data, of=FORMAT, version=FORMAT_VERSION), place=""))
         if found.backup_id != backup_id:
             raise ValueError(f"it is about the backup {found.backup_id}")
     except (ValueError, RecursionError) as error:

@@ -12,20 +12,18 @@ back no other's: two of them at once can't hurt each other.
 from __future__ import annotations
 
 import datetime
-import json
 import typing as t
 from dataclasses import dataclass
 
 from ..core.clock import format_time
 from ..core.errors import BackupRemoved, LifeboatError, RemovalInvalid
-from ..core.ids import is_backup_id
 from .layout import BackupFolder
 from .manifest import document_checksum
 from .manifest_fields import Fields, shortened
+from .note import note_bytes, note_id_of, note_key, read_note
 from .removal_schema import FORMAT, FORMAT_VERSION
 
 PREFIX = "removal-"
-SUFFIX = ".json"
 DELETING, REMOVED = "deleting", "removed"
 
 
@@ -61,8 +59,7 @@ class Removal:
 
     def as_bytes(self) -> bytes:
         """The bytes of the document: indented, for people."""
-        text = json.dumps(self.as_dict(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        return (text + "\n").encode("utf-8")
+        return note_bytes(self.as_dict())
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,12 @@ class RemovedCopy:
 
 def removal_key(folder: BackupFolder, removal_id: str) -> str:
     """The key of the document of that id."""
-    return folder.key(f"{PREFIX}{removal_id}{SUFFIX}")
+    return note_key(folder, PREFIX, removal_id)
 
 
 def removal_id_of(key: str) -> str | None:
     """The id in the key of such a document, None when it is another object."""
-    name = key.rpartition("/")[2]
-    found = name[len(PREFIX) : -len(SUFFIX)] if name.startswith(PREFIX) and name.endswith(SUFFIX) else ""
-    return found if is_backup_id(found) else None
+    return note_id_of(key, PREFIX)
 
 
 def parse_removal(data: bytes, *, key: str, backup_id: str) -> Removal:
@@ -97,15 +92,7 @@ def parse_removal(data: bytes, *, key: str, backup_id: str) -> Removal:
     Raises RemovalInvalid, and nothing else whatever bytes come in. That the document is there counts all the same.
     """
     try:
-        document = json.loads(data.decode("utf-8"))
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ValueError(f"it does not say format: {FORMAT}")
-        version = document.get("format_version")
-        if version != FORMAT_VERSION or isinstance(version, bool):
-            raise ValueError(f"format_version is {version!r}")
-        if document_checksum(document) != document.get("checksum"):
-            raise ValueError("its checksum differs: it was changed after it was written")
-        found = _removal(Fields(document, place=""))
+        found = _removal(Fields(read_note(data, of=FORMAT, version=FORMAT_VERSION), place=""))
         if found.backup_id != backup_id:
             raise ValueError(f"it is about the backup {found.backup_id}")
     except (ValueError, RecursionError) as error:

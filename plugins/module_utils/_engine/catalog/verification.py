@@ -10,20 +10,18 @@ Documents are never changed; a later verification writes another. What a backup 
 from __future__ import annotations
 
 import datetime
-import json
 import typing as t
 from dataclasses import dataclass, field
 
 from ..core.clock import format_time
 from ..core.errors import VerificationInvalid
-from ..core.ids import is_backup_id
 from .layout import BackupFolder
 from .manifest import document_checksum
 from .manifest_fields import Fields, shortened
+from .note import note_bytes, note_id_of, note_key, read_note
 from .verification_schema import CHECK_STATES, FORMAT, FORMAT_VERSION, LONGEST_SECONDS, STATES
 
 PREFIX = "verification-"
-SUFFIX = ".json"
 PASSED, FAILED = STATES
 PRESENT, INTACT, READABLE, RESTORED, QUESTIONED = range(5)
 LEVELS: t.Mapping[int, str] = {
@@ -128,8 +126,7 @@ class Verification:
 
     def as_bytes(self) -> bytes:
         """The bytes of the document: indented, for people."""
-        text = json.dumps(self.as_dict(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        return (text + "\n").encode("utf-8")
+        return note_bytes(self.as_dict())
 
 
 def in_order(verification: Verification) -> tuple[datetime.datetime, str]:
@@ -139,14 +136,12 @@ def in_order(verification: Verification) -> tuple[datetime.datetime, str]:
 
 def verification_key(folder: BackupFolder, verification_id: str) -> str:
     """The key of the document of that id."""
-    return folder.key(f"{PREFIX}{verification_id}{SUFFIX}")
+    return note_key(folder, PREFIX, verification_id)
 
 
 def verification_id_of(key: str) -> str | None:
     """The id in the key of such a document, None when it is another object."""
-    name = key.rpartition("/")[2]
-    found = name[len(PREFIX) : -len(SUFFIX)] if name.startswith(PREFIX) and name.endswith(SUFFIX) else ""
-    return found if is_backup_id(found) else None
+    return note_id_of(key, PREFIX)
 
 
 def parse_verification(data: bytes, *, key: str, backup_id: str) -> Verification:
@@ -155,15 +150,7 @@ def parse_verification(data: bytes, *, key: str, backup_id: str) -> Verification
     Raises VerificationInvalid, and nothing else whatever bytes come in.
     """
     try:
-        document = json.loads(data.decode("utf-8"))
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ValueError(f"it does not say format: {FORMAT}")
-        version = document.get("format_version")
-        if not isinstance(version, int) or isinstance(version, bool) or version != FORMAT_VERSION:
-            raise ValueError(f"format_version is {version!r}, and this Lifeboat reads {FORMAT_VERSION}")
-        if document_checksum(document) != document.get("checksum"):
-            raise ValueError("its checksum differs: it was changed after it was written")
-        found = _verification(Fields(document, place=""))
+        found = _verification(Fields(read_note(data, of=FORMAT, version=FORMAT_VERSION), place=""))
         if found.backup_id != backup_id:
             raise ValueError(f"it is about the backup {found.backup_id}")
     except (ValueError, RecursionError) as error:

@@ -1197,6 +1197,12 @@ class WalgRemovalDenied(PostgresError):
     code = "postgresql.walg_removal_denied"
 
 
+class WalgRemovalLocked(PostgresError):
+    """Object lock holds what WAL-G would remove, so it stays until that ends; the next run tries again."""
+
+    code = "postgresql.walg_removal_locked"
+
+
 # --- redis ------------------------------------------------------------------------------------------------------
 
 

@@ -17,9 +17,9 @@ from ..catalog.layout import Series
 from ..retention.guards import GUARDS
 from ..retention.planner import plan
 from ..retention.rules import merged
-from ..retention.values import KEPT, Entry, Limits, Pin, RepositoryContent, SeriesPolicy
+from ..retention.values import KEPT, Entry, Limits, RepositoryContent, SeriesPolicy
 from ..streams.layout import StreamFolder, hour_of
-from .prune_values import JobPolicy
+from .prune_values import JobPolicy, retained_pins
 from .wanted import FULL_KINDS
 
 _NO_LIMITS = Limits(share=1.0, number=1_000_000_000)
@@ -98,14 +98,5 @@ def _entry(backup: Backup) -> Entry:
         stored_bytes=manifest.stored_bytes,
         parent=manifest.parent,
         labels=manifest.labels,
-        pins=tuple(
-            Pin(
-                pin_id=pin.pin_id,
-                reason=pin.reason,
-                made=pin.made,
-                until=None if pin.hold else pin.until,
-                hold=pin.hold,
-            )
-            for pin in backup.pins
-        ),
+        pins=retained_pins(backup),
     )

@@ -34,6 +34,7 @@ from .prune_reading import RepositoryReading, read_repositories
 from .prune_results import PruneResult, RepositoryResult
 from .prune_stream import prune_stream
 from .prune_values import PruneRequest
+from .removing import ALL
 from .stream_pruned import StreamPruned
 from .sweep import sweep_orphans
 from .vendor_removals import VendorRemovals, vendor_places
@@ -158,6 +159,7 @@ class _Prune:
             backups=removed,
             streams=self._prune_streams(plan, reading, storage, lease, progress),
             vendor_logs=dict(vendors.trimmed),
+            vendor_rests=vendors.rests(),
             swept=sweep_orphans(
                 storage,
                 older_than=self._request.sweep_age,
@@ -213,7 +215,12 @@ class _Prune:
             if entry.vendor is not None
         }
         return VendorRemovals(
-            places=vendor_places(options, runner=self._host.runner),
+            places=vendor_places(
+                options,
+                runner=self._host.runner,
+                clock=self._host.clock,
+                everything=self._request.versions == ALL,
+            ),
             known=tuple(known.values()),
             journal=self._host.journal,
             named_elsewhere=named_elsewhere,

@@ -21,7 +21,7 @@ from ..retention.values import Entry, Pin, PinnedPoint, RepositoryContent, Serie
 from ..storage.base import Storage
 from .label_pins import pinned_points
 from .marked_streams import STREAM_MARKS
-from .prune_values import JobPolicy, PruneRequest
+from .prune_values import JobPolicy, PruneRequest, retained_pins
 from .vendor_backups import VendorBackups
 
 Source = tuple[str, str]
@@ -214,18 +214,7 @@ def _entry(backup: Backup, repository: str, vendors: VendorBackups, *, pins: tup
         stored_bytes=manifest.stored_bytes,
         parent=vendors.parent_of(manifest),
         labels=manifest.labels,
-        pins=tuple(
-            # A hold is in force until somebody takes it away, whatever else it says.
-            Pin(
-                pin_id=pin.pin_id,
-                reason=pin.reason,
-                made=pin.made,
-                until=None if pin.hold else pin.until,
-                hold=pin.hold,
-            )
-            for pin in backup.pins
-        )
-        + pins,
+        pins=retained_pins(backup) + pins,
         checksum=str(manifest.as_dict()["checksum"]),
         # Money counts from when the storage took it; only those with classes bill by age.
         storage_class=kept.storage_class if kept else None,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ..core.clock import format_time
 from ..core.errors import LifeboatError, PruneIncomplete
+from ..recovery.vendor_storage import VendorRest
 from ..retention.plan_document import plan_hash
 from ..retention.values import RetentionPlan
 from .prune_plans import PrunePlans
@@ -22,7 +23,8 @@ from .sweep import Swept
 class RepositoryResult:
     """One repository: what its plan was, and what was done. *finished* is what earlier runs had begun.
 
-    *vendor_logs* counts the files of logs that vendors' tools removed, by storage.
+    *vendor_logs* counts the files of logs that vendors' tools removed, by storage; *vendor_rests* is what these
+    storages still keep of what was removed.
     """
 
     plan: RetentionPlan
@@ -31,6 +33,7 @@ class RepositoryResult:
     streams: tuple[StreamPruned, ...] = ()
     swept: Swept = field(default_factory=Swept)
     vendor_logs: t.Mapping[str, int] = field(default_factory=dict)
+    vendor_rests: t.Mapping[str, VendorRest] = field(default_factory=dict)
     stopped: LifeboatError | None = None  # before anything could be done
 
     @property
@@ -75,6 +78,7 @@ class RepositoryResult:
             "left": [*self.finished.left, *self.backups.left],
             "streams": [one.as_dict() for one in self.streams],
             "vendor_logs": dict(self.vendor_logs),
+            "vendor_rests": {place: rest.as_dict() for place, rest in self.vendor_rests.items()},
             "swept": self.swept.as_dict(),
             "error": self.error.as_dict() if self.error else None,
         }

@@ -9,13 +9,14 @@ import datetime
 import typing as t
 from dataclasses import dataclass, field
 
+from ..catalog.catalog import Backup
 from ..catalog.layout import Series
 from ..core.description.keep import KeepPolicy
 from ..core.description.kinds import STREAMED_KINDS
 from ..core.description.schedule import Schedule
 from ..core.errors import RequestInvalid
 from ..core.state import DEFAULT_STATE_DIRECTORY
-from ..retention.values import Limits
+from ..retention.values import Limits, Pin
 from .backup_values import RepositoryRequest
 
 #: After a job was due, so long it may take until its backup is called overdue.
@@ -93,3 +94,17 @@ class PruneRequest:
         return tuple(
             one for one in self.repositories if one.name in about and (not self.prune or one.name in self.prune)
         )
+
+
+def retained_pins(backup: Backup) -> tuple[Pin, ...]:
+    """Its pins as retention reads them: a hold is in force until somebody takes it away, whatever else it says."""
+    return tuple(
+        Pin(
+            pin_id=pin.pin_id,
+            reason=pin.reason,
+            made=pin.made,
+            until=None if pin.hold else pin.until,
+            hold=pin.hold,
+        )
+        for pin in backup.pins
+    )

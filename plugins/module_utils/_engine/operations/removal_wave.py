@@ -13,7 +13,8 @@ from ..catalog.kept_reasons import kept_reasons
 from ..catalog.layout import MANIFEST, BackupFolder, Series
 from ..catalog.removal import removal_id_of
 from ..catalog.sweep_mark import is_mark
-from ..core.errors import LifeboatError
+from ..core.clock import parse_time
+from ..core.errors import LifeboatError, WalgRemovalLocked
 from ..core.progress import Progress
 from ..storage.base import DeleteReport
 from ..storage.s3_parallel import at_once
@@ -113,6 +114,11 @@ class Wave:
         )
 
     def _refuse(self, candidate: Candidate, error: LifeboatError) -> None:
+        if isinstance(error, WalgRemovalLocked):
+            until = error.details["until"]
+            self.tally.deferred[candidate.backup_id] = parse_time(until) if until else None
+            self.tally.note_stays(candidate)
+            return
         self.tally.refused[candidate.backup_id] = f"{error.message} [{error.code}]"
         self.tally.note_causes([error])
         self.tally.note_stays(candidate)

@@ -13,12 +13,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ..core.clock import Clock
 from ..core.errors import ElsewhereUnreadable, LifeboatError
 from ..core.journal import Journal
 from ..core.runner import Runner
 from ..postgresql.walg_options import WalgOptions
 from ..postgresql.walg_removal import open_walg_storage
-from ..recovery.vendor_storage import VendorBackup, VendorStorage
+from ..recovery.vendor_storage import VendorBackup, VendorRest, VendorStorage
 
 #: Service, source.
 Source = tuple[str, str]
@@ -41,10 +42,15 @@ class VendorPlaces:
         return self._opened[key]
 
 
-def vendor_places(options: t.Mapping[Source, t.Sequence[WalgOptions]], *, runner: Runner) -> VendorPlaces:
-    """With the genuine tools."""
+def vendor_places(
+    options: t.Mapping[Source, t.Sequence[WalgOptions]], *, runner: Runner, clock: Clock, everything: bool
+) -> VendorPlaces:
+    """With the genuine tools; *everything*: old versions of what they remove go, too."""
     return VendorPlaces(
-        options, open_storage=lambda backup, found: open_walg_storage(backup, options=found, runner=runner)
+        options,
+        open_storage=lambda backup, found: open_walg_storage(
+            backup, options=found, runner=runner, clock=clock, everything=everything
+        ),
     )
 
 
@@ -61,7 +67,7 @@ class VendorRemovals:
     """Those of one run. *known* are all such backups that any repository has; *gone* are the ids of those whose data
     was removed, *trimmed* counts the files of the log that went, by storage. *named_elsewhere* says of an id whether
     another repository has the backup, *unread* are other repositories that could not be read: what they name nobody
-    knows, so no data goes.
+    knows, so no data goes. :meth:`rests` says what the storages keep all the same.
     """
 
     places: VendorPlaces
@@ -71,6 +77,15 @@ class VendorRemovals:
     unread: t.Sequence[str] = ()
     gone: set[str] = field(default_factory=set)
     trimmed: dict[str, int] = field(default_factory=dict)
+    _rests: dict[tuple[str, str], VendorRest] = field(default_factory=dict)  # by storage and backup; "" for the log
+
+    def rests(self) -> dict[str, VendorRest]:
+        """By storage, where anything stays."""
+        found: dict[str, VendorRest] = {}
+        for (place, _backup), rest in self._rests.items():
+            if rest:
+                found[place] = found.get(place, VendorRest()) + rest
+        return found
 
     def objections(self, going: t.Sequence[Going]) -> dict[str, LifeboatError]:
         """Why the data of some of them may not be removed, by the backup's id; what can't be asked counts as a no."""
@@ -93,11 +108,12 @@ class VendorRemovals:
         for group in self._by_storage(going):
             for one in group:
                 try:
-                    self.places.storage_of(one.backup, source=one.source).remove(one.backup)
+                    rest = self.places.storage_of(one.backup, source=one.source).remove(one.backup)
                 except LifeboatError as error:
                     failed[one.backup.backup_id] = error
                 else:
                     self.gone.add(one.backup.backup_id)
+                    self._rests[one.backup.storage, one.backup.name] = rest
             removed = [one for one in group if one.backup.backup_id not in failed]
             if removed:
                 self._trim(removed, failed)
@@ -117,11 +133,12 @@ class VendorRemovals:
         going = self.gone | {one.backup.backup_id for one in removed}
         kept = [one for one in self.known if one.storage == first.backup.storage and one.backup_id not in going]
         try:
-            number = self.places.storage_of(first.backup, source=first.source).trim(kept)
+            number, rest = self.places.storage_of(first.backup, source=first.source).trim(kept)
         except LifeboatError as error:
             failed.update((one.backup.backup_id, error) for one in removed)
             return
         place = first.backup.storage
+        self._rests[place, ""] = rest
         self.trimmed[place] = self.trimmed.get(place, 0) + number
         if number:
             self.journal.info(f"{first.backup.tool} removed {number} files of WAL before the oldest backup in {place}")

@@ -36,7 +36,7 @@ PREFIXES = (
     "SWIFT_PREFIX",
     "SSH_PREFIX",
 )
-FILE_PREFIX = "FILE_PREFIX"
+FILE_PREFIX, S3_PREFIX = "FILE_PREFIX", "S3_PREFIX"
 _STARTS = ("WALG_", "WALE_")
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 # Decided here for every call, or by the connection: a second opinion in a file would win or lose unseen.
@@ -106,13 +106,15 @@ def walg_place(description: t.Any) -> dict[str, t.Any]:
 class WalgSettings:
     """What WAL-G will be told: *environment* is what is given to the process, *prefix* names the storage.
 
-    *prefix* is free of secrets. *kind* is the setting that named it, without its beginning: ``S3_PREFIX``.
+    *prefix* is free of secrets. *kind* is the setting that named it, without its beginning: ``S3_PREFIX``. *effective*
+    are all settings that are known here, from the files and the environment; some are secret.
     """
 
     environment: t.Mapping[str, str]
     config: str
     kind: str
     prefix: str
+    effective: t.Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read_settings(options: WalgOptions, *, inherited: t.Mapping[str, str], homes: t.Sequence[str] = ()) -> WalgSettings:
@@ -148,6 +150,7 @@ def read_settings(options: WalgOptions, *, inherited: t.Mapping[str, str], homes
         config=options.config,
         kind=named[0].partition("_")[2],
         prefix=f"{prefix}/{folder.strip('/')}" if folder else prefix,
+        effective={**{key: inherited[key] for key in inherited if key.startswith("AWS_")}, **effective},
     )
 
 

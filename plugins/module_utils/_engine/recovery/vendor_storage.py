@@ -9,9 +9,11 @@ and the log that only such data needed: nobody else knows how it lies there.
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 from dataclasses import dataclass
 
+from ..core.clock import format_time
 from ..core.errors import LifeboatError
 
 
@@ -38,8 +40,51 @@ class VendorBackup:
         return {"tool": self.tool, "storage": self.storage, "name": self.name, "bytes": self.size}
 
 
+@dataclass(frozen=True)
+class VendorRest:
+    """What a storage still keeps of what was removed there, so that its space is not free yet.
+
+    *hidden* counts the old versions that a bucket keeps of deleted objects, *hidden_bytes* their bytes. *locked* counts
+    the objects that could not go as they are under lock, until *until* (None: a hold, or not known). *unknown*
+    says why nobody could look.
+    """
+
+    hidden: int = 0
+    hidden_bytes: int = 0
+    locked: int = 0
+    until: datetime.datetime | None = None
+    unknown: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.hidden or self.locked or self.unknown)
+
+    def __add__(self, other: VendorRest) -> VendorRest:
+        dates = [one.until for one in (self, other) if one.locked]
+        known = [date for date in dates if date is not None]
+        return VendorRest(
+            hidden=self.hidden + other.hidden,
+            hidden_bytes=self.hidden_bytes + other.hidden_bytes,
+            locked=self.locked + other.locked,
+            until=max(known) if known and len(known) == len(dates) else None,
+            unknown=self.unknown or other.unknown,
+        )
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """As JSON values, for results."""
+        return {
+            "hidden_versions": self.hidden,
+            "hidden_bytes": self.hidden_bytes,
+            "locked_objects": self.locked,
+            "locked_until": format_time(self.until) if self.until else None,
+            "unknown": self.unknown or None,
+        }
+
+
 class VendorStorage(t.Protocol):
-    """A storage of a vendor's, through its own tool. Every call may take minutes; errors are LifeboatErrors."""
+    """A storage of a vendor's, through its own tool. Every call may take minutes; errors are LifeboatErrors.
+
+    WalgRemovalLocked among them says that a lock ends by itself: its details have the date, ``until``.
+    """
 
     def objections(self, going: t.Sequence[VendorBackup]) -> t.Mapping[str, LifeboatError]:
         """Why some of them may not be removed, by the backup's id; reads only.
@@ -47,11 +92,14 @@ class VendorStorage(t.Protocol):
         Whatever the tool would take along must be among *going*. Raises what the tool raises.
         """
 
-    def remove(self, backup: VendorBackup) -> None:
-        """Remove this one's data and nothing else, however much of it is still there. Raises what stands against it."""
+    def remove(self, backup: VendorBackup) -> VendorRest:
+        """Remove this one's data and nothing else, however much of it is still there; what old versions of it stay.
 
-    def trim(self, kept: t.Sequence[VendorBackup]) -> int:
-        """Remove the log before the oldest backup in the storage; the number of files.
+        Raises what stands against it.
+        """
+
+    def trim(self, kept: t.Sequence[VendorBackup]) -> tuple[int, VendorRest]:
+        """Remove the log before the oldest backup in the storage; the number of files, and what of it stays.
 
         Raises without removing anything when the tool would remove log that a recovery from one of *kept* reads.
         """

@@ -11,6 +11,8 @@ from ..operations.pins import PinResult
 from ..operations.prune_plans import PrunePlans
 from ..operations.prune_results import PruneResult, RepositoryResult
 from ..operations.vendor_plans import VendorPlan
+from ..recovery.vendor_storage import VendorRest
+from ..retention.stream_spans import moment_text
 from .retention import retention_plan_text, retention_result_text
 from .text import format_bytes
 
@@ -76,6 +78,22 @@ def _vendor_text(plan: VendorPlan) -> str:
     return "\n".join(lines)
 
 
+def _rest_words(rest: VendorRest) -> list[str]:
+    """What a storage still keeps, and what frees the space."""
+    words = []
+    if rest.hidden:
+        words.append(
+            f"still keeps {rest.hidden} old versions of what was removed, {format_bytes(rest.hidden_bytes)}, until a "
+            "lifecycle rule of the bucket removes them (--versions all removes them at once)"
+        )
+    if rest.locked:
+        until = f"until {moment_text(rest.until)}" if rest.until else "(a hold, or the date is not known)"
+        words.append(f"still keeps {rest.locked} objects of the log, under lock {until}: a later removal takes them")
+    if rest.unknown:
+        words.append(f"may still keep old versions of what was removed; it can't be looked at: {rest.unknown}")
+    return words
+
+
 def _repository_text(result: RepositoryResult) -> str:
     removed = result.backups
     lines = [
@@ -84,7 +102,7 @@ def _repository_text(result: RepositoryResult) -> str:
             removed=removed.removed,
             freed_bytes=removed.bytes + sum(one.bytes for one in result.streams),
             streams=[one.decision for one in result.streams if one.decision.keep_from],
-            deferred=removed.deferred,
+            deferred=result.deferred,
             spared=removed.spared,
             refused=removed.refused,
             left=removed.left,
@@ -96,6 +114,8 @@ def _repository_text(result: RepositoryResult) -> str:
         for place, number in result.vendor_logs.items()
         if number
     ]
+    for place, rest in result.vendor_rests.items():
+        lines += [f"  {place} {words}" for words in _rest_words(rest)]
     swept = [one for one in result.swept.orphans if one.is_removed]
     if swept:
         lines.append(f"  swept: {len(swept)} leftovers that belonged to nothing, {format_bytes(result.swept.bytes)}")
