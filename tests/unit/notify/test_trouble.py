@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import LibraryMissing
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.notify import recorder
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.notify.delivery import BUDGET_SECONDS
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.notify.spool import Spool
 from sandbox.tls import TLSFiles, self_signed
 from tests.support.proc_scan import files_with_secrets
 from tests.support.telling import Site
@@ -287,6 +288,22 @@ def test_a_notice_that_is_sent_twice_can_be_known(site: Site, web: WebServer) ->
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
 
 
+def test_whoever_dies_before_the_notice_is_on_disk_has_told_nothing(
+    site: Site, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook(site, f"{web.url}/chat")
+
+    def dies(*_arguments: t.Any, **_options: t.Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Spool, "put", dies)
+    with pytest.raises(KeyboardInterrupt):
+        site.happens()
+    monkeypatch.undo()
+    site.tells()
+    assert [call.document["event"] for call in web.take()] == ["failure"]
+
+
 def test_damaged_notes_stop_nobody(site: Site, web: WebServer) -> None:
     hook(site, f"{web.url}/chat")
     site.tells()
@@ -307,6 +324,7 @@ def test_apprise_without_its_library_is_named(site: Site, monkeypatch: pytest.Mo
     assert code(site) == LibraryMissing.code
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # its own
 def test_apprise_tells_with_its_library(site: Site, web: WebServer) -> None:
     pytest.importorskip("apprise")
     url = f"json://user:{SECRET}@127.0.0.1:{web.port}/told"
