@@ -172,8 +172,10 @@ def test_objectives_that_are_missed_are_told(site: Looked) -> None:
 
 
 def test_a_repository_that_can_not_be_read_is_told_once_and_ends_nothing_else(site: Looked) -> None:
-    site.backup(25.0)
-    assert site.looks() == [("overdue", "backup overdue", "critical")]
+    site.alerts = ALERTS[2:3]
+    site.backup(50.0)
+    site.backup(25.0, size=3_000_000)
+    assert {title for _event, title, _severity in site.looks()} == {"backup overdue", "alert size needs attention"}
     for name in ("local", "offsite"):
         (site.folder / name).rename(site.folder / f"{name}.gone")
     later(site, 0.1)
@@ -184,4 +186,6 @@ def test_a_repository_that_can_not_be_read_is_told_once_and_ends_nothing_else(si
     }
     for name in ("local", "offsite"):
         (site.folder / f"{name}.gone").rename(site.folder / name)
-    assert {event for event, _title, _severity in site.looks()} == {"recovery"}
+    ended = site.looks()
+    assert {event for event, _title, _severity in ended} == {"recovery"}
+    assert all(title.startswith("family: repository ") for _event, title, _severity in ended)
