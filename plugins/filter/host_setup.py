@@ -46,6 +46,16 @@ def host_configuration(services: t.Any, repositories: t.Any, settings: t.Any = N
     }
 
 
+def host_channels(services: t.Any, repositories: t.Any, settings: t.Any = None) -> Json:
+    """Who is told of a host's services: ``names`` (service/channel), and ``channels`` with ``name`` and ``kind``."""
+    from ..module_utils._engine.notify.channels import channels_of
+
+    description = read(services, repositories, settings)
+    channels = [one for service in description.services for one in channels_of(service)]
+    names = [f"{one.service}/{one.name}" for one in channels]
+    return {"names": names, "channels": [{"name": name, "kind": one.kind} for name, one in zip(names, channels)]}
+
+
 def _spools(description: Description) -> list[str]:
     from ..module_utils._engine.operations.ship_requests import is_stream
     from ..module_utils._engine.operations.stream_sources.registry import STREAM_KINDS
@@ -122,6 +132,7 @@ class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """The filters by name."""
         return {
+            "host_channels": host_channels,
             "host_configuration": host_configuration,
             "host_timetable": host_timetable,
             "host_zone": host_zone,

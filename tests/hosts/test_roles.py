@@ -24,6 +24,7 @@ from tests.support.hosts.playing import Json, Played, inventory, play
 from tests.support.hosts.root_file_system import PYTHON, wheelhouse
 
 _SECRET = "not-for-anybody-77c1"
+_CHECK, _CHECK_PORT = "check-of-the-shop", 8099
 _BACKUPS = "/var/backups/lifeboat"
 _KEYS = 200
 _SETTINGS = "/srv/shop"
@@ -67,16 +68,21 @@ class Site:
                 {"kind": "config", "triggers": ["change"], "repositories": ["local"], "keep": {"within": "7d"}}
             ],
         }
+        check = {"name": "check", "jobs": ["cache/rdb"], "ping": {"url_file": "/etc/lifeboat/check.url"}}
         own = {
             "lifeboat_repositories": {
                 "local": {"type": "file", "path": _BACKUPS, "create": True},
                 "elsewhere": {"type": "s3", "bucket": "of-another-service"},
             },
-            "lifeboat_services": [{"name": "shop.example", "sources": [source, configuration]}],
+            "lifeboat_services": [
+                {"name": "shop.example", "sources": [source, configuration], "notifications": {"channels": [check]}}
+            ],
             "agent_secrets": [{"path": "redis.pass", "content": _SECRET}],
             "agent_wheelhouse": str(wheelhouse()),
             "schedule_boot_delay": "3s",
             "schedule_splay": 0,
+            "notify_secrets": [{"path": "check.url", "content": f"http://127.0.0.1:{_CHECK_PORT}/{_CHECK}"}],
+            "notify_minutes": 1,
             "monitoring_minutes": 1,
             "monitoring_rules_on": "shop",
             "monitoring_reload": "echo reloaded >> /run/prometheus",
@@ -114,6 +120,8 @@ def site(start_hosts: StartHosts) -> Site:
     made.host.run(f"echo 'requirepass {_SECRET}' >> /etc/redis/redis.conf && systemctl restart redis-server")
     made.host.write(f"{_SETTINGS}/shop.conf", "color: red\n", mode=0o644)
     made.host.run("mkdir -p /etc/prometheus/rules")
+    made.host.run(f"mkdir -p /srv/check && touch /srv/check/{_CHECK}")
+    made.host.run(f"systemd-run --unit=check python3 -u -m http.server --bind 127.0.0.1 -d /srv/check {_CHECK_PORT}")
     keys = "\n".join([f"AUTH {_SECRET}", *(f"SET key:{number} {number}" for number in range(_KEYS))])
     made.host.run("until redis-cli PING | grep -q NOAUTH; do sleep 0.1; done; redis-cli", data=keys.encode())
     return made
@@ -141,11 +149,13 @@ def test_a_bare_host_becomes_a_protected_one(site: Site) -> None:
     played = site.play("site", "--diff")
     assert changes(played) > 0
     assert _SECRET not in played.output
+    assert _CHECK not in played.output
     shown = site.host.run("stat --format='%a %U %n' /etc/lifeboat/* /etc/cron.d/lifeboat-* /var/lib/lifeboat")
     tables = re.findall(r"644 root (/etc/cron.d/\S+)", shown)
-    assert len(tables) == 2
+    assert len(tables) == 3
     assert all(re.fullmatch(r"/etc/cron.d/[A-Za-z0-9_-]+", table) for table in tables)
     assert set(shown.splitlines()) == {
+        "600 root /etc/lifeboat/check.url",
         "600 root /etc/lifeboat/config.yml",
         "600 root /etc/lifeboat/redis.pass",
         *(f"644 root {table}" for table in tables),
@@ -154,6 +164,7 @@ def test_a_bare_host_becomes_a_protected_one(site: Site) -> None:
     text = site.host.read("/etc/lifeboat/config.yml")
     assert "of-another-service" not in text, "a repository that this host does not use"
     assert _SECRET not in text
+    assert _CHECK not in text
 
 
 def test_a_second_run_changes_nothing(site: Site) -> None:
@@ -178,6 +189,15 @@ def test_the_host_goes_on_without_the_controller(site: Site) -> None:
     assert "verified" in {backup["state"] for backup in site.lifeboat("list")["backups"]}
     metrics = site.host.read("/var/lib/prometheus/node-exporter/lifeboat.prom")
     assert 'lifeboat_job_last_success_timestamp_seconds{lifeboat_job="shop.example/cache/rdb"' in metrics
+
+
+def test_success_is_told_to_a_dead_man_switch_and_looked_for(site: Site) -> None:
+    assert f'"GET /{_CHECK} HTTP/1.1" 200' in site.host.run("journalctl -u check -o cat")
+    assert "notify --overdue" in site.host.run("journalctl -t CRON -o cat")
+    assert [one["down_since"] for one in site.lifeboat("notify --pending")["channels"]] == [None]
+    played = site.play("site", notify_test=["shop.example/check"])
+    assert changes(played) == 0
+    assert "told" in played.output
 
 
 def test_a_change_is_backed_up_within_a_minute(site: Site) -> None:

@@ -18,6 +18,7 @@ from . import (
     cli_config,
     cli_damage,
     cli_metrics,
+    cli_notify,
     cli_prune,
     cli_recover,
     cli_repo,
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_prune.add_unpin_arguments(_command(commands, "unpin", "take a pin away again"))
 
     cli_status.add_arguments(_command(commands, "status", "how every job is doing, and what needs attention"))
+    cli_notify.add_arguments(_command(commands, "notify", "tell what is to be told, and look for silence"))
     cli_metrics.add_arguments(_command(commands, "metrics", "the status for Prometheus, its rules and a dashboard"))
     cli_config.add_commands(commands)
     return parser

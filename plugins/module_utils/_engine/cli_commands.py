@@ -14,6 +14,7 @@ from . import (
     cli_config,
     cli_damage,
     cli_metrics,
+    cli_notify,
     cli_prune,
     cli_recover,
     cli_repo,
@@ -24,6 +25,7 @@ from . import (
 )
 from .catalog.catalog import Backup, Reading, find_backup, read_catalog
 from .catalog.layout import RESTORE_NOTES
+from .cli_telling import Telling
 from .core.description.description import Description, read_description
 from .core.errors import JobUnknown, LifeboatError, RequestInvalid
 from .core.host import Host
@@ -52,7 +54,9 @@ def backup(options: argparse.Namespace, printer: Printer) -> int:
     """Make backups, one job after the other; one that fails does not stop the next."""
     labels = _labels(options.label)
     host = Host(journal=printer)
-    jobs = _asked_for(options, printer)
+    description = _description(options, printer)
+    jobs = _asked_for(options, printer, description)
+    telling = Telling(description, host=host)
     if options.due:
         jobs = [job for job in jobs if is_due(job, now=host.clock.now())]
         if not jobs:
@@ -62,10 +66,12 @@ def backup(options: argparse.Namespace, printer: Printer) -> int:
     for job in jobs:
         error: LifeboatError | None
         try:
-            document, error = _make_one(job, options, printer, labels=labels, host=host)
+            document, error = _make_one(job, options, printer, labels=labels, host=host, telling=telling)
         except LifeboatError as raised:
             document, error = {"job": job.id, "error": raised.as_dict()}, raised
             printer.result(f"{job.id}: failed")
+            if not options.dry_run:
+                telling.backup(job.id, job.service, None, raised)
         if document is not None:
             documents.append(document)
         if error is not None:
@@ -76,9 +82,8 @@ def backup(options: argparse.Namespace, printer: Printer) -> int:
     return status
 
 
-def _asked_for(options: argparse.Namespace, printer: Printer) -> list[Job]:
+def _asked_for(options: argparse.Namespace, printer: Printer, description: Description) -> list[Job]:
     """The jobs that were named, or all. Raises JobUnknown, and what _not_shipped raises."""
-    description = _description(options, printer)
     selected = description.jobs(options.jobs)
     if not selected:
         raise JobUnknown("The description has no jobs.", hint="Add backups to a source of lifeboat_services.")
@@ -89,7 +94,13 @@ def _asked_for(options: argparse.Namespace, printer: Printer) -> list[Job]:
 
 
 def _make_one(
-    job: Job, options: argparse.Namespace, printer: Printer, *, labels: t.Mapping[str, str], host: Host
+    job: Job,
+    options: argparse.Namespace,
+    printer: Printer,
+    *,
+    labels: t.Mapping[str, str],
+    host: Host,
+    telling: Telling,
 ) -> tuple[dict[str, t.Any] | None, LifeboatError | None]:
     """Plan or make one backup: its part of the document, and the error of one that is partial."""
     request = backup_request(
@@ -102,6 +113,8 @@ def _make_one(
         plan = plan_backup(request, host=host)
         printer.result(plan_text(plan))
         return {"job": job.id, "plan": plan.as_dict()}, None
+    if not request.only_if_changed:  # each minute, and mostly for nothing
+        telling.backup_started(job.id, job.service)
     run = functools.partial(run_backup, request, host=host, show=printer.progress)
     result = run_when_due(job, run, clock=host.clock, wait=options.wait) if options.due else run()
     if result is None:
@@ -109,6 +122,7 @@ def _make_one(
         return None, None
     printer.result(result_text(result))
     error = result.error
+    telling.backup(job.id, job.service, result, error)
     return {"job": job.id, "backup": result.as_dict(), "error": error.as_dict() if error else None}, error
 
 
@@ -183,6 +197,11 @@ def status(options: argparse.Namespace, printer: Printer) -> int:
 def metrics(options: argparse.Namespace, printer: Printer) -> int:
     """The status for Prometheus."""
     return cli_metrics.metrics(options, printer, _description(options, printer))
+
+
+def notify(options: argparse.Namespace, printer: Printer) -> int:
+    """Tell what is to be told."""
+    return cli_notify.notify(options, printer, _description(options, printer))
 
 
 def config(options: argparse.Namespace, printer: Printer) -> int:
@@ -274,6 +293,7 @@ COMMANDS: t.Mapping[str, t.Callable[[argparse.Namespace, Printer], int]] = {
     "config": config,
     "status": status,
     "metrics": metrics,
+    "notify": notify,
 }
 
 

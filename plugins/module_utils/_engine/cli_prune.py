@@ -12,10 +12,11 @@ import json
 import os
 import typing as t
 
+from .cli_telling import Telling
 from .core.clock import parse_time
 from .core.description.description import Description
 from .core.description.duration import parse_duration
-from .core.errors import LibraryMissing, RequestInvalid
+from .core.errors import LibraryMissing, LifeboatError, RequestInvalid
 from .core.host import Host
 from .core.ids import is_name
 from .operations.description_requests import repositories_of
@@ -97,7 +98,15 @@ def prune(options: argparse.Namespace, printer: Printer, description: Descriptio
         printer.document(document)
         return plans.exit_status
     reviewed = _reviewed(options.apply) if options.apply and os.path.isfile(options.apply) else None
-    result = run_prune(request, plan_hash=options.apply, reviewed=reviewed, host=host, show=printer.progress)
+    telling = Telling(description, host=host)
+    services = [job.service for job in description.jobs(options.jobs)]
+    try:
+        result = run_prune(request, plan_hash=options.apply, reviewed=reviewed, host=host, show=printer.progress)
+    except LifeboatError as error:
+        if options.yes:  # whoever applies a plan by hand sees it
+            telling.pruned(services, None, error)
+        raise
+    telling.pruned(services, result, result.error)
     printer.result(pruned_text(result))
     printer.document(result.as_dict())
     if result.error is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import typing as t
 
+from .cli_telling import Telling
 from .core.description.description import Description
 from .core.description.model import Job
 from .core.errors import JobUnknown, LifeboatError, RequestInvalid
@@ -61,7 +62,8 @@ def ship(
         printer.document({"prepared": [one.as_dict() for one in prepared]})
         return 0
     if options.follow:
-        return _follow(requests, printer, host=host)
+        return _follow(requests, printer, host=host, telling=Telling(description, host=host))
+    telling = Telling(description, host=host)
     status = 0
     documents: list[dict[str, t.Any]] = []
     for request in requests:
@@ -75,6 +77,7 @@ def ship(
             result = run_ship(request, host=host, show=printer.progress)
             printer.result(ship_result_text(result))
             error = result.error
+            telling.ship(request.job, request.series.service, result, error)
             documents.append(
                 {"job": request.job, "ship": result.as_dict(), "error": error.as_dict() if error else None}
             )
@@ -82,6 +85,8 @@ def ship(
             error = raised
             documents.append({"job": request.job, "error": error.as_dict()})
             printer.result(f"{request.job}: failed")
+            if not options.dry_run:
+                telling.ship(request.job, request.series.service, None, error)
         if error is not None:
             printer.error(error, job=request.job)
             # A failure outweighs what waits, whichever came first.
@@ -109,7 +114,7 @@ def _streams(description: Description, names: t.Sequence[str]) -> list[Job]:
     return list(jobs)
 
 
-def _follow(requests: t.Sequence[ShipRequest], printer: Printer, *, host: Host) -> int:
+def _follow(requests: t.Sequence[ShipRequest], printer: Printer, *, host: Host, telling: Telling) -> int:
     if len(requests) != 1:
         raise RequestInvalid(
             f"--follow takes one stream, and {len(requests)} are selected.",
@@ -120,6 +125,7 @@ def _follow(requests: t.Sequence[ShipRequest], printer: Printer, *, host: Host) 
         printer.result(ship_result_text(result))
         if result.error is not None:
             printer.error(result.error)
+        telling.ship(result.job, requests[0].series.service, result, result.error)
 
     result = follow_ship(requests[0], host=host, show=printer.progress, report=report)
     printer.result(ship_result_text(result))

@@ -10,6 +10,7 @@ import typing as t
 
 from .catalog.catalog import Selection
 from .catalog.verification import LEVELS
+from .cli_telling import Telling
 from .core.description.description import Description
 from .core.description.model import Source
 from .core.errors import BackupNotFound, LifeboatError, RequestInvalid
@@ -74,6 +75,7 @@ def verify(options: argparse.Namespace, printer: Printer, description: Descripti
         _request(options, description, source, selection, host)
         for source, selection in _asked(options, description, host)
     ]
+    telling = Telling(description, host=host)
     for request in requests:
         if options.dry_run:
             backups = plan_verifications(request, host=host)
@@ -91,6 +93,7 @@ def verify(options: argparse.Namespace, printer: Printer, description: Descripti
         for outcome in result.outcomes:
             printer.result(verify_text(outcome))
         documents += [outcome.as_dict() for outcome in result.outcomes]
+        telling.verified(result.outcomes)
         for problem in result.problems:
             printer.error(problem)
         if result.short_error is not None:

@@ -116,3 +116,18 @@ def test_an_engine_in_the_folder_gives_way_to_the_collection_s(tmp_path: pathlib
 def test_an_empty_wheelhouse_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(Exception, match="has no wheels in it"):
         wheels._wheels_in(tmp_path)
+
+
+def test_who_is_told_is_read_off_the_description() -> None:
+    channels = [{"name": "phone", "apprise": {"url_file": "/etc/lifeboat/phone"}}]
+    data = changed("lifeboat_services.0.notifications", {"mail": {"to": ["a@example.org"]}, "channels": channels})
+    name = data["lifeboat_services"][0]["name"]
+    found = filters.host_channels(*given(data))
+    assert [one for one in found["names"] if one.startswith(name)] == [f"{name}/mail", f"{name}/phone"]
+    assert {"name": f"{name}/phone", "kind": "apprise"} in found["channels"]
+
+
+def test_an_address_of_apprise_by_value_is_a_secret() -> None:
+    channels = [{"name": "phone", "apprise": {"url": "slack://not/for/anybody"}}]
+    data = changed("lifeboat_services.0.notifications", {"channels": channels})
+    assert filters.host_configuration(*given(data))["has_secrets"] is True

@@ -1375,3 +1375,43 @@ class FilesArchiveInvalid(FilesError):
     """The tar or the list of a backup of files is damaged, or one does not fit the other."""
 
     code = "files.archive_invalid"
+
+
+# --- notify -----------------------------------------------------------------------------------------------------
+
+
+class NotifyError(LifeboatError):
+    """Something about telling people failed that has no better name; no backup is touched by it."""
+
+    code = "notify.error"
+
+
+class ChannelUnknown(NotifyError):
+    """No channel is called that, so nobody would have been told."""
+
+    code = "notify.channel_unknown"
+    exit_status = 2
+
+
+class ChannelUnreachable(NotifyError):
+    """A channel does not answer or can't be trusted; what is to be told waits and is sent again."""
+
+    code = "notify.channel_unreachable"
+
+
+class ChannelCredentialsRefused(NotifyError):
+    """A channel refuses the credentials, so it tells nobody anything; what is to be told waits."""
+
+    code = "notify.credentials_refused"
+
+
+class ChannelRefused(NotifyError):
+    """A channel answers and does not take what it is told; it is sent again, and given up after a week."""
+
+    code = "notify.refused"
+
+
+class ChannelsFailed(NotifyError):
+    """A test message did not reach everybody."""
+
+    code = "notify.test_failed"

@@ -16,6 +16,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .clock import Clock, format_time
+from .durable import fsync_folder
 from .errors import LockHeld, StateDirectoryUnusable
 
 DEFAULT_STATE_DIRECTORY = "/var/lib/lifeboat"
@@ -40,8 +41,11 @@ class StateDirectory:
             raise self.unusable(path, error) from error
         return path
 
-    def write(self, folder: str, name: str, document: t.Mapping[str, t.Any]) -> None:
-        """Put a JSON document there in one step: a reader sees the old or the new one. It need not survive a crash."""
+    def write(self, folder: str, name: str, document: t.Mapping[str, t.Any], *, durably: bool = False) -> None:
+        """Put a JSON document there in one step: a reader sees the old or the new one.
+
+        It survives a crash of the machine with *durably* only.
+        """
         path = os.path.join(self.folder(folder), name)
         text = json.dumps(document)
         temporary = ""
@@ -49,7 +53,12 @@ class StateDirectory:
             descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{name}.")
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
+                if durably:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
+            if durably:
+                fsync_folder(os.path.dirname(path))
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)

@@ -23,7 +23,11 @@ _STREAM_STATES = {
 
 
 def attention_of(
-    jobs: t.Sequence[Json], streams: t.Sequence[Json], sources: t.Sequence[Json], problems: t.Sequence[Json]
+    jobs: t.Sequence[Json],
+    streams: t.Sequence[Json],
+    sources: t.Sequence[Json],
+    problems: t.Sequence[Json],
+    channels: t.Sequence[Json] = (),
 ) -> list[dict[str, str]]:
     """One entry for each thing: ``name`` (stable), ``severity``, ``what`` (job, source or repository), ``message``,
     ``hint``; critical ones first.
@@ -33,6 +37,7 @@ def attention_of(
         *(one for stream in streams for one in _stream(stream)),
         *(one for source in sources for one in _source(source)),
         *(one for problem in problems for one in [_problem(problem)]),
+        *(_channel(channel) for channel in channels if channel["down_since"]),
     ]
     return sorted(found, key=lambda one: one["severity"] != CRITICAL)
 
@@ -131,6 +136,18 @@ def _objectives(holder: Json, name: str) -> t.Iterator[dict[str, str]]:
 def _problem(problem: Json) -> dict[str, str]:
     what = str((problem.get("details") or {}).get("repository") or problem["code"])
     return _entry("unreadable", CRITICAL, what, _told(problem), str(problem.get("hint") or ""))
+
+
+def _channel(channel: Json) -> dict[str, str]:
+    waiting, error = channel["waiting"], channel["error"] or {}
+    waits = f"{waiting} message{'' if waiting == 1 else 's'} wait{'s' if waiting == 1 else ''}"
+    return _entry(
+        "channel_down",
+        WARNING,
+        str(channel["channel"]),
+        f"Nobody is told by it since {channel['down_since']}, and {waits}: {_told(error)}",
+        f"lifeboat notify --test {channel['channel']}",
+    )
 
 
 def _told(error: Json) -> str:

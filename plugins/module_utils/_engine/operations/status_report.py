@@ -20,6 +20,8 @@ from ..core.errors import LifeboatError, StorageError
 from ..core.host import Host
 from ..core.state import StateDirectory
 from ..core.version import VERSION
+from ..notify.channels import channels_of
+from ..notify.spool import read_standing, waiting_for
 from ..storage.base import Storage
 from ..storage.registry import open_storage
 from .description_requests import recovery_objectives, repositories_of
@@ -129,7 +131,8 @@ class _Look:
             if f"{service}/{source.name}" in there.readings
         ]
         told_problems = [problem.as_dict() for problem in problems]
-        attention = attention_of(jobs, flows, facts, told_problems)
+        channels = self._channels({service for service, _source in sources})
+        attention = attention_of(jobs, flows, facts, told_problems, channels)
         document = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -143,6 +146,7 @@ class _Look:
             "sources": facts,
             "windows": {name: one.as_dict() for name, one in there.windows.items()},
             "repositories": self._repositories(every, problems),
+            "channels": channels,
             "left_out": [self._left_out(job) for job in every if job.id in selected and not self._is_known(job)],
             "problems": told_problems,
         }
@@ -245,6 +249,21 @@ class _Look:
             for source in service.sources
             if source.name == job.source
         )
+
+    def _channels(self, services: t.Collection[str]) -> list[dict[str, t.Any]]:
+        """How those who are told of these services can be reached."""
+        described = [
+            one for service in self._description.services if service.name in services for one in channels_of(service)
+        ]
+        waits = waiting_for(self._state) if described else {}
+        return [
+            {
+                **read_standing(self._state, one.key).as_dict(),
+                "channel": f"{one.service}/{one.name}",
+                "waiting": waits.get(one.key, 0),
+            }
+            for one in described
+        ]
 
     def _repositories(self, jobs: t.Sequence[Job], problems: t.Sequence[LifeboatError]) -> list[dict[str, t.Any]]:
         used = {use.name for job in jobs if self._is_known(job) for use in job.repositories}

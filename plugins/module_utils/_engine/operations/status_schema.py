@@ -228,6 +228,7 @@ _ATTENTION = _record(
                 "stream_never",
                 "stream_partial",
                 "unreadable",
+                "channel_down",
             ]
         },
         "severity": {"enum": ["critical", "warning"]},
@@ -280,6 +281,22 @@ STATUS_SCHEMA: Schema = {
                         "url": _text("Where it is."),
                         "reachable": {"type": "boolean"},
                         "error": _or_null(_OBJECT, "Why not."),
+                    },
+                ),
+            ),
+            "channels": _list(
+                "Those who are told of the services.",
+                _record(
+                    "One channel.",
+                    {
+                        "channel": _text("service/channel"),
+                        "down_since": _or_null(_TIME, "Since when it can't be told; null when it can."),
+                        "failures": {"type": "integer", "description": "How often in a row."},
+                        "not_before": _or_null(_TIME, "When it is tried again at the earliest (UTC)."),
+                        "error": _or_null(_OBJECT, "Why."),
+                        "last_success": _or_null(_TIME, "When it was told something last, to the minute (UTC)."),
+                        "waiting": {"type": "integer", "description": "How many notices wait for it."},
+                        "given_up": {"type": "integer", "description": "How many it refused until nobody tried again."},
                     },
                 ),
             ),

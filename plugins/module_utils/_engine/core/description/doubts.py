@@ -43,6 +43,8 @@ def secrets_by_value(value: t.Any, place: str) -> t.Iterator[str]:
         for key, item in value.items():
             if key in _SECRETS and isinstance(item, str):
                 yield f"{place}: {key} is given by value; {key}_file, {key}_env or {key}_command would hide it."
+            elif key == "apprise" and isinstance(item, dict) and "url" in item:
+                yield f"{place}: apprise has its addresses by value; url_file, url_env or url_command would hide them."
             elif isinstance(item, str) and _SECRET_IN_ADDRESS.search(item):
                 yield f"{place}: {key} has a password in it by value; put it into a file (uri_file, password_file ...)."
             else:

@@ -14,6 +14,7 @@ from ..errors import ConfigurationInvalid
 from .job_names import job_names
 from .keep import keep_policy_from
 from .kinds import KINDS
+from .notification_problems import notification_problems, secrets_given_twice
 from .problems import Path, Problem, nearest
 from .reading import Entry, entries, mapping, text_at
 from .references import reference_problems, unique_name_problems
@@ -38,7 +39,7 @@ def meaning_problems(data: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
         yield from reference_problems(service)
         for application in entries(service.data, service.path, "applications"):
             yield from _stopped_and_started(application.data, application.path)
-        yield from _notifications(service)
+        yield from notification_problems(service)
         sources = entries(service.data, service.path, "sources")
         yield from unique_name_problems(sources)
         for source in sources:
@@ -59,12 +60,12 @@ def _repositories(repositories: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
 
 def _source(source: Entry, repositories: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
     engine = text_at(source.data, "engine")
-    yield from _secrets_given_twice(mapping(source.data.get("connection")), (*source.path, "connection"))
+    yield from secrets_given_twice(mapping(source.data.get("connection")), (*source.path, "connection"), _SECRETS)
     yield from _stopped_and_started(mapping(source.data.get("service_control")), (*source.path, "service_control"))
     standbys = entries(source.data, source.path, "standbys")
     yield from unique_name_problems(standbys)
     for standby in standbys:
-        yield from _secrets_given_twice(mapping(standby.data.get("connection")), (*standby.path, "connection"))
+        yield from secrets_given_twice(mapping(standby.data.get("connection")), (*standby.path, "connection"), _SECRETS)
     if engine == "files":
         yield from _absolute_paths(source)
     verify = mapping(source.data.get("verify"))
@@ -177,16 +178,3 @@ def _stopped_and_started(holder: t.Mapping[str, t.Any], path: Path) -> t.Iterato
         yield Problem((*path, given[0]), f"is of no use without {other}.", f"Add {other}.")
     if given and "unit" in holder:
         yield Problem((*path, given[0]), "contradicts unit.", "Give a unit or commands, not both.")
-
-
-def _notifications(service: Entry) -> t.Iterator[Problem]:
-    notifications = mapping(service.data.get("notifications"))
-    for key in ("webhooks", "mail"):
-        yield from _secrets_given_twice(mapping(notifications.get(key)), (*service.path, "notifications", key))
-
-
-def _secrets_given_twice(holder: t.Mapping[str, t.Any], path: Path) -> t.Iterator[Problem]:
-    for secret in _SECRETS:
-        given = [key for key in (secret, f"{secret}_file", f"{secret}_env", f"{secret}_command") if key in holder]
-        if len(given) > 1:
-            yield Problem(path, f"{secret} is given {len(given)} times: {', '.join(given)}.", "Keep one of them.")

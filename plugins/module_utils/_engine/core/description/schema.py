@@ -8,6 +8,7 @@ A Python constant, because data files are not shipped to targets. Unknown keys a
 
 from __future__ import annotations
 
+from .schema_notifications import NOTIFICATIONS
 from .schema_parts import Schema, duration, listing, name, named, record, text, texts
 from .schema_repositories import COMPRESSION, ENCRYPTION, KEEP, REPOSITORIES, REPOSITORY, SETTINGS
 from .schema_sources import ENGINE_DEFINITIONS, QUESTION, SOURCE
@@ -18,7 +19,6 @@ from .schema_surroundings import (
     DEGRADED_MODE,
     DNS_RECORD,
     EXERCISE,
-    NOTIFICATIONS,
     REGION,
     REPORT,
 )

@@ -5,23 +5,8 @@
 
 from __future__ import annotations
 
-from .schema_parts import Schema, always, cron, duration, listing, name, number, record, secret, switch, text, texts
-
-SEVERITIES = ("critical", "high", "medium", "warning", "info")
-
-#: Events that can be sent to a webhook.
-WEBHOOK_EVENTS: dict[str, str] = {
-    "backup_status": "The result of each backup.",
-    "backup_validation": "The result of each verification.",
-    "alert_critical": "Alerts of severity critical.",
-    "alert_high": "Alerts of severity high.",
-    "alert_medium": "Alerts of severity medium or warning.",
-    "alert_info": "Alerts of severity info.",
-    "degraded_mode": "The service enters or leaves degraded mode.",
-    "notify_users": "What users are told.",
-    "database_emergency_optimization": "Asks the application to spare its database.",
-    "cache_emergency_mode": "Asks the application to spare its cache.",
-}
+from .schema_notifications import SEVERITIES
+from .schema_parts import Schema, always, cron, duration, listing, name, number, record, text, texts
 
 APPLICATION: Schema = record(
     {
@@ -116,7 +101,10 @@ ALERT: Schema = record(
         "after": duration("How long the condition must hold; at once without it."),
         "jobs": texts("Which jobs: full ids or their beginnings (main, main/full); all without it."),
         "notify": listing(
-            text("How.", choices=("mail", "webhooks")), "How it is told; by all means without it.", unique=True
+            name("A channel."),
+            "By which channels of notifications it is told: webhooks, mail, or names of channels; by all without it.",
+            at_least=1,
+            unique=True,
         ),
         **_ALERT_CONDITIONS,
     },
@@ -197,39 +185,6 @@ COMMUNICATION: Schema = record(
         ),
     },
     "Who is told what during an incident.",
-)
-
-NOTIFICATIONS: Schema = record(
-    {
-        "webhooks": record(
-            {
-                "base_url": text("The address that every path is put behind."),
-                **secret("token", "A token sent as Authorization: Bearer."),
-                "timeout": duration("How long to wait for an answer."),
-                "endpoints": record(
-                    {event: text(f"{meaning} The path to send it to.") for event, meaning in WEBHOOK_EVENTS.items()},
-                    "Which event goes to which path, as JSON by POST.",
-                    at_least=1,
-                ),
-            },
-            "HTTP addresses that are told.",
-            required=("base_url", "endpoints"),
-        ),
-        "mail": record(
-            {
-                "to": texts("Addresses.", at_least=1),
-                "from": text("The sender."),
-                "server": text("The mail server.", default="localhost"),
-                "port": number("Its port.", lowest=1, highest=65535, default=25),
-                "starttls": switch("Use STARTTLS."),
-                "username": text("The user at the mail server."),
-                **secret("password", "The user's password at the mail server."),
-            },
-            "Mail to the operators.",
-            required=("to",),
-        ),
-    },
-    "How results and alerts are told.",
 )
 
 DEGRADED_MODE: Schema = record(
