@@ -40,3 +40,10 @@ options:
         description: Seconds that a server may take to show up; 10 when left out.
         type: float
 """
+
+    # The same again for the one who prepares a server.
+    ADMINISTRATOR = DOCUMENTATION.replace("  connection:\n", "  administrator:\n", 1).replace(
+        "A file on the target with the URI; readable by the user who runs the module, mode 0600.",
+        "Who may change the server; with C(userAdminAnyDatabase), C(clusterMonitor), and C(hostManager) for the oplog.",
+        1,
+    )
