@@ -43,7 +43,7 @@ options:
 
     # The same again for the one who prepares a server.
     ADMINISTRATOR = DOCUMENTATION.replace("  connection:\n", "  administrator:\n", 1).replace(
-        "A file on the target with the URI; readable by the user who runs the module, mode 0600.",
-        "Who may change the server; with C(userAdminAnyDatabase), C(clusterMonitor), and C(hostManager) for the oplog.",
+        "How to reach the replica set or server. Left out, it is the server on the target itself.",
+        "Who may change the server; C(userAdminAnyDatabase), C(clusterMonitor), C(hostManager). Or O(connection).",
         1,
     )

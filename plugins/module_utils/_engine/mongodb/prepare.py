@@ -35,7 +35,8 @@ def prepare_mongodb(request: PrepareRequest, *, host: Host) -> Prepared:
     mib = int(number(request.options, "oplog_mib", of=_OF, default=0, at_most=_LARGEST_MIB))
     hours = number(request.options, "oplog_hours", of=_OF, default=0.0, at_most=_LONGEST_HOURS)
     jobs = MongoConnection.from_description(request.connection)
-    administrator = MongoConnection.from_description(request.administrator)
+    # Nobody but the jobs themselves when none is named.
+    administrator = MongoConnection.from_description(request.administrator or request.connection)
     note = PreparationNote(engine="mongodb", request=request)
     steps: list[Step] = []
     with administrator.open(runner=host.runner) as client:

@@ -60,8 +60,7 @@ def role_steps(
                 "another user in the connection: it is made.",
                 details={"role": name},
             )
-        steps.append(Step(Change(f"password of the role {name}", "another", "that of the connection"),
-                          lambda: _set_password(session, name, password)))  # fmt: skip
+        steps.append(_change_password(session, name, password))
     if superuser or in_recovery:
         return steps
     given = dict(zip(_ATTRIBUTES, has))
@@ -146,6 +145,11 @@ def _grant(
 
     granted = ", ".join([*attributes, *memberships])
     return Step(Change(f"role {name}", f"without {granted}", f"with {granted}"), do)
+
+
+def _change_password(session: Session, name: str, password: str) -> Step:
+    change = Change(f"password of the role {name}", "another", "that of the connection")
+    return Step(change, lambda: _set_password(session, name, password))
 
 
 def _set_password(session: Session, name: str, password: str) -> None:

@@ -49,8 +49,11 @@ def who_is_kept_out(jobs: PostgresConnection, *, replication: bool, runner: Runn
         except PostgresAuthenticationFailed as error:
             if _BY_SYSTEM.search(str(error.details.get("said", ""))):
                 lines.append(_line(database, jobs, said=""))
-        except (PostgresReplicationForbidden, PostgresWalSendersExhausted):
-            continue  # let in; the role's rights and the settings are somebody else's matter
+        except PostgresWalSendersExhausted:
+            # Said before the rules are asked: what holds for the other connections most likely holds for these.
+            lines += [one.replace(" all ", " replication ", 1) for one in lines]
+        except PostgresReplicationForbidden:
+            continue  # let in; the role's rights are somebody else's matter
     return tuple(lines)
 
 
@@ -68,7 +71,8 @@ def rules_steps(
             details={"path": path, "lines": list(lines)},
         )
     text = _read(path)
-    wanted = with_lines(without_lines(text, role=role), role=role, lines=lines)
+    ours = dict.fromkeys((*lines_of(text, role=role), *lines))
+    wanted = with_lines(without_lines(text, role=role), role=role, lines=tuple(ours))
 
     def do() -> None:
         note.part(_PART).update({"path": path, "role": role})
@@ -110,6 +114,13 @@ def with_lines(text: str, *, role: str, lines: t.Sequence[str]) -> str:
     """The file with these lines before all others."""
     begin, end = _marks(role)
     return "".join(f"{line}\n" for line in (begin, *lines, end)) + text
+
+
+def lines_of(text: str, *, role: str) -> tuple[str, ...]:
+    """The lines between our two comments."""
+    begin, end = _marks(role)
+    found = re.search(rf"(?ms)^{re.escape(begin)}\n(.*?)^{re.escape(end)}\n", text)
+    return tuple(found[1].splitlines()) if found else ()
 
 
 def without_lines(text: str, *, role: str) -> str:

@@ -71,8 +71,13 @@ def prepare_redis(request: PrepareRequest, *, host: Host) -> Prepared:
 
 
 def _administrator(request: PrepareRequest, *, jobs: RedisConnection) -> RedisConnection:
-    """Who may change the server; without an address of its own it is the jobs' server that is meant."""
+    """Who may change the server: nobody but the jobs themselves when none is named.
+
+    Without an address of its own it is the jobs' server that is meant.
+    """
     given = dict(request.administrator)
+    if not given:
+        return jobs
     if not any(name in given for name in ("host", "port", "unix_socket")):
         kept = ("host", "port", "unix_socket", "tls", "tls_ca_file", "tls_certificate_file", "tls_key_file", "timeout")
         given = {**{name: value for name, value in request.connection.items() if name in kept}, **given}
