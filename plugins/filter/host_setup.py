@@ -58,9 +58,9 @@ def _spools(description: Description) -> list[str]:
 def host_servers(services: t.Any, repositories: t.Any, settings: t.Any = None, engine: str = "") -> list[Json]:
     """The sources of *engine* that a host backs up by its own clock, and what preparing their servers takes.
 
-    ``id`` and ``kinds``, ``connection``, ``jobs`` (the ids of those that this version makes), ``is_local`` (PostgreSQL: reached without leaving the
-    host), ``spool`` and ``archive_timeout`` of the kind wal, ``manages`` (MongoDB: jobs set parameters themselves). A
-    source whose jobs nothing starts belongs to another host: this one only verifies it.
+    ``id`` and ``kinds``, ``connection``, ``jobs`` (the ids of those that this version makes), ``is_local`` (PostgreSQL:
+    reached without leaving the host), ``spool`` and ``archive_timeout`` of the kind wal, ``manages`` (MongoDB: jobs set
+    parameters themselves). A source whose jobs nothing starts belongs to another host: this one only verifies it.
     """
     description = read(services, repositories, settings)
     found = []

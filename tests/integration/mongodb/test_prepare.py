@@ -103,7 +103,7 @@ def test_check_do_again_back_up_and_put_back(site: Site, tmp_path: Path) -> None
     with MongoClient(site.jobs) as client:
         for forbidden in (
             lambda: client.shop.orders.insert_one({"_id": "intruder"}),
-            lambda: client.shop.orders.drop(),
+            client.shop.orders.drop,
             lambda: client.admin.command("createUser", "other", pwd="x", roles=["root"]),
             lambda: client.admin.command({"replSetResizeOplog": 1, "size": 990.0}),
         ):

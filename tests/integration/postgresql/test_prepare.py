@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 import typing as t
 from pathlib import Path
@@ -17,6 +18,10 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.hos
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.preparation import Prepared, PrepareRequest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.connection import PostgresConnection
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.prepare import prepare_postgresql
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.wal_health import (
+    health_warnings,
+    read_archiving,
+)
 from sandbox.ports import free_port
 from sandbox.postgresql import PostgreSQLServer, operating_system_user
 from tests.integration.postgresql.folder_sink import FolderSink
@@ -132,11 +137,15 @@ def test_a_bare_server_becomes_one_that_is_backed_up_and_is_put_back(site: Site,
         ("logical", logical_producer(site.server, connection=site.connection())[0]),
         ("base", base_producer(site.server, connection=site.connection(), state_directory=tmp_path / "job")[0]),
     ):
-        folder = tmp_path / name
-        folder.mkdir()
+        sink = FolderSink(tmp_path / name)
         producer.inspect()
-        assert producer.run(FolderSink(folder)).content
+        assert producer.produce(sink=sink, progress=sink.progress).content
     with site.connection().connect(runner=RUNNER) as session:
+        # The engine's own look at the archiving, as that role, finds nothing to complain of but the script that is
+        # not there.
+        state = read_archiving(session)
+        found = health_warnings(state, spool=str(site.folder / "spool"), wanted_timeout=datetime.timedelta(seconds=45))
+        assert set(found) <= {"archiver-failing"}
         assert session.value("SELECT count(*) FROM orders") == 100
         for statement in (
             "DROP TABLE orders",
