@@ -169,6 +169,9 @@ def test_a_bare_server_becomes_one_that_is_backed_up_and_is_put_back(site: Site,
     assert site.prepare(absent=True).changes == ()
     left = site.everything()
     assert left == before
+    # What has nothing to put back asks nobody.
+    site.administrator = {**site.administrator, "port": free_port()}
+    assert site.prepare(absent=True).changes == ()
 
 
 def test_the_password_never_reaches_the_server_and_is_renewed_only_for_our_own_role(site: Site) -> None:

@@ -122,6 +122,11 @@ class PreparationNote:
                 os.unlink(os.path.join(self._state.path, _FOLDER, self._name))
 
 
+def nothing_to_put_back(request: PrepareRequest) -> Prepared:
+    """The result where nothing is noted: nobody has to be asked, so the server may be gone."""
+    return Prepared(server=f"the server of {request.service}/{request.source}", account=None, changes=())
+
+
 def run_steps(steps: t.Sequence[Step], *, check: bool) -> tuple[Change, ...]:
     """Do them in order, or nothing in check mode; the changes in either case."""
     if not check:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..core.errors import ServerDifferent
 from ..core.host import Host
 from ..core.options import number, refuse_unknown
-from ..core.preparation import PreparationNote, Prepared, PrepareRequest, Step, run_steps
+from ..core.preparation import PreparationNote, Prepared, PrepareRequest, Step, nothing_to_put_back, run_steps
 from ..core.runner import Runner
 from .connection import MongoConnection
 from .oplog_members import opened_set
@@ -32,12 +32,14 @@ def prepare_mongodb(request: PrepareRequest, *, host: Host) -> Prepared:
     when a stream is made of it, MongoNotAuthorised, AccountForeign and ServerDifferent.
     """
     refuse_unknown(request.options, known=_KEYS, of=_OF)
+    note = PreparationNote(engine="mongodb", request=request)
+    if request.absent and not note.content:
+        return nothing_to_put_back(request)
     mib = int(number(request.options, "oplog_mib", of=_OF, default=0, at_most=_LARGEST_MIB))
     hours = number(request.options, "oplog_hours", of=_OF, default=0.0, at_most=_LONGEST_HOURS)
     jobs = MongoConnection.from_description(request.connection)
     # Nobody but the jobs themselves when none is named.
     administrator = MongoConnection.from_description(request.administrator or request.connection)
-    note = PreparationNote(engine="mongodb", request=request)
     steps: list[Step] = []
     with administrator.open(runner=host.runner) as client:
         server = shown_uri(administrator.fetch_uri(runner=host.runner))

@@ -17,7 +17,7 @@ from ..core.errors import (
 )
 from ..core.host import Host
 from ..core.options import refuse_unknown
-from ..core.preparation import Change, PreparationNote, Prepared, PrepareRequest, Step, run_steps
+from ..core.preparation import Change, PreparationNote, Prepared, PrepareRequest, Step, nothing_to_put_back, run_steps
 from ..core.system_unit import parent_of, unit_of
 from .connection import PostgresConnection
 from .prepare_needs import DEFAULT_SCRIPT, WantedSetting, by_hand, role_needs, wanted_settings
@@ -51,10 +51,12 @@ def prepare_postgresql(request: PrepareRequest, *, host: Host) -> Prepared:
     PostgresRulesInvalid, AccountForeign, ServerDifferent and RequestInvalid.
     """
     refuse_unknown(request.options, known=_KEYS, of="the preparation of PostgreSQL")
+    note = PreparationNote(engine="postgresql", request=request)
+    if request.absent and not note.content:
+        return nothing_to_put_back(request)
     jobs = PostgresConnection.from_description(request.connection)
     with _administrator(request, jobs=jobs, host=host) as session:
         _refuse_without_rights(session)
-        note = PreparationNote(engine="postgresql", request=request)
         prepare = _Preparation(request=request, jobs=jobs, session=session, note=note, host=host)
         return prepare.put_back() if request.absent else prepare.make_ready()
 

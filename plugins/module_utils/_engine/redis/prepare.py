@@ -20,7 +20,7 @@ from ..core.errors import (
 )
 from ..core.host import Host
 from ..core.options import refuse_unknown
-from ..core.preparation import Change, PreparationNote, Prepared, PrepareRequest, Step, run_steps
+from ..core.preparation import Change, PreparationNote, Prepared, PrepareRequest, Step, nothing_to_put_back, run_steps
 from .aof_log_server import TIMESTAMPS
 from .connection import RedisConnection
 from .facts import ServerFacts, read_facts
@@ -41,11 +41,13 @@ def prepare_redis(request: PrepareRequest, *, host: Host) -> Prepared:
     where a service has switched the commands off, AofLogUnsupported, AccountForeign and ServerDifferent.
     """
     refuse_unknown(request.options, known=_KEYS, of="the preparation of Redis")
+    note = PreparationNote(engine="redis", request=request)
+    if request.absent and not note.content:
+        return nothing_to_put_back(request)
     jobs = RedisConnection.from_description(request.connection)
     administrator = _administrator(request, jobs=jobs)
     client = administrator.open(runner=host.runner)
     try:
-        note = PreparationNote(engine="redis", request=request)
         facts = read_facts(client)
         if facts.settings is None:
             # Says by its own name what the administrator may not do.
