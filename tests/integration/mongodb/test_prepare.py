@@ -119,7 +119,7 @@ def test_check_do_again_back_up_and_put_back(site: Site, tmp_path: Path) -> None
 
 
 def test_a_password_is_renewed_only_for_our_own_user(site: Site) -> None:
-    site.prepare(kinds=["full"])
+    site.prepare(kinds=["full"], oplog_mib=0, oplog_hours=0.0)  # as the role says that both are left alone
     site.jobs = site.servers.uri_of("lifeboat", "another-word-now")
     (change,) = site.prepare(kinds=["full"]).changes
     assert change.what == "password of the user lifeboat"
@@ -145,6 +145,8 @@ def test_rights_that_were_there_stay(site: Site) -> None:
 
 def test_what_can_not_be_prepared_has_a_name(site: Site, standalone: MongoServer) -> None:
     right = site.administrator
+    with pytest.raises(errors.RequestInvalid, match="oplog_hours"):
+        site.prepare(oplog_hours=-1.0)
     before = site.everything()
     site.administrator = site.servers.uri_of("root", "guessed")
     with pytest.raises(errors.MongoAuthenticationFailed):

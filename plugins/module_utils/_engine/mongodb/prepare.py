@@ -35,8 +35,8 @@ def prepare_mongodb(request: PrepareRequest, *, host: Host) -> Prepared:
     note = PreparationNote(engine="mongodb", request=request)
     if request.absent and not note.content:
         return nothing_to_put_back(request)
-    mib = int(number(request.options, "oplog_mib", of=_OF, default=0, at_most=_LARGEST_MIB))
-    hours = number(request.options, "oplog_hours", of=_OF, default=0.0, at_most=_LONGEST_HOURS)
+    mib = int(_least(request, "oplog_mib", at_most=_LARGEST_MIB))
+    hours = _least(request, "oplog_hours", at_most=_LONGEST_HOURS)
     jobs = MongoConnection.from_description(request.connection)
     # Nobody but the jobs themselves when none is named.
     administrator = MongoConnection.from_description(request.administrator or request.connection)
@@ -67,6 +67,12 @@ def prepare_mongodb(request: PrepareRequest, *, host: Host) -> Prepared:
         if not request.absent and not request.check and account is not None:
             _prove(jobs, administrator, runner=host.runner)
     return Prepared(server=server, account=account.name if account else None, changes=changes, by_hand=hands)
+
+
+def _least(request: PrepareRequest, name: str, *, at_most: float) -> float:
+    """A number above 0, or 0 for what is left alone."""
+    given = {name: value for name, value in request.options.items() if value not in (None, 0)}
+    return number(given, name, of=_OF, default=0.0, at_most=at_most)
 
 
 def _account(jobs: MongoConnection, administrator: MongoConnection, *, runner: Runner) -> Account | None:
