@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.integration.ansible.plays import PASSWORD, Json, Lab, Played, run_playbook
+from tests.support.children import ENGINE, ROOT
 
 pytestmark = pytest.mark.newest
 
@@ -158,3 +159,48 @@ def test_site_prepares_only_what_a_host_has_and_can_be_told_to_leave_it(lab: Lab
     removing = [one["name"] for one in yaml.safe_load(pathlib.Path("playbooks/remove.yml").read_text(encoding="utf-8"))]
     # The agent brings the libraries and holds the notes: it goes last.
     assert [name for name in removing if "Put the servers back" in name or "Remove the engine" in name] == removing[-2:]
+
+
+def test_files_that_can_not_be_backed_up_are_known_before_the_night(lab: Lab) -> None:
+    there, missing = lab.directory / "settings", lab.directory / "nowhere"
+    there.mkdir()
+    (there / "shop.conf").write_text("open = true\n")
+    configuration = lab.directory / "config.json"
+    program = lab.directory / "lifeboat"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT}/.collections exec {sys.executable} -m {ENGINE} "$@"\n')
+    program.chmod(0o755)
+    backup = {"kind": "config", "schedule": "0 2 * * *", "repositories": ["local"], "keep": {"within": "7d"}}
+    outcomes = []
+    for paths, more in (
+        ([there], {}),
+        ([there, missing], {}),
+        ([there, missing], {"files_backup_allow_missing": True}),
+    ):
+        source = {
+            "name": "settings",
+            "engine": "files",
+            "connection": {"paths": [str(path) for path in paths]},
+            "backups": [backup],
+        }
+        description = {
+            **{name: value for name, value in describe(lab).items() if name.startswith("lifeboat_")},
+            "lifeboat_services": [{"name": "shop", "sources": [source]}],
+        }
+        configuration.write_text(json.dumps(description))
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "files_backup_program": str(program),
+            "files_backup_configuration": str(configuration),
+            **description,
+            **more,
+        }
+        role = {"name": "Look", "ansible.builtin.include_role": {"name": "lifeboat.recovery.files_backup"}}
+        playbook = lab.directory / "files.yml"
+        playbook.write_text(
+            yaml.safe_dump([{"hosts": "all", "gather_facts": False, "vars": variables, "tasks": [role]}])
+        )
+        played = run_playbook(lab, "--inventory", "localhost,", "--check", playbook=playbook)
+        outcomes.append((played.status == 0, f"{missing}" in played.output))
+    assert outcomes == [(True, False), (False, True), (True, True)]
+    assert list(lab.local.iterdir()) == []
