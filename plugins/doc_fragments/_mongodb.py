@@ -40,3 +40,10 @@ options:
         description: Seconds that a server may take to show up; 10 when left out.
         type: float
 """
+
+    # The same again for the one who prepares a server.
+    ADMINISTRATOR = DOCUMENTATION.replace("  connection:\n", "  administrator:\n", 1).replace(
+        "How to reach the replica set or server. Left out, it is the server on the target itself.",
+        "Who may change the server; C(userAdminAnyDatabase), C(clusterMonitor), C(hostManager). Or O(connection).",
+        1,
+    )

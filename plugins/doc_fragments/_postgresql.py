@@ -66,3 +66,10 @@ options:
         description: Folder with C(pg_dump) and C(pg_basebackup), when they are not where the distribution puts them.
         type: path
 """
+
+    # The same again for the one who prepares a server.
+    ADMINISTRATOR = DOCUMENTATION.replace("  connection:\n", "  administrator:\n", 1).replace(
+        "How to reach the server. What is left out is libpq's default.",
+        "Who may change the server; a superuser. By default V(postgres), over the socket of the same server.",
+        1,
+    )

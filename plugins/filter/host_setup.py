@@ -13,6 +13,7 @@ from .recovery_play import read
 
 if t.TYPE_CHECKING:
     from ..module_utils._engine.core.description.description import Description
+    from ..module_utils._engine.core.description.model import Job
 
 Json = dict[str, t.Any]
 
@@ -62,6 +63,42 @@ def _spools(description: Description) -> list[str]:
 
     kinds = ((job, STREAM_KINDS.get((job.engine, job.kind))) for job in description.jobs() if is_stream(job))
     return [job.id for job, kind in kinds if kind is not None and kind.filled_by_server]
+
+
+def host_servers(services: t.Any, repositories: t.Any, settings: t.Any = None, engine: str = "") -> list[Json]:
+    """The sources of *engine* that a host backs up by its own clock, and what preparing their servers takes.
+
+    ``id`` and ``kinds``, ``connection``, ``jobs`` (the ids of those that this version makes), ``is_local`` (PostgreSQL:
+    reached without leaving the host), ``spool`` and ``archive_timeout`` of the kind wal, ``manages`` (MongoDB: jobs set
+    parameters themselves). A source whose jobs nothing starts belongs to another host: this one only verifies it.
+    """
+    description = read(services, repositories, settings)
+    found = []
+    for service in description.services:
+        for source in service.sources:
+            jobs = [job for job in source.jobs if job.schedule is not None or job.triggers]
+            if source.engine == engine and jobs:
+                found.append({"service": service.name, "source": source.name, **_server(jobs)})
+    return found
+
+
+def _server(jobs: t.Sequence[Job]) -> Json:
+    from ..module_utils._engine.operations.ship_requests import can_ship, ship_request
+    from ..module_utils._engine.postgresql.prepare_rules import is_on_this_host
+
+    one = jobs[0]
+    made = [job for job in jobs if (job.runnable or can_ship(job)) and job.options.get("tool") != "walg"]
+    wal = next((job for job in made if job.kind == "wal"), None)
+    return {
+        "id": f"{one.service}/{one.source}",
+        "connection": dict(one.connection),
+        "jobs": [job.id for job in made],
+        "kinds": list(dict.fromkeys(job.kind for job in made)),
+        "is_local": is_on_this_host(str(one.connection.get("host") or "")) and not one.connection.get("service"),
+        "spool": ship_request(wal).spool_directory if wal is not None else None,
+        "archive_timeout": wal.options.get("archive_timeout") if wal is not None else None,
+        "manages": any(job.options.get("keep_oplog_hours") or job.options.get("raise_history_window") for job in made),
+    }
 
 
 def host_timetable(
@@ -134,6 +171,7 @@ class FilterModule:
         return {
             "host_channels": host_channels,
             "host_configuration": host_configuration,
+            "host_servers": host_servers,
             "host_timetable": host_timetable,
             "host_zone": host_zone,
         }

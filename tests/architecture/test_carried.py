@@ -27,8 +27,11 @@ _ABOUT = {
     "backup_info": set(),
     "files_backup": {"files"},
     "mongo_dump": {"mongodb"},
+    "mongo_prepare": {"mongodb"},
     "pg_basebackup_walg": {"postgresql"},
     "pg_logical_dump": {"postgresql"},
+    "pg_prepare": {"postgresql"},
+    "redis_prepare": {"redis"},
     "redis_snapshot": {"redis"},
 }
 

@@ -14,11 +14,12 @@ from .core.description.model import Job
 from .core.errors import JobUnknown, LifeboatError, RequestInvalid
 from .core.host import Host
 from .core.state import StateDirectory
-from .operations.prepare_spool import DEFAULT_SCRIPT, prepare_spool
+from .operations.prepare_spool import prepare_spool
 from .operations.ship import follow_ship, plan_ship, run_ship
 from .operations.ship_requests import is_stream, ship_request
 from .operations.ship_values import ShipRequest, ShipResult
 from .operations.stream_status import BAD, StreamStatus, read_stream_status
+from .postgresql.prepare_needs import DEFAULT_SCRIPT
 from .report.printer import Printer
 from .report.ship import prepared_text, ship_plan_text, ship_result_text, streams_text
 from .storage.base import Storage

@@ -56,6 +56,30 @@ def test_the_spool_of_a_server_is_found() -> None:
     assert filters.host_configuration(*given(data))["spools"] == ["adhd/main/wal"]
 
 
+def test_servers_are_those_that_this_host_backs_up_by_itself() -> None:
+    data = description()
+    (main,) = [one for one in filters.host_servers(*given(data), engine="postgresql") if one["source"] == "main"]
+    assert main["id"] == "adhd/main"
+    assert "wal" not in main["kinds"]
+    assert main["spool"] is None
+    source = data["lifeboat_services"][1]["sources"][0]
+    source["backups"].append(
+        {"kind": "wal", "triggers": ["continuous"], "repositories": ["local"], "keep": {"within": "8w"}}
+    )
+    source["connection"] = {"host": "127.0.0.1", "user": "lifeboat"}
+    (main,) = filters.host_servers(*given(data), engine="postgresql")
+    assert (main["spool"], main["is_local"]) == ("/var/spool/lifeboat/adhd.main.wal", True)
+    assert "wal" in main["kinds"]
+    source["connection"] = {"host": "db1.example", "user": "lifeboat"}
+    assert filters.host_servers(*given(data), engine="postgresql")[0]["is_local"] is False
+    # What nothing starts is made elsewhere: this host only verifies it.
+    for backup in source["backups"]:
+        backup.pop("schedule", None)
+        backup.pop("triggers", None)
+    assert filters.host_servers(*given(data), engine="postgresql") == []
+    assert filters.host_servers(*given(data), engine="mongodb")[0]["manages"] is False
+
+
 def test_lengths_of_time_are_texts_or_seconds() -> None:
     run = {"host_name": "one", "splay": "5m", "boot_delay": 3}
     table = filters.host_timetable(*given(description()), {"wait": "10m"}, run)["cron"]["lifeboat-family"]

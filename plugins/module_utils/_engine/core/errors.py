@@ -166,6 +166,20 @@ class StateDirectoryUnusable(LifeboatError):
     exit_status = 2
 
 
+class ServerDifferent(LifeboatError):
+    """The administrator and the jobs reach two different servers, so the wrong one would be prepared."""
+
+    code = "prepare.server_different"
+    exit_status = 2
+
+
+class AccountForeign(LifeboatError):
+    """The account of the jobs was made by somebody else with another password; it is not ours to change."""
+
+    code = "prepare.account_foreign"
+    exit_status = 2
+
+
 class Interrupted(LifeboatError):
     """The run was told to stop (SIGTERM, SIGINT or SIGHUP) and cleaned up behind itself."""
 
@@ -1014,6 +1028,20 @@ class PostgresArchivingOff(PostgresError):
     """WAL archiving is off though the job demands it: nothing between two base backups could be recovered."""
 
     code = "postgresql.archiving_off"
+    exit_status = 2
+
+
+class PostgresArchivingElsewhere(PostgresError):
+    """The server archives its WAL to somebody else already; taking that over would break the other archive."""
+
+    code = "postgresql.archiving_elsewhere"
+    exit_status = 2
+
+
+class PostgresRulesInvalid(PostgresError):
+    """pg_hba.conf can't be changed or read by the server; it is as it was before."""
+
+    code = "postgresql.rules_invalid"
     exit_status = 2
 
 

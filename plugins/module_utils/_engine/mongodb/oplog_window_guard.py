@@ -158,7 +158,7 @@ class _Keeping:
             self._noted.setdefault(member.host, {"before": now})
             self._noted[member.host]["set"] = hours
             self.write()
-            _set_hours(client, hours=hours)
+            set_hours(client, hours=hours)
         return said
 
     def put_back(self) -> list[str]:
@@ -169,7 +169,7 @@ class _Keeping:
                 continue
             now = minimum_hours(client)
             if now == float(entry["set"]):
-                _set_hours(client, hours=float(entry["before"]))
+                set_hours(client, hours=float(entry["before"]))
                 said.append(f"{member.host} keeps its oplog {entry['before']:g} hours again, not {now:g}.")
             # Else somebody has changed it since, or the server was restarted: it is not ours any more.
             del self._noted[member.host]
@@ -187,7 +187,8 @@ class _Keeping:
                     yield member, client
 
 
-def _set_hours(client: Client, *, hours: float) -> None:
+def set_hours(client: Client, *, hours: float) -> None:
+    """Have one member keep at least so many hours; servers before 4.4 know no such thing. Raises MongoNotAuthorised."""
     from pymongo.errors import OperationFailure
 
     with named_faults("Setting how long the oplog is kept", role=_ROLE):

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 
 from ..core.durable import fsync_folder
 from ..core.errors import RequestInvalid, StreamSpoolUnusable
-from ..postgresql.wal_archive_script import archive_command, write_archive_script
+from ..postgresql.prepare_needs import DEFAULT_SCRIPT, archive_settings
+from ..postgresql.wal_archive_script import write_archive_script
 from .ship_values import ShipRequest
-
-DEFAULT_SCRIPT = "/usr/local/lib/lifeboat/archive-wal"
-# A quiet server loses at most a minute: what is left of it is for the way through the spool into the repositories.
-_ARCHIVE_TIMEOUT = "45s"
 
 
 @dataclass(frozen=True)
@@ -75,18 +72,15 @@ def prepare_spool(request: ShipRequest, *, script: str, owner: str) -> PreparedS
             hint="Run it as root, on the host of the server.",
             details={"path": str(error.filename)},
         ) from error
-    timeout = str(request.options.get("archive_timeout") or _ARCHIVE_TIMEOUT)
     return PreparedSpool(
         job=request.job,
         spool=request.spool_directory,
         script=script,
         owner=owner,
         changed=tuple(changed),
-        settings={
-            "archive_mode": "on",
-            "archive_command": archive_command(script=script, spool=request.spool_directory),
-            "archive_timeout": timeout.replace("m", "min") if timeout.endswith("m") else timeout,
-        },
+        settings=archive_settings(
+            script=script, spool=request.spool_directory, timeout=request.options.get("archive_timeout")
+        ),
     )
 
 
