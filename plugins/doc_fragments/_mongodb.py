@@ -41,8 +41,8 @@ options:
         type: float
 """
 
-    # The same again for the one who prepares a server.
-    ADMINISTRATOR = DOCUMENTATION.replace("  connection:\n", "  administrator:\n", 1).replace(
+    # The same again for the one who prepares a server; typed, for the YAML lint of ansible-test takes literals only.
+    ADMINISTRATOR: str = DOCUMENTATION.replace("  connection:\n", "  administrator:\n", 1).replace(
         "How to reach the replica set or server. Left out, it is the server on the target itself.",
         "Who may change the server; C(userAdminAnyDatabase), C(clusterMonitor), C(hostManager). Or O(connection).",
         1,

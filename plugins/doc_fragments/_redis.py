@@ -57,8 +57,8 @@ options:
         type: float
 """
 
-    # The same again for the one who prepares a server.
-    ADMINISTRATOR = DOCUMENTATION.replace("  connection:\n", "  administrator:\n", 1).replace(
+    # The same again for the one who prepares a server; typed, for the YAML lint of ansible-test takes literals only.
+    ADMINISTRATOR: str = DOCUMENTATION.replace("  connection:\n", "  administrator:\n", 1).replace(
         "How to reach the server. Left out, it is port 6379 on the target itself.",
         "Who may change the server; with C(acl), C(config), C(info). Left out, O(connection), and no user is made.",
         1,
