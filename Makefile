@@ -25,7 +25,7 @@ demo-down: ## stop the sandbox and remove all that the demo made
 test: setup ## every test there is (under 45 minutes on two cores)
 	@tools/test.sh all
 
-test-fast: setup ## lint, sanity, architecture, unit, conformance and quick integration tests (under 5 minutes)
+test-fast: setup ## lint, architecture, quick unit and conformance tests, a backup and a restore of each engine (under 5 minutes)
 	@tools/test.sh fast
 
 lint: setup ## ruff, mypy, vermin, yamllint, ansible-lint, shellcheck

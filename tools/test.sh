@@ -53,26 +53,39 @@ serving_suite() { # as `suite`
     second_tries=$((second_tries + failed))
 }
 
-# Sanity keeps one processor busy for minutes. As a part of all it runs beside the stages that leave it one.
-readonly sanity_log=.cache/sanity-beside.log
-sanity=
+# Some keep one processor busy for minutes. As a part of a run they go on beside the stages that leave it one, and their own
+# stage waits for them.
+declare -A beside=()
+trap '((${#beside[@]} == 0)) || kill -- "${beside[@]/#/-}" 2>/dev/null' EXIT
 
-begin_sanity() {
+begin_beside() { # name of a script
     mkdir -p .cache
-    setsid tools/sanity.sh >"$sanity_log" 2>&1 &
-    sanity=$!
-    trap '[[ -z $sanity ]] || kill -- "-$sanity" 2>/dev/null' EXIT
+    setsid "tools/$1.sh" >".cache/$1-beside.log" 2>&1 &
+    beside[$1]=$!
+}
+
+script() { # its name
+    if [[ -z ${beside[$1]:-} ]]; then
+        "tools/$1.sh"
+        return
+    fi
+    local status=0
+    wait "${beside[$1]}" || status=$?
+    unset "beside[$1]"
+    cat ".cache/$1-beside.log"
+    return "$status"
 }
 
 # --- stages -----------------------------------------------------------------------------------------------------
 
-stage_lint() { tools/lint.sh; }
+stage_lint() { script lint; }
+stage_sanity() { script sanity; }
 stage_architecture() { suite "$venv" architecture; }
 stage_unit() { suite "$venv" unit --numprocesses "$workers"; }
-stage_unit_quick() { suite_elsewhere "$venv"; }
-stage_conformance_quick() { suite "$venv" conformance --numprocesses "$workers" --dist loadfile -m "not slow"; }
+stage_unit_quick() { LIFEBOAT_FUZZ_PERCENT=$fuzz_elsewhere suite "$venv" unit --numprocesses "$workers" -m "not thorough and not slow"; }
+stage_conformance_quick() { suite "$venv" conformance --numprocesses "$workers" --dist loadfile -m "not slow" -k "not s3"; }
 stage_conformance() { suite "$venv" conformance --numprocesses "$workers" --dist loadfile; }
-stage_integration_quick() { suite "$venv" integration --numprocesses "$waiting_workers" --dist loadfile -m "not slow and not interop and not soak"; }
+stage_integration_quick() { suite "$venv" integration --numprocesses "$waiting_workers" --dist loadfile -m "smoke"; }
 # The files in their own order: `ansible`, which takes longest with the fewest tests, begins.
 readonly in_order=(--dist loadfile --no-loadscope-reorder)
 stage_integration() { serving_suite "$venv" integration --numprocesses "$waiting_workers" "${in_order[@]}" -m "not interop and not soak"; }
@@ -89,17 +102,6 @@ stage_soak() {
         suite "$venv" unit --numprocesses "$workers" || return 1
         suite "$venv" faults -m soak --timeout 120 || return 1
     done
-}
-stage_sanity() {
-    if [[ -z $sanity ]]; then
-        tools/sanity.sh
-        return
-    fi
-    local status=0
-    wait "$sanity" || status=$?
-    sanity=
-    cat "$sanity_log"
-    return "$status"
 }
 stage_artefact() { tools/artefact-test.sh; }
 
@@ -132,11 +134,11 @@ stages=()
 for argument in "$@"; do
     case $argument in
     fast)
-        begin_sanity
-        stages+=(lint architecture unit_quick sanity conformance_quick integration_quick)
+        begin_beside lint
+        stages+=(architecture integration_quick conformance_quick unit_quick lint)
         ;;
     all)
-        begin_sanity
+        begin_beside sanity
         stages+=(lint architecture sandbox hosts sanity unit conformance integration interop breakglass faults artefact newest py39)
         ;;
     *) stages+=("$argument") ;;

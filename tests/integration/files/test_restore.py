@@ -64,6 +64,7 @@ def spoil(tree: pathlib.Path) -> None:
     os.removexattr(tree / "conf.d", "user.note")
 
 
+@pytest.mark.smoke
 def test_beside_everything_comes_back(site: Site) -> None:
     before = look(site.tree)
     site.back_up()
@@ -93,6 +94,7 @@ def test_beside_one_path_comes_back_with_the_folders_above(site: Site) -> None:
     assert not pathlib.Path(f"{there}3").exists()
 
 
+@pytest.mark.smoke
 def test_in_place_everything_is_again_as_it_was_and_back(site: Site) -> None:
     before = look(site.tree)
     site.back_up()

@@ -23,6 +23,7 @@ from tests.integration.mongodb.rig import BACKUP_ID, Source, split_documents, st
 from tests.integration.mongodb.sample import KINDS, NAMES, ODD
 
 
+@pytest.mark.smoke
 def test_every_document_of_every_kind_is_there_byte_by_byte(source: Source, client: t.Any) -> None:
     dump = source.dump(database=KINDS)
     archive = dump.read()
@@ -109,6 +110,7 @@ def test_inspecting_changes_nothing_and_says_what_will_be_done(source: Source) -
     assert list(source.folder.iterdir()) == []
 
 
+@pytest.mark.smoke
 def test_the_whole_instance_and_its_order(source: Source, client: t.Any) -> None:
     client.admin.command("createUser", "order", pwd="x", roles=[])
     try:

@@ -92,6 +92,7 @@ def shipping(server: MongoReplicaSet, tmp_path: Path) -> Shipping:
     return Shipping(uri=server.uri, folder=tmp_path)
 
 
+@pytest.mark.smoke
 def test_from_the_server_to_a_window(shipping: Shipping, server: MongoReplicaSet, tmp_path: Path) -> None:
     with server.client() as client:
         assert shipping.run().state == "complete"

@@ -71,6 +71,7 @@ def restored(lifeboat: CommandLine, *more: str) -> dict[str, t.Any]:
     return found
 
 
+@pytest.mark.smoke
 def test_beside_production_and_gone_again(lifeboat: CommandLine, client: t.Any) -> None:
     plan = lifeboat(f"restore {JOB} --point newest --dry-run -o suffix=_recovery").succeeded().out
     assert "sold_recovery" in plan
@@ -87,6 +88,7 @@ def test_beside_production_and_gone_again(lifeboat: CommandLine, client: t.Any) 
     assert "sold_recovery" not in client.list_database_names()
 
 
+@pytest.mark.smoke
 def test_in_place_needs_the_name_and_can_be_taken_back(lifeboat: CommandLine, client: t.Any) -> None:
     client.sold.orders.delete_many({"_id": {"$gt": 10}})
     client.sold.orders.insert_one({"_id": "after the accident"})

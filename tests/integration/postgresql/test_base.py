@@ -38,6 +38,7 @@ def slots(server: PostgreSQLServer) -> list[t.Any]:
     return server.query("SELECT slot_name FROM pg_replication_slots")
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("keep_manifest", [False, True])
 def test_a_base_backup_starts_as_a_cluster(server: PostgreSQLServer, keep_manifest: bool, tmp_path: Path) -> None:
     with database(server, NAME, script=SCRIPT):

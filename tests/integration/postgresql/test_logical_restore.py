@@ -105,6 +105,7 @@ def test_beside_production(rig: Physical, backup: dict[str, t.Any], restore: dic
     assert restoring.discard() == ()
 
 
+@pytest.mark.smoke
 def test_in_place_keeps_the_old_database_until_it_is_discarded(one: tuple[Physical, str]) -> None:
     rig, backup_id = one
     restoring = LogicalRestoring.of(rig, backup_id, database=NAME, in_place=True)

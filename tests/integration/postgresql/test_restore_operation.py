@@ -96,6 +96,7 @@ def place(distribution_server: PostgreSQLServer) -> t.Iterator[Place]:
         yield Place(rig)
 
 
+@pytest.mark.smoke
 def test_the_newest_verified_backup_is_taken_and_forecast(place: Place) -> None:
     target = place.clusters / "restored"
     backup_id = place.rig.backup()
@@ -122,6 +123,7 @@ def test_the_newest_verified_backup_is_taken_and_forecast(place: Place) -> None:
     assert (target / "PG_VERSION").exists(), "what was restored stays when the next one is refused"
 
 
+@pytest.mark.smoke
 def test_replacing_needs_the_name_and_can_be_taken_back(place: Place) -> None:
     target = place.clusters / "main"
     place.rig.backup()

@@ -121,6 +121,7 @@ def content(archive: Archive, stream: Stream) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.smoke
 def test_what_was_archived_is_stored_everywhere_and_comes_back_as_it_was(archive: Archive) -> None:
     names = archive.segments(4)
     archive.wait_for(names[-1])

@@ -52,6 +52,7 @@ def both(start: Starter, **options: t.Any) -> t.Any:
     return start(append_only=True, **options)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("flavour", ["redis", "redis_6", "redis_8"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_good_backup_reaches_the_top_and_leaves_nothing(start: Starter, rig: Rig, kind: str, flavour: str) -> None:
@@ -160,6 +161,7 @@ def rewriting(source: t.Any) -> bool:
         return bool(found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"])
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("kind", KINDS)
 def test_half_the_keys_under_the_same_name_fail_level_2(start: Starter, rig: Rig, kind: str) -> None:
     place, half = half_of(start, rig, kind=kind)
