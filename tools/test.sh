@@ -83,7 +83,7 @@ stage_sanity() { script sanity; }
 stage_architecture() { suite "$venv" architecture; }
 stage_unit() { suite "$venv" unit --numprocesses "$workers"; }
 stage_unit_quick() { LIFEBOAT_FUZZ_PERCENT=$fuzz_elsewhere suite "$venv" unit --numprocesses "$workers" -m "not thorough and not slow"; }
-stage_conformance_quick() { suite "$venv" conformance --numprocesses "$workers" --dist loadfile -m "not slow" -k "not s3"; }
+stage_conformance_quick() { suite "$venv" conformance --numprocesses "$workers" --dist loadfile -m "not slow"; }
 stage_conformance() { suite "$venv" conformance --numprocesses "$workers" --dist loadfile; }
 stage_integration_quick() { suite "$venv" integration --numprocesses "$waiting_workers" --dist loadfile -m "smoke"; }
 # The files in their own order: `ansible`, which takes longest with the fewest tests, begins.
