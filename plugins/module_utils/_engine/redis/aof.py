@@ -21,6 +21,9 @@ from .resp import RespClient
 
 _POLL = 0.1
 _ATTEMPTS = 20
+_FLUSH_POLL = 0.02
+# With appendfsync everysec a server whose disk is busy puts off its own writing for two seconds at most.
+_FLUSH_SECONDS = 2.5
 
 
 def refuse_without_aof(facts: ServerFacts) -> None:
@@ -49,13 +52,15 @@ def refuse_unreadable_set(facts: ServerFacts, folder: DataFolder) -> None:
 def freeze(*, client: RespClient, facts: ServerFacts, folder: DataFolder, clock: Clock, timeout: float) -> AofSet:
     """The server's append-only files as of now, open. The caller closes the set.
 
-    Waits (up to *timeout* seconds) for a rewrite to end: until the first one has ended, the files of a server that was
-    just switched to ``appendonly yes`` lack everything older. The lengths of the files are proof that they are this
-    server's and complete: they lie between the sizes that it tells before and after.
+    Waits until the server has written what it acknowledged before, and (up to *timeout* seconds) for a rewrite to
+    end: until the first one has ended, the files of a server that was just switched to ``appendonly yes`` lack
+    everything older. The lengths of the files are proof that they are this server's and complete: they lie between the
+    sizes that it tells before and after.
 
     Raises AofUnstable, AofInvalid, RedisFilesUnreachable and RedisRestarted.
     """
     deadline = clock.monotonic() + timeout
+    _wait_for_flush(client, facts, clock=clock)
     for _attempt in range(_ATTEMPTS):
         before = _wait_for_rewrite(client, facts, clock=clock, deadline=deadline)
         try:
@@ -97,6 +102,13 @@ def _belongs(found: AofSet, *, before: Info, after: Info) -> bool:
     if lower < 0:
         return False
     return any(lower <= length <= upper for length in (found.length, found.increment_length))
+
+
+def _wait_for_flush(client: RespClient, facts: ServerFacts, *, clock: Clock) -> None:
+    """Until all that was acknowledged before is in the file: its buffer was seen empty, or has had to be written."""
+    deadline = clock.monotonic() + _FLUSH_SECONDS
+    while _look(client, facts).number("aof_buffer_length", 0) and clock.monotonic() < deadline:
+        clock.sleep(_FLUSH_POLL)
 
 
 def _wait_for_rewrite(client: RespClient, facts: ServerFacts, *, clock: Clock, deadline: float) -> Info:
