@@ -14,6 +14,7 @@ _FOLDER = pathlib.Path(__file__).parent
 SLOW = (
     "catalog/test_document_fuzz.py",
     "description/test_schedule_zones.py",
+    "notify/test_command.py",
     "notify/test_trouble.py",
     "operations/test_prune_command.py",
     "operations/test_prune_streams_and_bases.py",
@@ -24,7 +25,6 @@ SLOW = (
     "retention/test_golden_plans.py",
     "retention/test_properties.py",
     "retention/test_reference_policies.py",
-    "test_notify_command.py",
 )
 
 

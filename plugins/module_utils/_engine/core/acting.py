@@ -22,12 +22,7 @@ def acting_as(account: str) -> t.Iterator[None]:
     if not account:
         yield
         return
-    try:
-        wanted = pwd.getpwnam(account)
-    except KeyError:
-        raise RequestInvalid(
-            f"This host has no account {account}.", hint="Name the one that the server runs as: account"
-        ) from None
+    wanted = server_account(account, option="account")
     if os.geteuid() == wanted.pw_uid:
         yield
         return
@@ -44,3 +39,13 @@ def acting_as(account: str) -> t.Iterator[None]:
     finally:
         os.seteuid(user)
         os.setegid(group)
+
+
+def server_account(name: str, *, option: str) -> pwd.struct_passwd:
+    """The account *name* of this host. Raises RequestInvalid, naming its *option*, when there is none."""
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise RequestInvalid(
+            f"This host has no account {name}.", hint=f"Name the one that the server runs as: {option}"
+        ) from None

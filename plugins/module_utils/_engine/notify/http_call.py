@@ -45,14 +45,7 @@ def call(
     Raises ChannelUnreachable, ChannelCredentialsRefused, ChannelRefused, and RequestInvalid for what is no address.
     """
     host = _host(url)
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise RequestInvalid(
-            f"The certificates of ca_file can't be read: {error.strerror or 'no certificate is in it'}.",
-            hint=f"Run: openssl x509 -noout -subject -in {ca_file}",
-        ) from None
-    opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=tls_context(ca_file)))
     try:
         request = urllib.request.Request(url, data=body, method=method, headers=dict(headers or {}))  # noqa: S310
         with opener.open(request, timeout=timeout) as answer:
@@ -62,6 +55,17 @@ def call(
             raise _refused(host, error.code) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise unreachable(host, error, timeout=timeout) from None
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Trusts the certificates of *ca_file*, or this host's. Raises RequestInvalid when they can't be read."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise RequestInvalid(
+            f"The certificates of ca_file can't be read: {error.strerror or 'no certificate is in it'}.",
+            hint=f"Run: openssl x509 -noout -subject -in {ca_file}",
+        ) from None
 
 
 def unreachable(host: str, error: Exception, *, timeout: float) -> LifeboatError:

@@ -11,11 +11,11 @@ import typing as t
 from email.message import EmailMessage
 from email.utils import format_datetime
 
-from ..core.errors import ChannelCredentialsRefused, ChannelRefused, LifeboatError, RequestInvalid
+from ..core.errors import ChannelCredentialsRefused, ChannelRefused, LifeboatError
 from ..core.host import Host
 from ..core.secrets import secret_from
 from .channels import Channel
-from .http_call import unreachable
+from .http_call import tls_context, unreachable
 from .values import Notice
 
 _LONGEST_SUBJECT = 200
@@ -31,7 +31,7 @@ def send_mail(channel: Channel, notice: Notice, *, host: Host) -> None:
     server, port = str(options.get("server", "localhost")), int(options.get("port", 25))
     place = f"{server}:{port}"
     message = mail_of(notice, options, host=host.name)
-    context = _context(options)
+    context = tls_context(options.get("ca_file"))
     try:
         with _connection(server, port, options, context, name=host.name, timeout=channel.timeout) as connection:
             if options.get("starttls"):
@@ -74,16 +74,6 @@ def _connection(
     if options.get("tls"):
         return smtplib.SMTP_SSL(server, port, local_hostname=name, timeout=timeout, context=context)
     return smtplib.SMTP(server, port, local_hostname=name, timeout=timeout)
-
-
-def _context(options: t.Mapping[str, t.Any]) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=options.get("ca_file"))
-    except OSError as error:
-        raise RequestInvalid(
-            f"The certificates of ca_file can't be read: {error.strerror or 'no certificate is in it'}.",
-            hint=f"Run: openssl x509 -noout -subject -in {options.get('ca_file')}",
-        ) from None
 
 
 def _told(place: str, error: Exception, *, timeout: float) -> LifeboatError:

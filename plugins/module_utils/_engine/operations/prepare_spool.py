@@ -10,6 +10,7 @@ import pwd
 import typing as t
 from dataclasses import dataclass
 
+from ..core.acting import server_account
 from ..core.durable import fsync_folder
 from ..core.errors import RequestInvalid, StreamSpoolUnusable
 from ..postgresql.prepare_needs import DEFAULT_SCRIPT, archive_settings
@@ -53,12 +54,7 @@ def prepare_spool(request: ShipRequest, *, script: str, owner: str) -> PreparedS
         )
     if not os.path.isabs(script):
         raise RequestInvalid(f"The script {script!r} must be an absolute path.", hint=f"--script {DEFAULT_SCRIPT}")
-    try:
-        account = pwd.getpwnam(owner)
-    except KeyError:
-        raise RequestInvalid(
-            f"This host has no account {owner}.", hint="Name the one that the server runs as: --owner NAME"
-        ) from None
+    account = server_account(owner, option="--owner NAME")
     changed = []
     try:
         if _make_spool(request.spool_directory, account):

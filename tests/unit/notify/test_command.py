@@ -22,20 +22,6 @@ SECRET = "s3cret-of-the-hook"
 JOB = "shop/etc/config"
 
 
-@pytest.fixture
-def web() -> t.Iterator[WebServer]:
-    server = WebServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def mail() -> t.Iterator[MailServer]:
-    server = MailServer()
-    yield server
-    server.stop()
-
-
 class Site:
     """A real backup of a real folder, and the notifications of its service."""
 
