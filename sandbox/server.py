@@ -27,6 +27,8 @@ if t.TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 _ATTEMPTS = 5
+# What servers say when somebody else was faster; SeaweedFS has words of its own for those that it draws for itself.
+_PORT_TAKEN = ("address already in use", "port allocation failed")
 _LOG_LINES = 25
 
 
@@ -117,9 +119,10 @@ class Server(abc.ABC):
             try:
                 self._start_once()
             except StartFailed as error:
-                if "address already in use" not in str(error).lower():
+                if not any(words in str(error).lower() for words in _PORT_TAKEN):
                     raise
-                if self._pinned is not None or attempt == _ATTEMPTS:
+                pinned_is_taken = self._pinned is not None and not is_free(self._pinned)
+                if pinned_is_taken or attempt == _ATTEMPTS:
                     raise PortTaken(str(error)) from error
             except BaseException:
                 self.kill()

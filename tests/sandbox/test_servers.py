@@ -28,7 +28,7 @@ from sandbox.ports import free_port
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.process import PidFile, processes_inside
 from sandbox.redis import RedisServer
-from sandbox.s3 import S3Server
+from sandbox.s3 import _INNER, S3Server
 
 if t.TYPE_CHECKING:
     from sandbox.server import Server
@@ -198,6 +198,17 @@ def test_another_port_is_drawn_when_somebody_is_faster(monkeypatch: pytest.Monke
         with RedisServer() as server:
             assert server.port != taken.getsockname()[1]
             assert list(drawn) == []
+
+
+def test_other_ports_are_drawn_when_one_of_the_inner_ones_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        # The first to be asked for is that of the administration, which the server looks at before it starts.
+        drawn = [taken.getsockname()[1]]
+        monkeypatch.setattr("sandbox.s3._INNER", ("admin", *(name for name in _INNER if name != "admin")))
+        monkeypatch.setattr("sandbox.s3.free_port", lambda: drawn.pop() if drawn else free_port())
+        with S3Server() as server:
+            assert drawn == []
+            assert taken.getsockname()[1] not in server._inner_ports.values()
 
 
 def test_an_error_at_the_start_shows_the_log_and_leaves_nothing() -> None:
