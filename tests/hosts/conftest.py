@@ -34,8 +34,8 @@ def start_hosts(able_machine: None) -> t.Iterator[StartHosts]:
     """Starts hosts of the names that it is given; they are gone after the module's last test."""
     with contextlib.ExitStack() as fleets:
 
-        def start(*names: str) -> Fleet:
-            return fleets.enter_context(fleet(*names))
+        def start(*names: str, suite: str = "", small_disks: t.Mapping[str, str] | None = None) -> Fleet:
+            return fleets.enter_context(fleet(*names, suite=suite, small_disks=small_disks))
 
         yield start
 

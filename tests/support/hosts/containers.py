@@ -42,12 +42,21 @@ class Containers:
         # No image is ever stored here, so the driver that works everywhere does.
         return ["podman", *own, "--storage-driver", "vfs", "--log-level", "error", *(str(word) for word in words)]
 
-    def create(self, name: str, *, root: Path, name_space: Path, names: t.Mapping[str, str]) -> None:
-        """Start systemd on *root*; *names* are the other hosts' addresses.
+    def create(
+        self,
+        name: str,
+        *,
+        root: Path,
+        name_space: Path,
+        names: t.Mapping[str, str],
+        small_disks: t.Mapping[str, str],
+    ) -> None:
+        """Start systemd on *root*; *names* are the other hosts' addresses, *small_disks* folders with their sizes.
 
         It is still starting then: :meth:`wait`. Raises HostsUnavailable.
         """
         others = [word for other, address in names.items() for word in ("--add-host", f"{other}:{address}")]
+        others += [word for place, size in small_disks.items() for word in ("--tmpfs", f"{place}:size={size}")]
         own = ["--name", name, "--hostname", name, "--network", f"ns:{name_space}", *others]
         reasons = []
         for way in _RUNTIMES if self._way is None else (self._way,):

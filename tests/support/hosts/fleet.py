@@ -143,16 +143,19 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def fleet(*names: str) -> t.Iterator[Fleet]:
-    """Start hosts of these names. Raises HostsUnavailable when this machine can't."""
+def fleet(*names: str, suite: str = "", small_disks: t.Mapping[str, str] | None = None) -> t.Iterator[Fleet]:
+    """Start hosts of these names. Raises HostsUnavailable when this machine can't.
+
+    *suite* is another Debian than this machine's; *small_disks* are folders with a size of their own, such as "20m".
+    """
     _require_this_machine()
-    root = root_file_system()
+    root = root_file_system(suite)
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     with open(folder / _LOCK, "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            yield _started(folder, root=root, names=names)
+            yield _started(folder, root=root, names=names, small_disks=small_disks or {})
         finally:
             _remove(folder)
 
@@ -178,7 +181,7 @@ def _require_this_machine() -> None:
             raise HostsUnavailable(f"{program} is not here: apt-get install {package}")
 
 
-def _started(folder: Path, *, root: Path, names: t.Sequence[str]) -> Fleet:
+def _started(folder: Path, *, root: Path, names: t.Sequence[str], small_disks: t.Mapping[str, str]) -> Fleet:
     network = Network(folder / "network")
     for name in names:
         network.add(name)
@@ -200,7 +203,13 @@ def _started(folder: Path, *, root: Path, names: t.Sequence[str]) -> Fleet:
         account.mkdir(mode=0o700, exist_ok=True)
         shutil.copy(made.key.with_suffix(".pub"), account / "authorized_keys")
         others = {other: address for other, address in addresses.items() if other != name}
-        containers.create(name, root=_disk_of(folder, name), name_space=network.name_space(name), names=others)
+        containers.create(
+            name,
+            root=_disk_of(folder, name),
+            name_space=network.name_space(name),
+            names=others,
+            small_disks=small_disks,
+        )
         keys.append(f"{host.address} {host.host_key()}")
     for name in names:
         containers.wait(name)

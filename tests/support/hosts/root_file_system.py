@@ -26,7 +26,7 @@ from tests.support.hosts.commands import HostsUnavailable, do
 #: What somebody installs on a host that has databases and is managed by Ansible.
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "openssh-server", "cron", "iproute2", "procps"),
-    *("ca-certificates", "sudo", "postgresql", "redis-server", "age", "zstd"),
+    *("ca-certificates", "sudo", "postgresql", "redis-server", "age", "zstd", "locales", "faketime", "libcurl4"),
 )
 #: The interpreter with the engine's libraries, inside of a host.
 PYTHON = "/opt/lifeboat-libraries/bin/python"
@@ -34,9 +34,12 @@ _CACHE = ROOT / ".cache" / "hosts"
 _REQUIREMENTS = ("requirements.txt", "constraints.txt")
 
 
-def root_file_system() -> Path:
-    """Where it lies; it must not be written to. Raises HostsUnavailable."""
-    suite = _suite()
+def root_file_system(suite: str = "") -> Path:
+    """Where it lies; it must not be written to. Raises HostsUnavailable.
+
+    *suite* is another Debian than this machine's.
+    """
+    suite = suite or _suite()
     with _locked():
         root = _CACHE / f"{suite}-{_fingerprint()}"
         if not root.exists():
@@ -46,11 +49,11 @@ def root_file_system() -> Path:
     return root
 
 
-def wheelhouse() -> Path:
+def wheelhouse(suite: str = "") -> Path:
     """A folder of the wheels that the engine needs on these hosts; not to be written to. Raises HostsUnavailable."""
-    root = root_file_system()
+    root = root_file_system(suite)
     with _locked():
-        return _wheels(root, _suite())
+        return _wheels(root, suite or _suite())
 
 
 def _suite() -> str:

@@ -136,7 +136,7 @@ fi
 
 trap 'rm -f "$temporary"; exit 1' HUP INT TERM
 temporary=$spool/.tmp-wal.$name.$$
-# Larger blocks took twice the time: the kernel then takes larger pieces of memory, which a virtual machine has to fetch.
+# Larger blocks took twice the time: the kernel takes larger pieces of memory then, which a virtual machine must fetch.
 copied=$(dd "if=$path" "of=$temporary" bs=65536 conv=fsync 2>&1) ||
     case $copied in
         *'No space left'* | *'quota exceeded'*)
