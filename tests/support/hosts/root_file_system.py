@@ -26,8 +26,10 @@ from tests.support.hosts.commands import HostsUnavailable, do
 #: What somebody installs on a host that has databases and is managed by Ansible.
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "python3", "python3-venv", "openssh-server", "cron", "iproute2", "procps"),
-    *("ca-certificates", "sudo", "postgresql", "redis-server", "age", "zstd", "locales", "faketime", "libcurl4"),
+    *("ca-certificates", "sudo", "postgresql", "redis-server", "age", "zstd", "locales", "faketime"),
 )
+# What the mongod of the tests wants of the system that it was built for.
+_OF_SUITE: t.Mapping[str, t.Sequence[str]] = {"bookworm": ("libcurl4",)}
 #: The interpreter with the engine's libraries, inside of a host.
 PYTHON = "/opt/lifeboat-libraries/bin/python"
 _CACHE = ROOT / ".cache" / "hosts"
@@ -41,7 +43,7 @@ def root_file_system(suite: str = "") -> Path:
     """
     suite = suite or _suite()
     with _locked():
-        root = _CACHE / f"{suite}-{_fingerprint()}"
+        root = _CACHE / f"{suite}-{_fingerprint(suite)}"
         if not root.exists():
             for old in _CACHE.glob(f"{suite}-*"):
                 shutil.rmtree(old)
@@ -73,9 +75,13 @@ def _locked() -> t.Iterator[None]:
         yield
 
 
-def _fingerprint() -> str:
+def _packages(suite: str) -> list[str]:
+    return [*PACKAGES, *_OF_SUITE.get(suite, ())]
+
+
+def _fingerprint(suite: str) -> str:
     """Changes with everything that the file system is made of."""
-    parts = [*PACKAGES, PYTHON, *((ROOT / name).read_text(encoding="utf-8") for name in _REQUIREMENTS)]
+    parts = [*_packages(suite), PYTHON, *((ROOT / name).read_text(encoding="utf-8") for name in _REQUIREMENTS)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -85,7 +91,7 @@ def _make(root: Path, suite: str) -> None:
     # Before anything is installed: postgres makes its cluster in there, and must be let in.
     unfinished.chmod(0o755)
     try:
-        include = f"--include={','.join(PACKAGES)}"
+        include = f"--include={','.join(_packages(suite))}"
         do(["debootstrap", "--variant=minbase", include, suite, unfinished, *([mirror] if mirror else [])], timeout=900)
         shutil.rmtree(unfinished / "var/cache/apt/archives", ignore_errors=True)
         _install_libraries(unfinished, suite)
@@ -109,7 +115,7 @@ def _install_libraries(root: Path, suite: str) -> None:
 
 def _wheels(root: Path, suite: str) -> Path:
     """The wheels of all that the engine needs, for the Python of the hosts; kept as long as the file system."""
-    place = _CACHE / f"wheels-{suite}-{_fingerprint()}"
+    place = _CACHE / f"wheels-{suite}-{_fingerprint(suite)}"
     if place.exists():
         return place
     for old in _CACHE.glob(f"wheels-{suite}-*"):
