@@ -135,7 +135,7 @@ def site(start_hosts: StartHosts) -> t.Iterator[Site]:
     host = fleet["hard"]
     host.run("localedef -i de_DE -f UTF-8 de_DE.UTF-8")
     host.run("echo 'LANG=de_DE.UTF-8' | tee /etc/default/locale >> /etc/environment")
-    host.run("echo 'umask 077' | tee -a /etc/profile >> /root/.bashrc; sed -i 's/^UMASK.*/UMASK 077/' /etc/login.defs")
+    host.run("echo 'umask 077' | tee -a /etc/profile >> ~/.bashrc; sed -i 's/^UMASK.*/UMASK 077/' /etc/login.defs")
     host.write(f"{_SETTINGS}/laden öffnen.conf", "farbe: rot\n", mode=0o640)
     host.run("mkdir -p '/var/back ups'")
     host.run("psql -X -q -v ON_ERROR_STOP=1", user="postgres", data=_FILL.encode())
