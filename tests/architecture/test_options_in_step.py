@@ -73,7 +73,8 @@ RESTORE_MODULES = {
     ("files", "config"): files_restore,
     ("files", "static"): files_restore,
 }
-# What every job has, whatever its engine; `kind` tells two kinds of one module apart, `trigger` and `whole` are the run's.
+# What every job has, whatever its engine; `kind` tells two kinds of one module apart; `trigger` and `whole` are the
+# run's.
 COMMON = set(_argspec.backup_options()) - {"fail_on_partial"} | {"connection", "kind", "trigger", "whole"}
 
 

@@ -48,7 +48,7 @@ def choose_basis(
     if is_whole_wanted:
         return Basis(why="it was asked for")
     if parent is None:
-        return Basis(why="there is none yet that every repository has, and that did not fail its verification")
+        return Basis(why="none is known that every repository has, and that did not fail its verification")
     noted = parent.content.get("parent") or {}
     whole, steps = str(noted.get("whole") or parent.backup_id), int(noted.get("steps") or 0)
     why = _too_long(whole, steps, options=options, now=now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from ..catalog.manifest import RESTORED_BYTES
 from ..core.clock import Clock
 from ..core.errors import StateDirectoryUnusable
 from ..core.journal import Journal
@@ -143,6 +144,7 @@ class StaticProducer:
             "system": None,
             "parent": parent,
             "whole_because": basis.why or None,
+            RESTORED_BYTES: packed.bytes,
             "stored": {"files": packed.stored.files, "bytes": packed.stored.bytes},
             "kept": {
                 backup_id: {"files": amount.files, "bytes": amount.bytes}

@@ -42,6 +42,7 @@ class StaticVerifier(FilesVerifier):
     def listing(self, *, source: PayloadSource, progress: Progress) -> t.Iterator[Check]:
         """See Verifier. Raises ChainBroken, FilesArchiveInvalid and HostileArchive."""
         noted = Tally(entries=self._noted.entries, fingerprint=self._noted.fingerprint)
+        parent = self._content.get("parent") or {}
         with fetched_list(source, progress=progress) as listed:
             yield from compared("list", tally(listed.entries()), expected=noted)
             yield _same("hash of the list", expected=self._content.get(LIST_HASH), found=listed.sha256())
@@ -49,8 +50,8 @@ class StaticVerifier(FilesVerifier):
             source.deliver(FILES_PAYLOAD, PayloadOutput(read=packed.read), progress=progress)
             yield from compared("tar", packed.tally, expected=tally(listed.lying_in(OWN)))
             needed = needed_parts(listed.entries()) - {OWN}
-            yield _same("chain", expected=sorted(self._content.get("kept") or {}), found=sorted(needed))
-            if KEPT_PAYLOAD in source.names:
+            yield _same("chain", expected=list(parent.get("chain") or ()), found=sorted(needed))
+            if parent:
                 yield _same("names of kept files", expected=_names_hash(listed), found=_hash_of(source, progress))
             for backup_id, part in Parts(source, self._chain).of(needed):
                 yield _kept(backup_id, listed.lying_in(backup_id), part, progress)

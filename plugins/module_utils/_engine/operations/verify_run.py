@@ -291,7 +291,7 @@ class VerificationRun:
             versions=self._versions,
             stages=self._progress.stage_seconds(),
             recovery_seconds=None if self._recovery_seconds is None else round(self._recovery_seconds, 3),
-            plain_bytes=self._manifest.plain_bytes,
+            plain_bytes=self._manifest.restored_bytes,
             warnings=tuple(journal.warnings) if isinstance(journal, RecordingJournal) else (),
         )
 
