@@ -423,3 +423,37 @@ def test_space_is_asked_for_what_is_new_only(site: StaticSite, monkeypatch: pyte
     assert site.run().manifest.content["stored"]["files"] == 0
     with pytest.raises(StorageAllFailed, match="bytes free"):
         site.run(whole=True)
+
+
+def test_on_change_what_was_in_doubt_is_read_once_and_not_each_time(site: StaticSite) -> None:
+    site.clock.ahead = -datetime.timedelta(minutes=1)  # which run() adds
+    first = site.run(only_if_changed=True)
+    site.clock.ahead = datetime.timedelta(hours=1)
+    assert site.run(only_if_changed=True).is_unchanged
+    assert set(site.opened) == FILES
+    assert site.run(only_if_changed=True).is_unchanged
+    assert site.opened == []
+    assert len(site.notes) == 1
+    (site.tree / "server.conf").write_text("listen 81;\n")
+    second = site.run()
+    assert second.manifest.parent == identity(first)
+    assert set(site.opened) == {"server.conf"}
+    assert brought_back(site) == look(site.tree)
+
+
+def test_on_change_a_chain_that_is_over_costs_nothing_until_something_changes(site: StaticSite) -> None:
+    site.options = {"max_steps": 0}
+    site.run()
+    assert site.run(only_if_changed=True).is_unchanged
+    assert site.opened == []
+
+
+def test_on_change_lost_notes_are_brought_back_by_a_whole_one(site: StaticSite) -> None:
+    site.run()
+    for path in site.notes:
+        path.unlink()
+    second = site.run(only_if_changed=True)
+    assert not second.is_unchanged
+    assert "has noted nothing" in why(second)
+    assert site.run(only_if_changed=True).is_unchanged
+    assert site.opened == []

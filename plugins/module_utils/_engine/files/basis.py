@@ -18,21 +18,27 @@ from .static_options import StaticOptions
 
 @dataclass(frozen=True)
 class Basis:
-    """*parent* is what it builds on, *known* the files of that; both None for a whole backup, and then *why* says why.
+    """*parent* is what it builds on; None for a whole backup, and then *why* says why.
 
     *whole* is the id of the whole backup at the beginning of the chain, *steps* how many increments come after it with
-    this one. *is_odd* is set where the reason is one that an operator should look at.
+    this one. *newest* is the newest backup of which *known* are the files, also where it is not built on. *is_odd* is
+    set where the reason is one that an operator should look at.
     """
 
     parent: Manifest | None = None
-    known: Remembered | None = None
     whole: str = ""
     steps: int = 0
     why: str = ""
     is_odd: bool = False
+    newest: Manifest | None = None
+    known: Remembered | None = None
 
     def files(self) -> t.Iterable[Known]:
         """The files of the parent, in their order; none for a whole backup."""
+        return () if self.parent is None else self.known_files()
+
+    def known_files(self) -> t.Iterable[Known]:
+        """The files of the newest one, in their order."""
         return () if self.known is None else self.known.files()
 
 
@@ -52,13 +58,13 @@ def choose_basis(
     noted = parent.content.get("parent") or {}
     whole, steps = str(noted.get("whole") or parent.backup_id), int(noted.get("steps") or 0)
     why = _too_long(whole, steps, options=options, now=now)
-    if why is not None:
-        return Basis(why=why)
     try:
         known = shelf.look(parent)
     except NotRemembered as error:
-        return Basis(why=str(error), is_odd=True)
-    return Basis(parent=parent, known=known, whole=whole, steps=steps + 1)
+        return Basis(why=why or str(error), is_odd=why is None)
+    if why is not None:
+        return Basis(why=why, newest=parent, known=known)
+    return Basis(parent=parent, whole=whole, steps=steps + 1, newest=parent, known=known)
 
 
 def _too_long(whole: str, steps: int, *, options: StaticOptions, now: datetime.datetime) -> str | None:

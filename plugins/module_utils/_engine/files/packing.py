@@ -46,7 +46,8 @@ class Amount:
 class Packed:
     """What was packed: *counts* by kind, *bytes* of all files, *fingerprint* of the tree, and what to doubt.
 
-    *stored* is what of the files is in this tar, *kept* what is in those of earlier backups, by their ids.
+    *stored* is what of the files is in this tar, *kept* what is in those of earlier backups, by their ids, and
+    *looked_through* how many of these had to be read to tell.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Packed:
     notes: WalkNotes = field(default_factory=WalkNotes)
     stored: Amount = field(default_factory=Amount)
     kept: dict[str, Amount] = field(default_factory=dict)
+    looked_through: int = 0
 
     @property
     def entries(self) -> int:
@@ -165,6 +167,7 @@ class Packer:
         looked = look_through(found)
         if looked is None or looked[0] != wanted.sha256 or looked[1].st_mtime_ns != wanted.modified:
             return None
+        self.packed.looked_through += 1
         return wanted, looked[1]
 
     def _noted(self, entry: Entry, status: os.stat_result, before: datetime.datetime) -> Entry:
@@ -173,7 +176,7 @@ class Packer:
         return entry
 
 
-class Nowhere:
+class _Nowhere:
     """Takes everything and keeps nothing: for looking whether anything changed."""
 
     def write(self, piece: bytes) -> int:
@@ -185,16 +188,14 @@ def kept_name(entry: Entry) -> bytes:
     return entry.backup.encode("ascii") + b" " + raw(entry.path) + b"\0"
 
 
-def fingerprint_of(
-    roots: Roots,
-    *,
-    exclude: Patterns,
-    clock: Clock,
-    known: t.Iterable[Known] = (),
-) -> str:
-    """The content hash of the trees as they are now; *known* as for :class:`Packer`."""
-    packer = Packer(roots, exclude=exclude, clock=clock, known=known)
-    return packer.pack(t.cast("t.BinaryIO", Nowhere())).fingerprint
+def fingerprint_of(roots: Roots, *, exclude: Patterns, clock: Clock) -> str:
+    """The content hash of the trees as they are now."""
+    return look_over(Packer(roots, exclude=exclude, clock=clock)).fingerprint
+
+
+def look_over(packer: Packer) -> Packed:
+    """What it would pack."""
+    return packer.pack(t.cast("t.BinaryIO", _Nowhere()))
 
 
 @contextlib.contextmanager

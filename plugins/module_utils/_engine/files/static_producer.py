@@ -17,7 +17,7 @@ from ..pipeline.producer import Inspection, PayloadInput, PayloadSink, Productio
 from .basis import Basis
 from .entry import Entry
 from .names import shown
-from .packing import Packed, Packer, fingerprint_of, hash_from_beginning, listing_file
+from .packing import Packed, Packer, fingerprint_of, hash_from_beginning, listing_file, look_over
 from .patterns import Patterns
 from .producer import FILES_MEDIA, LIST_MEDIA, packed_content, warnings_about
 from .remembered import LIST_HASH, Notes, Recall, Shelf, Stamp
@@ -79,9 +79,32 @@ class StaticProducer:
         )
 
     def fingerprint(self, *, progress: Progress) -> str:
-        """The content hash of what would be stored now; only what differs is read. Raises what produce() raises."""
+        """The content hash of what would be stored now; only what differs is read. Raises what produce() raises.
+
+        Empty, which no tree's is, when the host has lost its notes: a backup brings them back, and without them all
+        would be read each time.
+        """
         progress.stage("looking for changes")
-        return fingerprint_of(self._roots(), exclude=self._exclude, clock=self._clock, known=self._basis.files())
+        if self._basis.is_odd:
+            return ""
+        newest = self._basis.newest
+        if newest is None:
+            return fingerprint_of(self._roots(), exclude=self._exclude, clock=self._clock)
+        noting = _Noting(self._shelf, newest.backup_id, [])
+        try:
+            packer = Packer(
+                self._roots(),
+                exclude=self._exclude,
+                clock=self._clock,
+                known=self._basis.known_files(),
+                remember=noting.add_kept,
+            )
+            packed = look_over(packer)
+            if packed.looked_through:
+                noting.keep(str(newest.content[LIST_HASH]))  # so that they need not be read the next time
+        finally:
+            noting.forget()
+        return packed.fingerprint
 
     def produce(self, *, sink: PayloadSink, progress: Progress) -> Production:
         """Make the backup. Raises FilesMissing and FilesUnreadable."""
@@ -175,6 +198,11 @@ class _Noting:
                 self._notes.add(entry, stamp)
         except StateDirectoryUnusable as error:
             self._give_up(error)
+
+    def add_kept(self, entry: Entry, stamp: Stamp) -> None:
+        """Of what the backup has already, and nothing else."""
+        if entry.backup:
+            self.add(entry, stamp)
 
     def keep(self, list_hash: str) -> None:
         try:
