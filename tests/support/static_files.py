@@ -124,12 +124,12 @@ class StaticSite:
             host=self.host,
         )
 
-    def verify(self, level: int) -> VerifyResult:
-        """The newest backup, up to that level."""
+    def verify(self, level: int, *, backup_id: str | None = None) -> VerifyResult:
+        """The newest backup or that one, up to that level."""
         return run_verifications(
             VerifyRequest(
                 repositories=self._repositories,
-                selection=Selection(service="shop", source="media", kind="static"),
+                selection=Selection(service="shop", source="media", kind="static", backup_id=backup_id),
                 proof=Proof(level=level),
                 scratch_directory=str(self.directory / "scratch"),
                 state_directory=self.state.path,
