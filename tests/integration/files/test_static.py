@@ -88,7 +88,7 @@ def test_a_chain_is_planned_made_proved_and_told(site: Site) -> None:
     assert "a whole one: it was asked for" in site.lifeboat("backup --whole --quiet").succeeded().out
     said = site.lifeboat("backup --quiet").succeeded().out
     assert "as an increment of" in said
-    assert site.lifeboat("repo check local --quiet").succeeded()
+    assert site.lifeboat("repo check --quiet").succeeded()
     assert "static" in site.lifeboat("status").out
 
 
@@ -113,11 +113,11 @@ def test_in_place_puts_the_whole_chain_back_and_away_again(site: Site) -> None:
         (site.tree / name).write_text("broken\n")
     (site.tree / "conf.d" / "same.conf").unlink()
     spoilt = without_folder_times(look(site.tree))
-    plan = site.lifeboat(f"restore {JOB} --point newest --in-place --dry-run --quiet").succeeded().out
+    words = f"restore {JOB} --point newest --in-place"
+    plan = site.lifeboat(f"{words} --dry-run -o show_private=true --quiet").succeeded().out
     assert "-broken" in plan
     assert "+listen 82;" in plan
-    words = f"restore {JOB} --point newest --in-place --quiet --json --confirm"
-    done = site.lifeboat(words, CONFIRM).succeeded().document["restore"]
+    done = site.lifeboat(f"{words} --quiet --json --confirm", CONFIRM).succeeded().document["restore"]
     assert without_folder_times(look(site.tree)) == without_folder_times(trees[2])
     site.lifeboat(f"restore --roll-back {done['id']} --quiet --confirm", CONFIRM).succeeded()
     assert without_folder_times(look(site.tree)) == spoilt
@@ -199,7 +199,7 @@ def test_a_copy_brings_the_chain_across_and_only_there_it_is_proved(site: Site) 
     assert found["copies"]["second"]["error"]["code"] == "backup.chain_broken"
     assert made[0]["id"] in found["copies"]["second"]["error"]["message"]
     assert found["copies"]["local"]["error"] is None
-    assert "parent-missing" in site.lifeboat("repo check second --quiet").out
+    assert "parent-missing" in site.lifeboat("repo check --repository second --quiet").out
     # The next one builds on nothing that is not everywhere.
     assert back_up(site)["parent"] is None
 

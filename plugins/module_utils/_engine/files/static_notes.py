@@ -53,7 +53,7 @@ See where one file lies:
 and the backup that has the content where it is not this one. Compare what came back with it.
 
 ```sh
-{{fetch:files.jsonl}} | head
+{{fetch:files.jsonl}} | sed -n 1,10p
 ```
 """
 _NOTHING = """\
