@@ -36,8 +36,9 @@ def site(site: Site) -> Site:
 def back_up(site: Site, *words: str) -> dict[str, t.Any]:
     """Make one, and see to it that the next one is of another second: nobody could tell which is the newer one."""
     (result,) = site.lifeboat("backup --quiet --json", *words).succeeded().document["results"]
-    time.sleep(1.1)
     backup: dict[str, t.Any] = result["backup"]
+    while backup["id"].startswith(time.strftime("%Y%m%dT%H%M%S", time.gmtime())):
+        time.sleep(0.02)
     return backup
 
 
@@ -246,7 +247,7 @@ def test_the_commands_bring_a_chain_back_without_lifeboat(site: Site, encrypted:
 
 @pytest.mark.newest
 @pytest.mark.slow
-def test_modules_and_playbooks_make_prove_and_restore_a_chain(site: Site) -> None:
+def test_modules_and_playbooks_make_and_restore_a_chain(site: Site) -> None:
     common: dict[str, t.Any] = {
         "service": "shop",
         "source": "conf",
@@ -278,7 +279,6 @@ def test_modules_and_playbooks_make_prove_and_restore_a_chain(site: Site) -> Non
     assert "1 complete" in play("backup", "--tags", "files")
     newest = site.lifeboat("list --json").document["backups"][-1]
     assert newest["parent"] == first["backup"]["id"]
-    assert "1 passed" in play("verify")
     (site.tree / "tool").write_text("broken\n")
     words = ["-e", f"lifeboat_restore={JOB}", "-e", "lifeboat_restore_in_place=true"]
     play("restore", *words, "-e", json.dumps({"lifeboat_restore_confirm": CONFIRM}))

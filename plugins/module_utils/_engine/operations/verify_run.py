@@ -109,11 +109,12 @@ class VerificationRun:
         removal by policy): then there is no document. Whatever the backup itself is to blame for is in the document.
         """
         level = self._request.proof.level
-        verifier, missing = None, None
+        verifier: Verifier | None = None
+        missing: BackupNotFound | None = None
         try:
             verifier = self._verifier(level)
-        except BackupNotFound as error:
-            missing = error  # part of its chain; a copy that lacks it is to blame, and says so below
+        except BackupNotFound as not_found:
+            missing = not_found  # part of its chain; a copy that lacks it is to blame, and says so below
         repositories = self._look_at_copies(level=min(level, INTACT))
         good = [name for name in repositories if self._copies[name].error is None]
         name = good[0] if good else repositories[0]
