@@ -25,6 +25,7 @@ MODULES: t.Mapping[tuple[str, str], str] = {
     ("redis", "aof"): "redis_restore",
     ("redis", "aof-log"): "redis_restore",
     ("files", "config"): "files_restore",
+    ("files", "static"): "files_restore",
 }
 #: What each module takes beside what all have; tests/architecture compares it with modules and tasks.
 OPTIONS: t.Mapping[str, tuple[str, ...]] = {

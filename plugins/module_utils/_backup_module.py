@@ -73,4 +73,5 @@ def _request(options: Options, *, engine: str, kind: str, make: ProducerFactory)
         connection=options.get("connection", {}),
         questions=tuple(question_from(question) for question in options["questions"]),
         only_if_changed=options.get("trigger") == ON_CHANGE,
+        whole=bool(options.get("whole")),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: files_backup
-short_description: Back up configuration files into one or more repositories
+short_description: Back up files into one or more repositories
 version_added: 0.1.0
 author:
   - Lifeboat contributors (@lifeboat-contributors)
@@ -18,15 +18,31 @@ description:
   - A file that changes at every reading is named in the backup and in a warning; the tar is whole all the same.
 options:
   kind:
-    description: V(config) is configuration.
+    description:
+      - V(config) is configuration, all of it each time.
+      - V(static) is assets and logs, a whole backup now and then, and between them only files that are new or changed.
+        Files that are the same are not read. The target remembers them in O(state_directory).
     type: str
-    choices: [config]
+    choices: [config, static]
     default: config
   system_snapshot:
     description:
       - Whether to store a description of the target as well, as plain text - kernel, packages, running services,
-        network, disks, cron and firewall.
+        network, disks, cron and firewall. Only for O(kind=config).
       - A tool that the target does not have is noted there and stops nothing.
+    type: bool
+    default: false
+  max_steps:
+    description:
+      - How many increments may follow a whole backup, V(30) when it is left out; V(0) makes every backup whole.
+      - Only for O(kind=static).
+    type: int
+  max_age:
+    description:
+      - When a whole backup is too old for another increment, V(30d) when it is left out. Only for O(kind=static).
+    type: str
+  whole:
+    description: Whether to make a whole backup now, whatever could be built on. Every backup of O(kind=config) is one.
     type: bool
     default: false
   trigger:
@@ -34,6 +50,7 @@ options:
       - V(schedule) always makes a backup.
       - V(change) makes none when the newest backup in every repository holds what the files are now. Times of
         modification and the description of the target do not count.
+      - With O(kind=static) only files that differ are read for that.
     type: str
     choices: [schedule, change]
     default: schedule
@@ -72,6 +89,20 @@ EXAMPLES = r"""
       - name: local
         type: file
         path: /var/backups/lifeboat
+
+- name: Keep what users uploaded, each hour what is new
+  lifeboat.recovery.files_backup:
+    service: family
+    source: media
+    kind: static
+    max_steps: 168
+    max_age: 7d
+    connection:
+      paths: [/srv/family/media]
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
 """
 
 RETURN = r"""
@@ -95,7 +126,7 @@ backup:
       type: str
       sample: family/configuration/config/20261121T095856Z-3de573/
     parent:
-      description: The backup that this one is an increment of.
+      description: The backup that this one is an increment of, with O(kind=static).
       type: str
       sample: null
     stored_bytes:
@@ -150,7 +181,10 @@ backup:
           compression: zstd
           encryption: null
     content:
-      description: What the backup holds. RV(ignore:fingerprint) is the content hash of the tree.
+      description:
+        - What the backup holds. RV(ignore:fingerprint) is the content hash of the tree.
+        - With O(kind=static) RV(ignore:stored) says what is in its own tar, RV(ignore:kept) what is in those of earlier
+          backups, RV(ignore:parent) what it builds on, or RV(ignore:whole_because) why it builds on nothing.
       type: dict
       sample:
         roots: [/etc/nginx, /etc/redis/redis.conf]
@@ -231,11 +265,17 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import 
     files_connection_option,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._backup_module import run_backup_module
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.files import config
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.parents import STATIC_PARENT_KINDS
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.files import config, static
 
 OWN_OPTIONS = {
     "system_snapshot": {"type": "bool", "default": False},
+    "max_steps": {"type": "int"},
+    "max_age": {"type": "str"},
 }
+#: Of them, what each kind takes.
+KIND_OPTIONS = {"config": ("system_snapshot",), "static": ("max_steps", "max_age")}
+FACTORIES = {"config": config, "static": static}
 
 
 def main() -> None:
@@ -245,13 +285,22 @@ def main() -> None:
             **backup_options(),
             **files_connection_option(),
             **OWN_OPTIONS,
-            "kind": {"type": "str", "choices": ["config"], "default": "config"},
+            "kind": {"type": "str", "choices": list(FACTORIES), "default": "config"},
+            "whole": {"type": "bool", "default": False},
             "trigger": {"type": "str", "choices": ["schedule", "change"], "default": "schedule"},
         },
         supports_check_mode=True,
     )
+    kind = module.params["kind"]
+    # One that is of another kind is refused by name, unless it says nothing.
+    said = {name for name in OWN_OPTIONS if module.params[name] is not None and module.params[name] is not False}
     run_backup_module(
-        module, engine="files", kind=module.params["kind"], factory=config, own_options=tuple(OWN_OPTIONS)
+        module,
+        engine="files",
+        kind=kind,
+        factory=FACTORIES[kind],
+        own_options=tuple(said.union(KIND_OPTIONS[kind])),
+        parent_kinds=STATIC_PARENT_KINDS if kind == "static" else (),
     )
 
 

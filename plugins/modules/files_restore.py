@@ -20,9 +20,11 @@ description:
     that everybody may read.
 options:
   kind:
-    description: V(config) is configuration; it is what is meant when this is left out.
+    description:
+      - V(config) is configuration; it is what is meant when this is left out.
+      - V(static) is assets and logs; of increments only the tars that hold a wanted file are read.
     type: str
-    choices: [config]
+    choices: [config, static]
   in_place:
     description:
       - Whether to put the files where they were. Needs O(confirm) when anything that exists is replaced.
@@ -242,7 +244,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import 
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._restore_module import run_restore_module
 
-KINDS = ("config",)
+KINDS = ("config", "static")
 # What is left out is the restorer's to decide: some options are for one way of restoring only.
 OWN_OPTIONS = {
     "in_place": {"type": "bool"},

@@ -84,8 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         "--trigger",
         choices=["schedule", "change"],
         default="schedule",
-        help="change: make nothing when nothing has changed (files config; default jobs: those with that trigger)",
+        help="change: make nothing when nothing has changed (files config, static; default: jobs with that trigger)",
     )
+    backup.add_argument("--whole", action="store_true", help="build on no earlier backup (files static)")
     backup.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
     cli_ship.add_arguments(_command(commands, "ship", "store what never ends: WAL, oplog, append-only files"))

@@ -104,7 +104,11 @@ def _make_one(
 ) -> tuple[dict[str, t.Any] | None, LifeboatError | None]:
     """Plan or make one backup: its part of the document, and the error of one that is partial."""
     request = backup_request(
-        job, lock_timeout=0.0 if options.due else options.wait, labels=labels, trigger=options.trigger
+        job,
+        lock_timeout=0.0 if options.due else options.wait,
+        labels=labels,
+        trigger=options.trigger,
+        whole=options.whole,
     )
     for use in job.repositories:
         if use.is_version_control:

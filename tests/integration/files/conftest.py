@@ -34,10 +34,10 @@ class Site:
         return self.directory / "repository"
 
     def describe(self, *, verify: t.Mapping[str, t.Any] | None = None, **more: t.Any) -> None:
-        """Write the description anew; *more* are keys of the connection, and ``options``, ``repositories`` and
-        ``encryption`` of the job.
+        """Write the description anew; *more* are keys of the connection, and ``kind``, ``keep``, ``options``,
+        ``repositories`` and ``encryption`` of the job.
         """
-        job = {key: more.pop(key) for key in ("options", "encryption") if key in more}
+        job = {key: more.pop(key) for key in ("kind", "keep", "options", "encryption") if key in more}
         repositories = more.pop("repositories", ["local"])
         self.lifeboat = describe(
             self.directory / "lifeboat.json",

@@ -27,6 +27,9 @@ from .manifest_schema import (
     SHA256,
 )
 
+#: The key of a manifest's content under which increments say how much a restore of them handles.
+RESTORED_BYTES = "restored_bytes"
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -67,6 +70,12 @@ class Manifest:
         """Bytes of all payloads before compression; None when one of them is not known."""
         sizes = [payload.plain_size for payload in self.payloads]
         return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def restored_bytes(self) -> int | None:
+        """Plain bytes that a restore handles: of an increment that says so, those of what it builds on, too."""
+        noted = self.content.get(RESTORED_BYTES)
+        return noted if isinstance(noted, int) else self.plain_bytes
 
     @property
     def seconds(self) -> float:

@@ -376,6 +376,12 @@ class ParentRemoved(LifeboatError):
     code = "backup.parent_removed"
 
 
+class ChainBroken(LifeboatError):
+    """A backup that an increment builds on is not there, or what is needed of it; the increment can't be restored."""
+
+    code = "backup.chain_broken"
+
+
 # --- streams ----------------------------------------------------------------------------------------------------
 
 

@@ -18,11 +18,15 @@ from ..recovery.payload_source import PayloadSource
 from ..recovery.restorer import Restoration, RestoreInspection, RestorerContext
 from ..recovery.scratch import free_bytes
 from ..recovery.steps import Facts, Step
+from .listing import read_listing
 from .names import RESTORE_PREFIX
 from .noted import noted_in
+from .parts import Parts, fetched_list, needed_parts
 from .restore_notes import FILES_PAYLOAD
 from .restore_options import FilesRestoreOptions
+from .static_options import STATIC
 from .unpacking import Unpacker
+from .unpacking_parts import unpack_parts
 
 _FOLDER, _UNPACK, _PLACE = "folder", "unpack", "place"
 
@@ -36,6 +40,7 @@ class BesideRestorer:
         self.kind = kind
         self._options = options
         self._host = context.host
+        self._chain = context.chain
         self._folder = options.data_directory
         self._staging = os.path.join(self._folder, f"{RESTORE_PREFIX}{context.restore_id}")
 
@@ -53,6 +58,8 @@ class BesideRestorer:
                 f"{self._folder} is not empty, and nothing that exists is touched by a restore beside.",
                 hint="Name an empty or a new folder: data_directory.",
             )
+        if self.kind == STATIC:
+            self._require_parts(source)
         return RestoreInspection(
             facts={"entries": noted.entries, "roots": [f"/{root}" for root in noted.roots], "counts": noted.counts},
             steps=tuple(step.title for step in self.steps(source=source, progress=Progress(clock=self._host.clock))),
@@ -116,11 +123,27 @@ class BesideRestorer:
         self._discard_staging()
         os.mkdir(self._staging, 0o700)
         unpacker = Unpacker(self._staging, selection=self._options.selection, owners=os.geteuid() == 0)
-        source.deliver(FILES_PAYLOAD, PayloadOutput(read=unpacker.unpack), progress=progress)
+        if self.kind == STATIC:
+            parts = Parts(source, self._chain)
+            with fetched_list(source, progress=progress) as listed:
+                unpack_parts(unpacker, parts, listed, selection=self._options.selection, progress=progress)
+        else:
+            source.deliver(FILES_PAYLOAD, PayloadOutput(read=unpacker.unpack), progress=progress)
         if not unpacker.count:
             raise nothing_there(self._options.paths, noted_in(source.manifest).roots)
         os.sync()
         return {"entries": unpacker.count, "warnings": unpacker.refusals.warnings()}
+
+    def _require_parts(self, source: PayloadSource) -> None:
+        """Before anything is made: all tars that are needed are there. Raises ChainBroken."""
+        selection = self._options.selection
+        needed: set[str] = set()
+        read_listing(
+            source,
+            lambda listed: needed.update(needed_parts(entry for entry in listed if selection.takes(entry))),
+            progress=Progress(clock=self._host.clock),
+        )
+        Parts(source, self._chain).require(needed)
 
     def _discard_staging(self) -> None:
         shutil.rmtree(self._staging, ignore_errors=True)

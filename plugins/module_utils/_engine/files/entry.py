@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..core.errors import FilesArchiveInvalid
+from ..core.ids import is_backup_id
 
 FILE, FOLDER, LINK, HARD_LINK = "file", "folder", "link", "hard link"
 FIFO, CHARACTER, BLOCK = "fifo", "character device", "block device"
@@ -24,7 +25,8 @@ class Entry:
     """*path* is relative to the root of the host. *mode* holds the twelve permission bits, *modified* nanoseconds since
     1970. *target* is where a link leads, or the path of the file that a hard link is another name of. *sha256* and
     *size* are a file's. *links* is how many names the file had, *device* the two numbers of a device, *extended* its
-    extended attributes, access lists (``system.posix_acl_*``) among them.
+    extended attributes, access lists (``system.posix_acl_*``) among them. *backup* is the id of the earlier backup
+    whose tar has a file's content; empty when it is the one that the list is of.
     """
 
     path: str
@@ -41,6 +43,7 @@ class Entry:
     links: int = 1
     device: tuple[int, int] = (0, 0)
     extended: t.Mapping[str, bytes] = field(default_factory=dict)
+    backup: str = ""
 
     def as_line(self) -> bytes:
         """As one line of the list: JSON, what has its usual value left out."""
@@ -56,6 +59,8 @@ class Entry:
         }
         if self.kind == FILE:
             document.update(size=self.size, sha256=self.sha256)
+        if self.backup:
+            document["backup"] = self.backup
         if self.links > 1:
             document["links"] = self.links
         if self.target:
@@ -68,7 +73,7 @@ class Entry:
 
     @property
     def identity(self) -> bytes:
-        """What makes it another one when it differs: all but the time and the names of numbers."""
+        """What makes it another one when it differs: all but the time, the names of numbers, and which tar has it."""
         document = [
             self.path,
             self.kind,
@@ -119,11 +124,16 @@ def entry_from(line: bytes) -> Entry:
             links=int(document.get("links", 1)),
             device=(int(device[0]), int(device[1])),
             extended={str(name): base64.b64decode(value) for name, value in (document.get("extended") or {}).items()},
+            backup=str(document.get("backup", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise FilesArchiveInvalid(f"The list of files has a line that is none: {error!r}.", hint=_ANOTHER) from error
     if made.kind not in KINDS:
         raise FilesArchiveInvalid(f"The list of files has an entry of the kind {made.kind!r}.", hint=_ANOTHER)
+    if made.backup and (made.kind != FILE or not is_backup_id(made.backup)):
+        raise FilesArchiveInvalid(
+            f"The list of files has a {made.kind} that lies in {made.backup[:100]!r}.", hint=_ANOTHER
+        )
     return made
 
 

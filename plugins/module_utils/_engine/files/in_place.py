@@ -25,6 +25,7 @@ from .entry import FOLDER as FOLDER_ENTRY, HARD_LINK, Entry
 from .exchange import Exchange, prune_empty, remove_tree
 from .listing import read_listing
 from .noted import Noted, noted_in
+from .parts import Parts, needed_parts
 from .patterns import Patterns
 from .plan_text import ChangeSummary, line_differences
 from .restore_notes import FILES_PAYLOAD
@@ -61,6 +62,7 @@ class InPlaceRestorer:
         source.require_key()
         progress = Progress(clock=self._host.clock)
         summary = ChangeSummary()
+        parts = Parts(source, self._context.chain)
 
         def take(listed: t.Iterator[Entry]) -> None:
             for difference in self._differences(listed, noted):
@@ -69,13 +71,14 @@ class InPlaceRestorer:
         read_listing(source, take, progress=progress)
         if not summary.taken:
             raise nothing_there(self._options.paths, noted.roots)
+        parts.require(summary.needed)
         counts = summary.counts
         replaced = counts[CHANGED] + (counts[EXTRA] if self._options.exact else 0)
         return RestoreInspection(
             facts={
                 "counts": counts,
                 "changes": summary.changes,
-                "diff": line_differences(source, summary.shown_files, progress=progress),
+                "diff": line_differences(parts, summary.shown_files, progress=progress),
             },
             steps=tuple(step.title for step in self.steps(source=source, progress=progress)),
             replaces=self.target if replaced else None,
@@ -221,13 +224,23 @@ class InPlaceRestorer:
     def _stage(self, source: PayloadSource, progress: Progress) -> Facts:
         used = self._facts()["places"]
         make_places(_BASE, used)
-        warnings: list[str] = []
-        if any(action.do == PUT for action in read_actions(self._path)):
-            stager = Stager(_BASE, read_actions(self._path), owners=self._owners)
-            source.deliver(FILES_PAYLOAD, PayloadOutput(read=stager.stage), progress=progress)
-            warnings = stager.refusals.warnings()
+        stager = Stager(_BASE, owners=self._owners)
+        for part, payloads in Parts(source, self._context.chain).of(needed_parts(self._puts())):
+
+            def read(stream: t.BinaryIO, part: str = part) -> None:
+                stager.stage(stream, self._lying_in(part))
+
+            payloads.deliver(FILES_PAYLOAD, PayloadOutput(read=read), progress=progress)
         sync_places(_BASE, used)
-        return {"warnings": warnings}
+        return {"warnings": stager.refusals.warnings()}
+
+    def _puts(self) -> t.Iterator[Entry]:
+        for action in read_actions(self._path):
+            if action.do == PUT and action.entry is not None:
+                yield action.entry
+
+    def _lying_in(self, part: str) -> t.Iterator[Action]:
+        return (one for one in read_actions(self._path) if one.entry is not None and one.entry.backup == part)
 
     def _unstage(self) -> None:
         for place in self._facts().get("places", ()):

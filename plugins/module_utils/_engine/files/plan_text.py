@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import typing as t
 from dataclasses import dataclass, field
@@ -13,10 +14,10 @@ from dataclasses import dataclass, field
 from ..core.errors import HostileArchive
 from ..core.progress import Progress
 from ..pipeline.delivery import PayloadOutput
-from ..recovery.payload_source import PayloadSource
 from .comparing import ADDED, CHANGED, EXTRA, SAME, Difference
 from .entry import FILE, FOLDER, Entry
 from .names import is_below, shown
+from .parts import Parts
 from .restore_notes import FILES_PAYLOAD
 from .tar_reader import Pieces, TarReader
 
@@ -29,12 +30,15 @@ _READABLE, _SEARCHABLE = 0o004, 0o001
 
 @dataclass
 class ChangeSummary:
-    """*counts* by kind of change, *bytes* that would be written, the first of the *changes* by name."""
+    """*counts* by kind of change, *bytes* that would be written, the first of the *changes* by name, *needed* as
+    :meth:`parts.Parts.of` takes it.
+    """
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys((ADDED, CHANGED, EXTRA, SAME), 0))
     bytes: int = 0
     changes: list[dict[str, t.Any]] = field(default_factory=list)
     taken: int = 0
+    needed: set[str] = field(default_factory=set)
     shown_files: dict[str, Entry] = field(default_factory=dict)
     _private: str | None = None
 
@@ -48,7 +52,9 @@ class ChangeSummary:
             self._private = difference.path
         if difference.change == SAME:
             return
-        self.bytes += entry.size if entry is not None else 0
+        if entry is not None:
+            self.bytes += entry.size
+            self.needed.add(entry.backup)
         if len(self.changes) < _NAMED:
             self.changes.append(
                 {"path": f"/{shown(difference.path)}", "change": difference.change, "what": list(difference.what)}
@@ -71,14 +77,14 @@ class ChangeSummary:
         return bool(is_public) and _everybody_gets_to(difference.path)
 
 
-def line_differences(source: PayloadSource, wanted: t.Mapping[str, Entry], *, progress: Progress) -> str:
+def line_differences(parts: Parts, wanted: t.Mapping[str, Entry], *, progress: Progress) -> str:
     """A unified diff from what is there now to what the backup has, of the files *wanted*; binary ones by name."""
     if not wanted:
         return ""
     contents: dict[str, bytes] = {}
 
-    def take(entry: Entry, pieces: Pieces) -> None:
-        if entry.path in wanted and entry.kind == FILE:
+    def take(part: str, entry: Entry, pieces: Pieces) -> None:
+        if entry.path in wanted and entry.kind == FILE and wanted[entry.path].backup == part:
             if entry.size > _LARGEST:
                 raise HostileArchive(
                     f"/{shown(entry.path)} is larger in the tar than in the list.",
@@ -89,14 +95,13 @@ def line_differences(source: PayloadSource, wanted: t.Mapping[str, Entry], *, pr
                 body[offset : offset + len(piece)] = piece
             contents[entry.path] = bytes(body)
 
-    def read(stream: t.BinaryIO) -> None:
-        TarReader(stream).read(take)
+    for part, source in parts.of({entry.backup for entry in wanted.values()}):
 
-    source.deliver(FILES_PAYLOAD, PayloadOutput(read=read), progress=progress)
-    lines: list[str] = []
-    for path in wanted:
-        if path in contents:
-            lines += _lines(path, contents[path])
+        def read(stream: t.BinaryIO, part: str = part) -> None:
+            TarReader(stream).read(functools.partial(take, part))
+
+        source.deliver(FILES_PAYLOAD, PayloadOutput(read=read), progress=progress)
+    lines = [line for path in wanted if path in contents for line in _lines(path, contents[path])]
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"... and {len(lines) - _MOST_LINES} lines more"]
     return "\n".join(lines)

@@ -9,7 +9,6 @@ import shlex
 import typing as t
 
 from ..core.clock import Clock
-from ..core.errors import FilesUnreadable
 from ..core.journal import Journal
 from ..core.progress import Progress
 from ..core.runner import Runner
@@ -20,13 +19,12 @@ from .packing import Packed, Packer, fingerprint_of, listing_file
 from .patterns import Patterns
 from .restore_notes import FILES_PAYLOAD, LIST_PAYLOAD, SYSTEM_PAYLOAD, restore_commands
 from .roots import Roots, resolve_roots
+from .surveying import survey
 from .system_snapshot import PARTS, SystemSnapshot, take_snapshot
-from .walk import WalkNotes, is_readable, walk
 
 FILES_MEDIA = "files in a tar"
 LIST_MEDIA = "list of files in JSON lines"
 SYSTEM_MEDIA = "description of a host in a tar"
-_NAMED = 20
 _SECOND = 1_000_000_000
 
 
@@ -46,23 +44,10 @@ class FilesProducer:
     def inspect(self) -> Inspection:
         """Walk everything without reading contents. Raises FilesMissing, and FilesUnreadable with the names."""
         roots = self._roots()
-        notes = WalkNotes()
-        entries = size = 0
-        unreadable: list[str] = []
-        for found in walk(roots.paths, exclude=self._exclude, notes=notes):
-            entries += 1
-            size += found.status.st_size if found.kind == "file" else 0
-            if not is_readable(found):
-                unreadable.append(f"/{shown(found.path)}")
-                if found.kind == "folder" or len(unreadable) >= _NAMED:
-                    break  # the walk would stop there anyway
-        if unreadable:
-            raise FilesUnreadable(
-                f"May not be read: {', '.join(unreadable)}.",
-                hint="Run the backup as root, or leave them out: connection.exclude.",
-                details={"paths": unreadable},
-            )
-        steps = [f"read {entries} files, folders and links of {', '.join(f'/{shown(path)}' for path in roots.paths)}"]
+        seen = survey(roots, exclude=self._exclude)
+        steps = [
+            f"read {seen.entries} files, folders and links of {', '.join(f'/{shown(path)}' for path in roots.paths)}"
+        ]
         if self._options.system_snapshot:
             steps.append("note what the host is: kernel, packages, services, network, disks, cron, firewall")
         return Inspection(
@@ -70,11 +55,11 @@ class FilesProducer:
                 "roots": [f"/{shown(path)}" for path in roots.paths],
                 "missing": list(roots.missing),
                 "exclude": list(self._options.places.exclude),
-                "entries": entries,
-                "bytes": size,
+                "entries": seen.entries,
+                "bytes": seen.bytes,
             },
             steps=tuple(steps),
-            expected_bytes=size,
+            expected_bytes=seen.bytes,
         )
 
     def fingerprint(self, *, progress: Progress) -> str:
@@ -98,12 +83,12 @@ class FilesProducer:
             listing.seek(0)
             sink.store(PayloadInput(name=LIST_PAYLOAD, media=LIST_MEDIA, file=listing.fileno()))
         packed = packer.packed
-        warnings += _warnings_about(packed)
+        warnings += warnings_about(packed)
         system = self._system(sink, progress) if self._options.system_snapshot else None
         for warning in warnings:
             self._journal.warning(warning)
         content = {
-            **_content(roots, packed),
+            **packed_content(roots, packed),
             "exclude": list(self._options.places.exclude),
             "system": None if system is None else _system_content(system),
             "warnings": warnings,
@@ -129,7 +114,8 @@ class FilesProducer:
         return snapshot
 
 
-def _content(roots: Roots, packed: Packed) -> dict[str, t.Any]:
+def packed_content(roots: Roots, packed: Packed) -> dict[str, t.Any]:
+    """What the manifest says of the trees."""
     return {
         "roots": [f"/{shown(path)}" for path in roots.paths],
         "missing": list(roots.missing),
@@ -143,7 +129,8 @@ def _content(roots: Roots, packed: Packed) -> dict[str, t.Any]:
     }
 
 
-def _warnings_about(packed: Packed) -> list[str]:
+def warnings_about(packed: Packed) -> list[str]:
+    """What an operator should know of files that moved."""
     warnings = []
     for paths, what in ((packed.changed, "changed at every reading"), (packed.notes.vanished, "vanished meanwhile")):
         if paths:

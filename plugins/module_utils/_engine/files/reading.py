@@ -34,10 +34,13 @@ _MOST_EXTENTS = 50_000
 
 @dataclass(frozen=True)
 class Reading:
-    """*entry* as it was stored; *is_whole* is False when the file changed at every reading."""
+    """*entry* as it was stored; *is_whole* is False when the file changed at every reading. *status* is that of the
+    file as it was read.
+    """
 
     entry: Entry
     is_whole: bool
+    status: os.stat_result
 
 
 class Vanished(Exception):
@@ -69,20 +72,41 @@ def store_file(found: Found, write: t.Callable[[bytes], None], *, owners: Owners
                         entry, is_same = _stream(file, entry, status, write)
                     else:
                         write(header(entry) + padded(body))
-                    return Reading(entry=entry, is_whole=is_same)
+                    return Reading(entry=entry, is_whole=is_same, status=status)
                 entry, is_same = _stream(file, entry, status, write)
-                reading = Reading(entry=entry, is_whole=is_same)
+                reading = Reading(entry=entry, is_whole=is_same, status=status)
                 if is_same:
                     return reading
         except OSError as error:
-            raise FilesUnreadable(
-                f"/{shown(found.path)} can't be read: {error.strerror}.",
-                hint="Look at the disk: dmesg | tail. Leave it out with connection.exclude if it must be.",
-                details={"path": shown(found.path)},
-            ) from error
+            raise _unreadable(found, error) from error
     if reading is None:
         raise Vanished
     return reading
+
+
+def look_through(found: Found) -> tuple[str, os.stat_result] | None:
+    """SHA-256 of a file and its status, None when it changed while it was read. Raises Vanished and FilesUnreadable."""
+    digest = hashlib.sha256()
+    try:
+        with _opened(found) as file:
+            status = os.fstat(file.fileno())
+            while True:
+                piece = file.read(_PIECE)
+                if not piece:
+                    break
+                digest.update(piece)
+            is_same = _is_same(status, os.fstat(file.fileno()))
+    except OSError as error:
+        raise _unreadable(found, error) from error
+    return (digest.hexdigest(), status) if is_same else None
+
+
+def _unreadable(found: Found, error: OSError) -> FilesUnreadable:
+    return FilesUnreadable(
+        f"/{shown(found.path)} can't be read: {error.strerror}.",
+        hint="Look at the disk: dmesg | tail. Leave it out with connection.exclude if it must be.",
+        details={"path": shown(found.path)},
+    )
 
 
 def _opened(found: Found) -> t.BinaryIO:

@@ -8,6 +8,8 @@ from __future__ import annotations
 FILES_PAYLOAD = "files.tar"
 LIST_PAYLOAD = "files.jsonl"
 SYSTEM_PAYLOAD = "system.tar"
+#: Of increments (kind static): which file lies in the tar of which earlier backup.
+KEPT_PAYLOAD = "kept.names"
 
 _COMMANDS = """\
 Run this as root: owners, access lists and attributes can't be given back by anybody else. `FLAGS` has GNU tar (1.29 or

@@ -13,6 +13,7 @@ import typing as t
 from ..core.errors import HostileArchive, RestoreTargetInvalid
 from .entry import FOLDER, HARD_LINK, Entry
 from .folders import Folders
+from .holding import Held
 from .names import is_below, shown
 from .placing import Refusals, dress, place
 from .selection import Selection
@@ -42,21 +43,44 @@ class Unpacker:
             while self._pending:
                 self._dress(self._pending.pop(), folders)
 
+    def unpack_part(self, stream: t.BinaryIO, wanted: t.Iterator[Entry]) -> None:
+        """Read the tar to its end, and take out what is *wanted*: entries of the list, in its order.
+
+        Raises ContentMismatch when one is missing or has another content, and what unpack() raises.
+        """
+        with contextlib.closing(Folders(self._base)) as folders:
+            held = Held(
+                ((entry, None) for entry in self._counted(wanted)),
+                lambda _nothing, entry, pieces: self._lay(entry, pieces, folders),
+            )
+            TarReader(stream).read(held.take)
+            held.finish()
+            while self._pending:
+                self._dress(self._pending.pop(), folders)
+
+    def _counted(self, wanted: t.Iterator[Entry]) -> t.Iterator[Entry]:
+        for entry in wanted:
+            self.count += 1
+            yield entry
+
     def _take(self, entry: Entry, pieces: Pieces, folders: Folders) -> None:
+        if self._selection.takes(entry):
+            self.count += 1
+            self._lay(entry, pieces, folders)
+
+    def _lay(self, entry: Entry, pieces: Pieces, folders: Folders) -> str:
+        """Put it where it belongs; the SHA-256 of a file."""
         while self._pending and not is_below(entry.path, self._pending[-1].path):
             self._dress(self._pending.pop(), folders)
-        if not self._selection.takes(entry):
-            return
-        self.count += 1
         try:
             if entry.kind == FOLDER:
                 self._folder(entry, folders)
-                return
+                return ""
             folder, name = folders.of(entry.path, make=_OUTER_MODE)
             if entry.kind == HARD_LINK:
                 self._other_name(entry, folders, folder=folder, name=name)
-                return
-            place(entry, pieces, folder=folder, name=name, owners=self._owners, refusals=self.refusals)
+                return ""
+            return place(entry, pieces, folder=folder, name=name, owners=self._owners, refusals=self.refusals)
         except (RestoreTargetInvalid, IsADirectoryError) as error:
             # The tree was empty: whatever stands in the way came out of the tar.
             raise _hostile(entry, "is to be written through a link or a file") from error

@@ -53,12 +53,13 @@ class FilesVerifier:
 
     def listing(self, *, source: PayloadSource, progress: Progress) -> t.Iterator[Check]:
         """See Verifier. Raises FilesArchiveInvalid and HostileArchive."""
-        listed: list[_Tally] = []
-        read_listing(source, lambda entries: listed.append(_tally(entries)), progress=progress)
-        yield from _compared("list", listed[0], self._noted)
-        packed = _TarTally()
+        noted = Tally(entries=self._noted.entries, fingerprint=self._noted.fingerprint)
+        listed: list[Tally] = []
+        read_listing(source, lambda entries: listed.append(tally(entries)), progress=progress)
+        yield from compared("list", listed[0], expected=noted)
+        packed = TarTally()
         source.deliver(FILES_PAYLOAD, PayloadOutput(read=packed.read), progress=progress)
-        yield from _compared("tar", packed.tally, self._noted)
+        yield from compared("tar", packed.tally, expected=noted)
         if self._noted.has_system:
             members: list[str] = []
 
@@ -76,7 +77,7 @@ class FilesVerifier:
         os.mkdir(folder, 0o700)  # what is private on its host stays private here
         is_root = os.geteuid() == 0
         unpacker = Unpacker(folder, selection=Selection(), owners=is_root)
-        source.deliver(FILES_PAYLOAD, PayloadOutput(read=unpacker.unpack), progress=progress)
+        self._unpack(unpacker, source, progress)
         progress.stage("comparing every file")
         wrong: list[Difference] = []
         rules = Rules(owners=is_root, extended=not unpacker.refusals.extended, times=self._options.compare_times)
@@ -95,6 +96,9 @@ class FilesVerifier:
                 details={"paths": named},
             )
         yield UnpackedFiles(folder, self._noted, unpacker.refusals)
+
+    def _unpack(self, unpacker: Unpacker, source: PayloadSource, progress: Progress) -> None:
+        source.deliver(FILES_PAYLOAD, PayloadOutput(read=unpacker.unpack), progress=progress)
 
 
 class UnpackedFiles:
@@ -147,20 +151,23 @@ class UnpackedFiles:
         )
 
 
-class _Tally(t.NamedTuple):
+class Tally(t.NamedTuple):
+    """What was counted of a list or a tar."""
+
     entries: int
     fingerprint: str
 
 
-def _tally(listed: t.Iterator[Entry]) -> _Tally:
+def tally(listed: t.Iterable[Entry]) -> Tally:
+    """Of entries of a list."""
     digest, count = TreeDigest(), 0
     for entry in listed:
         digest.add(entry)
         count += 1
-    return _Tally(entries=count, fingerprint=digest.hexdigest())
+    return Tally(entries=count, fingerprint=digest.hexdigest())
 
 
-class _TarTally:
+class TarTally:
     """The same of a tar, in which a file that changed while it was read comes again: the last one counts."""
 
     def __init__(self) -> None:
@@ -169,12 +176,14 @@ class _TarTally:
         self._pending: Entry | None = None
 
     def read(self, stream: t.BinaryIO) -> None:
+        """To its end. Raises FilesArchiveInvalid and HostileArchive."""
         TarReader(stream).read(self._take)
         self._settle()
 
     @property
-    def tally(self) -> _Tally:
-        return _Tally(entries=self._count, fingerprint=self._digest.hexdigest())
+    def tally(self) -> Tally:
+        """Of what was read."""
+        return Tally(entries=self._count, fingerprint=self._digest.hexdigest())
 
     def _take(self, entry: Entry, pieces: Pieces) -> None:
         if entry.kind == FILE:
@@ -190,20 +199,21 @@ class _TarTally:
             self._pending = None
 
 
-def _compared(what: str, tally: _Tally, noted: Noted) -> t.Iterator[Check]:
-    same = tally.entries == noted.entries
+def compared(what: str, found: Tally, *, expected: Tally) -> t.Iterator[Check]:
+    """Whether it is what it should be."""
+    same = found.entries == expected.entries
     yield Check(
         name=f"entries of the {what}",
         state=PASSED if same else FAILED,
-        message=f"the {what} has {tally.entries} entries" + ("" if same else f", and {noted.entries} were noted"),
-        expected=noted.entries,
-        found=tally.entries,
+        message=f"the {what} has {found.entries} entries" + ("" if same else f", and {expected.entries} were noted"),
+        expected=expected.entries,
+        found=found.entries,
     )
-    same = tally.fingerprint == noted.fingerprint
+    same = found.fingerprint == expected.fingerprint
     yield Check(
         name=f"fingerprint of the {what}",
         state=PASSED if same else FAILED,
         message=f"the {what} is {'the tree' if same else 'not the tree'} that was noted",
-        expected=noted.fingerprint,
-        found=tally.fingerprint,
+        expected=expected.fingerprint,
+        found=found.fingerprint,
     )

@@ -76,7 +76,7 @@ class _Run:
         """Read only."""
         request = self._request
         request.transforms.check(runner=self._host.runner)
-        inspection = self._producer().inspect()
+        inspection = self._inspected(self._producer())
         self._each_repository(self._look)
         self._each_repository(lambda repository: self._require_space(repository, inspection))
         require_working(self._repositories)
@@ -119,7 +119,7 @@ class _Run:
         progress.stage("inspecting")
         request.transforms.check(runner=self._host.runner)
         producer = self._producer()
-        inspection = producer.inspect()
+        inspection = self._inspected(producer)
         progress.stage("checking repositories", bytes_expected=inspection.expected_bytes)
         self._each_repository(self._prepare)
         self._each_repository(lambda repository: self._require_space(repository, inspection))
@@ -193,12 +193,25 @@ class _Run:
 
     def _producer(self) -> Producer:
         request = self._request
-        if request.parent_kinds:
+        if request.parent_kinds and not request.whole:
             storages = {one.name: one.storage for one in self._repositories if not one.error}
             self._parent = find_parent(storages, request.series, kinds=request.parent_kinds)
         return request.make_producer(
-            ProducerContext(backup_id=self._backup_id, state=self._state, host=self._host, parent=self._parent)
+            ProducerContext(
+                backup_id=self._backup_id,
+                state=self._state,
+                host=self._host,
+                series=request.series,
+                parent=self._parent,
+                is_whole_wanted=request.whole,
+            )
         )
+
+    def _inspected(self, producer: Producer) -> Inspection:
+        inspection = producer.inspect()
+        if inspection.whole_because:
+            self._parent = None
+        return inspection
 
     def _open(self, name: str, description: t.Mapping[str, t.Any]) -> RepositoryState:
         storage = open_storage(description, name=name, clock=self._host.clock, runner=self._host.runner)
@@ -264,6 +277,11 @@ class _Run:
         series = self._request.series
         selection = Selection(service=series.service, source=series.source, kind=series.kind, newest=1)
         backups = read_catalog({repository.name: repository.storage}, selection=selection).backups
+        if backups and self._request.parent_kinds == (series.kind,):
+            # Whole ones and increments take turns: the newest says how well it is compressed, and not how much it is.
+            newest = backups[-1].manifest
+            ratio = newest.stored_bytes / (newest.plain_bytes or newest.stored_bytes or 1)
+            return int(inspection.expected_bytes * min(max(ratio, 1 / 6), 1.0) * 6 / 5)
         if backups:
             return backups[-1].manifest.stored_bytes * 6 // 5
         # zstd makes dumps of real data three to six times smaller.

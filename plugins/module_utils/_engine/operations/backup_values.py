@@ -37,7 +37,9 @@ class ProducerContext:
     backup_id: str
     state: StateDirectory
     host: Host
+    series: Series
     parent: Manifest | None = None  # for kinds that are increments
+    is_whole_wanted: bool = False  # build on nothing
 
 
 ProducerFactory = t.Callable[[ProducerContext], Producer]
@@ -47,7 +49,8 @@ ProducerFactory = t.Callable[[ProducerContext], Producer]
 class BackupRequest:
     """One backup that is wanted now.
 
-    *parent_kinds* is given for increments: the newest backup of one of these kinds becomes the parent.
+    *parent_kinds* is given for increments: the newest backup of one of these kinds becomes the parent; with *whole*
+    none does.
     With *only_if_changed* nothing is made when the newest backup in every repository has the content hash of the source
     as it is now; the producer must be able to tell. *lock_timeout* is how many seconds to wait for another run of the
     same source. *questions* are asked of the source before and after, over *connection* in the way of its engine,
@@ -62,6 +65,7 @@ class BackupRequest:
     state_directory: str = DEFAULT_STATE_DIRECTORY
     lock_timeout: float = 0.0
     parent_kinds: tuple[str, ...] = ()
+    whole: bool = False
     labels: t.Mapping[str, str] = field(default_factory=dict)
     connection: t.Mapping[str, t.Any] = field(default_factory=dict)
     questions: tuple[Question, ...] = ()

@@ -20,6 +20,7 @@ from ..recovery.payload_source import PayloadSource
 from ..storage.base import Storage
 from ..storage.registry import open_storage
 from .backup_values import RepositoryRequest
+from .parents import links_of
 
 NEWEST_VERIFIED, NEWEST = "newest_verified", "newest"
 
@@ -98,11 +99,10 @@ class Sources:
 
     def chain_of(self, manifest: Manifest) -> tuple[PayloadSource, ...]:
         """What an increment builds on, the full backup first. Raises BackupNotFound when a part is gone."""
-        parent = manifest.content.get("parent") or {}
         found = []
-        for backup_id in parent.get("chain") or ([manifest.parent] if manifest.parent else []):
-            selection = Selection(service=manifest.service, source=manifest.source, backup_id=str(backup_id))
-            backup = find_backup(read_catalog(self.storages, selection=selection), str(backup_id))
+        for backup_id in links_of(manifest):
+            selection = Selection(service=manifest.service, source=manifest.source, backup_id=backup_id)
+            backup = find_backup(read_catalog(self.storages, selection=selection), backup_id)
             found.append(self.payloads(backup.manifest, copy_to_read(backup, self.storages)))
         return tuple(found)
 

@@ -24,10 +24,11 @@ def backup_request(
     lock_timeout: float = 0.0,
     labels: t.Mapping[str, str] | None = None,
     trigger: str | None = None,
+    whole: bool = False,
 ) -> BackupRequest:
     """What running *job* now means; *labels* are noted in the manifest beside the job's own.
 
-    With the *trigger* ``change`` nothing is made when nothing has changed.
+    With the *trigger* ``change`` nothing is made when nothing has changed; with *whole* it builds on no earlier backup.
 
     Raises KindNotRunnable for kinds that this version only reads and shows, and RequestInvalid for options that the
     engine's room does not know.
@@ -51,6 +52,11 @@ def backup_request(
             f"{job.id}: backups of the kind {job.engine} {job.kind} can't tell whether anything has changed.",
             hint=f"Leave the trigger out: lifeboat backup {job.id}",
         )
+    if whole and kind.parent_kinds not in ((), (job.kind,)):
+        raise RequestInvalid(
+            f"{job.id}: backups of the kind {job.engine} {job.kind} always build on another one.",
+            hint=f"Run a job of one of the kinds {', '.join(kind.parent_kinds)} instead.",
+        )
     uses = [use for use in job.repositories if not use.is_version_control]
     if not uses:
         raise RequestInvalid(
@@ -66,6 +72,7 @@ def backup_request(
         state_directory=job.state_directory,
         lock_timeout=lock_timeout,
         parent_kinds=kind.parent_kinds,
+        whole=whole,
         # Two jobs of one kind share a folder; retention tells their backups apart by this.
         labels={**(labels or {}), JOB_LABEL: job.id},
         connection=job.connection,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ..core.runner import Runner
 from .asking import Ask, Asking
 from .backup_values import ProducerFactory
-from .parents import INCREMENTAL_PARENT_KINDS
+from .parents import INCREMENTAL_PARENT_KINDS, STATIC_PARENT_KINDS
 
 Options = t.Mapping[str, t.Any]
 Questioning = contextlib.AbstractContextManager[Ask]
@@ -81,6 +81,12 @@ def _files_config(options: Options) -> ProducerFactory:
     return config(options)
 
 
+def _files_static(options: Options) -> ProducerFactory:
+    from .producers.files import static
+
+    return static(options)
+
+
 def _ask_mongodb(connection: Options, runner: Runner) -> Questioning:
     from ..mongodb.asking import asking
 
@@ -109,4 +115,5 @@ KINDS: t.Mapping[tuple[str, str], Kind] = {
     ("redis", "rdb"): Kind(_redis_rdb, _ask_redis),
     ("redis", "aof"): Kind(_redis_aof, _ask_redis),
     ("files", "config"): Kind(_files_config, tells_changes=True),
+    ("files", "static"): Kind(_files_static, parent_kinds=STATIC_PARENT_KINDS, tells_changes=True),
 }

@@ -92,10 +92,10 @@ def read_forecasts(
             series=series,
             engine=newest.manifest.engine,
             backup_id=newest.manifest.backup_id,
-            plain_bytes=newest.manifest.plain_bytes,
+            plain_bytes=newest.manifest.restored_bytes,
             forecast=forecast(
                 [*verified_recoveries(by_series[series] or [newest]), *restores_of(state, series)],
-                plain_bytes=newest.manifest.plain_bytes,
+                plain_bytes=newest.manifest.restored_bytes,
             ),
             objective=objective_of(series),
         )

@@ -191,5 +191,5 @@ class _Restore:
     def _forecast(self) -> Forecast | None:
         return forecast(
             [*verified_recoveries(self._choice.series), *restores_of(self._state, self._choice.manifest.folder.series)],
-            plain_bytes=self._choice.manifest.plain_bytes,
+            plain_bytes=self._choice.manifest.restored_bytes,
         )

@@ -126,7 +126,7 @@ def _record(
         "target": ledger.target,
         "state": ledger.state,
         "seconds": round(seconds, 3),
-        "plain_bytes": choice.manifest.plain_bytes,
+        "plain_bytes": choice.manifest.restored_bytes,
         "ended": format_time(host.clock.now()),
         "error": error.as_dict() if isinstance(error, LifeboatError) else (str(error) if error else None),
     }

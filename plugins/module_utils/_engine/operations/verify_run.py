@@ -22,7 +22,9 @@ from ..catalog.verification import (
     verification_key,
 )
 from ..core.errors import (
+    BackupNotFound,
     BackupRemoved,
+    ChainBroken,
     CheckFailed,
     IdentityMissing,
     Interrupted,
@@ -51,6 +53,7 @@ from ..recovery.questions import FAILED, NOTED, Check, Reference
 from ..recovery.scratch import free_bytes, scratch_instance
 from ..recovery.verifier import Instance, Verifier, VerifierContext
 from .choosing import Sources
+from .parents import require_links
 from .verifier_kinds import verifier_factory
 from .verify_values import VerifyRequest
 
@@ -106,11 +109,18 @@ class VerificationRun:
         removal by policy): then there is no document. Whatever the backup itself is to blame for is in the document.
         """
         level = self._request.proof.level
-        verifier = self._verifier(level)
+        verifier: Verifier | None = None
+        missing: BackupNotFound | None = None
+        try:
+            verifier = self._verifier(level)
+        except BackupNotFound as not_found:
+            missing = not_found  # part of its chain; a copy that lacks it is to blame, and says so below
         repositories = self._look_at_copies(level=min(level, INTACT))
         good = [name for name in repositories if self._copies[name].error is None]
         name = good[0] if good else repositories[0]
         error = self._copies[name].error
+        if error is None and missing is not None:
+            raise missing
         self._reached = self._copies[name].reached
         if error is None and verifier is not None:
             error = self._prove(verifier, self._sources.payloads(self._manifest, name), level=level)
@@ -162,13 +172,14 @@ class VerificationRun:
         try:
             self._progress.stage(f"looking at {name}")
             self._present(source)
+            require_links(source.storage, self._manifest, repository=name)
             reached = PRESENT
             if level >= INTACT:
                 self._progress.stage(f"reading {name}", bytes_expected=self._manifest.stored_bytes)
                 for payload in self._manifest.payloads:
                     source.check(payload, progress=self._progress)
                 reached = INTACT
-        except (PayloadDamaged, StorageNotFound) as error:
+        except (ChainBroken, PayloadDamaged, StorageNotFound) as error:
             source.require_there()
             return CopyResult(reached=reached, error={**error.as_dict(), "repository": name})
         return CopyResult(reached=reached)
@@ -281,7 +292,7 @@ class VerificationRun:
             versions=self._versions,
             stages=self._progress.stage_seconds(),
             recovery_seconds=None if self._recovery_seconds is None else round(self._recovery_seconds, 3),
-            plain_bytes=self._manifest.plain_bytes,
+            plain_bytes=self._manifest.restored_bytes,
             warnings=tuple(journal.warnings) if isinstance(journal, RecordingJournal) else (),
         )
 

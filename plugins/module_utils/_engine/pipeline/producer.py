@@ -24,12 +24,14 @@ class Inspection:
 
     *facts* are JSON values about the server (versions, roles, sizes) for the plan and the manifest; *expected_bytes*
     is an estimate of the plain bytes to come, 0 when unknown; *steps* says in words what produce() will do, for
-    check mode.
+    check mode. *whole_because* is set by a producer that was given a backup to build on, and makes a whole one all the
+    same: the reason.
     """
 
     facts: t.Mapping[str, t.Any]
     steps: tuple[str, ...]
     expected_bytes: int = 0
+    whole_because: str = ""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,10 @@ def result_text(result: BackupResult) -> str:
         error = repository["error"]
         problem = f": {error['message']} [{error['code']}]" if error else ""
         lines.append(f"  {repository['state']:8}  {repository['url']}/{document['path']}{problem}")
+    if document["parent"]:
+        lines.append(f"  as an increment of {document['parent']}")
+    elif document["content"].get("whole_because"):
+        lines.append(f"  a whole one: {document['content']['whole_because']}")
     lines += [f"  warning: {warning}" for warning in document["warnings"]]
     return "\n".join(lines)
 

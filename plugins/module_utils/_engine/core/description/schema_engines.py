@@ -159,6 +159,12 @@ _FILES_OPTIONS: dict[str, Schema] = {
 _FILES_KINDS: dict[str, dict[str, Schema]] = {
     **dict.fromkeys(KINDS["files"], _FILES_OPTIONS),
     "config": {"system_snapshot": _FILES_OPTIONS["system_snapshot"]},
+    "static": {
+        "max_steps": number(
+            "How many increments may follow a whole backup; 0 makes every backup whole.", highest=1000, default=30
+        ),
+        "max_age": duration("When a whole backup is too old for another increment; 30d without it."),
+    },
 }
 
 #: Options of a backup by engine and kind.
