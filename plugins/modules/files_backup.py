@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: files_backup
-short_description: Back up configuration files into one or more repositories
+short_description: Back up configuration files or an application into one or more repositories
 version_added: 0.1.0
 author:
   - Lifeboat contributors (@lifeboat-contributors)
@@ -16,12 +16,38 @@ description:
     reproducible tar, with a list of all entries and their hashes beside it.
   - GNU tar restores it; M(lifeboat.recovery.files_restore) restores it with a plan first and a way back.
   - A file that changes at every reading is named in the backup and in a warning; the tar is whole all the same.
+  - Of an application each git repository is stored beside its files as a bundle with every ref; C(git clone) takes it.
 options:
   kind:
-    description: V(config) is configuration.
+    description:
+      - V(config) is configuration.
+      - V(app) is an application as it is deployed - the trees without caches, environments and C(.git), and a bundle of
+        each repository.
     type: str
-    choices: [config]
+    choices: [config, app]
     default: config
+  git_bundle:
+    description:
+      - Only for O(kind=app). V(true) refuses to go without a git repository, V(false) stores none.
+      - Left out, each repository is stored that lies in O(connection.paths).
+    type: bool
+  tree:
+    description:
+      - Only for O(kind=app). Whether to store the files as they lie in the folders.
+      - Left out, they are.
+    type: bool
+  caches:
+    description:
+      - Only for O(kind=app). What is made anew and left out of the trees, as patterns of O(connection.exclude).
+      - Left out, these are C(__pycache__), C(*.pyc), C(node_modules), C(.venv), C(venv), C(.tox), C(.nox),
+        C(.mypy_cache), C(.pytest_cache) and C(.ruff_cache).
+    type: list
+    elements: str
+  version_file:
+    description:
+      - Only for O(kind=app). A file below O(connection.paths) whose first line is the version.
+      - Left out, C(git describe) tells it.
+    type: path
   system_snapshot:
     description:
       - Whether to store a description of the target as well, as plain text - kernel, packages, running services,
@@ -34,8 +60,9 @@ options:
       - V(schedule) always makes a backup.
       - V(change) makes none when the newest backup in every repository holds what the files are now. Times of
         modification and the description of the target do not count.
+      - V(deployment) is the same, for plays that deploy.
     type: str
-    choices: [schedule, change]
+    choices: [schedule, change, deployment]
     default: schedule
 extends_documentation_fragment:
   - lifeboat.recovery._files
@@ -72,6 +99,19 @@ EXAMPLES = r"""
       - name: local
         type: file
         path: /var/backups/lifeboat
+
+- name: Keep the application that was just deployed
+  lifeboat.recovery.files_backup:
+    kind: app
+    service: family
+    source: code
+    trigger: deployment
+    connection:
+      paths: [/opt/second_brain_database]
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
 """
 
 RETURN = r"""
@@ -87,7 +127,8 @@ backup:
     state:
       description:
         - V(complete) when every repository has it, V(partial) when one has not.
-        - V(unchanged) when O(trigger=change) and nothing was made; then all of this is about the newest backup.
+        - V(unchanged) when O(trigger) is not V(schedule) and nothing was made; then all of this is about the newest
+          backup.
       type: str
       sample: complete
     path:
@@ -150,7 +191,10 @@ backup:
           compression: zstd
           encryption: null
     content:
-      description: What the backup holds. RV(ignore:fingerprint) is the content hash of the tree.
+      description:
+        - What the backup holds. RV(ignore:fingerprint) is the content hash of the tree.
+        - Of an application also RV(ignore:version) and RV(ignore:repositories), each with commit, branch, tags, refs
+          and how many files differ from the commit; the hash is then of these, too.
       type: dict
       sample:
         roots: [/etc/nginx, /etc/redis/redis.conf]
@@ -231,11 +275,18 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import 
     files_connection_option,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._backup_module import run_backup_module
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.files import config
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.files import app, config
 
+FACTORIES = {"config": config, "app": app}
 OWN_OPTIONS = {
     "system_snapshot": {"type": "bool", "default": False},
+    "git_bundle": {"type": "bool"},
+    "tree": {"type": "bool"},
+    "caches": {"type": "list", "elements": "str"},
+    "version_file": {"type": "path"},
 }
+# Which of them each kind takes; the others are refused by name.
+KIND_OPTIONS = {"config": ("system_snapshot",), "app": tuple(OWN_OPTIONS)}
 
 
 def main() -> None:
@@ -245,14 +296,13 @@ def main() -> None:
             **backup_options(),
             **files_connection_option(),
             **OWN_OPTIONS,
-            "kind": {"type": "str", "choices": ["config"], "default": "config"},
-            "trigger": {"type": "str", "choices": ["schedule", "change"], "default": "schedule"},
+            "kind": {"type": "str", "choices": list(FACTORIES), "default": "config"},
+            "trigger": {"type": "str", "choices": ["schedule", "change", "deployment"], "default": "schedule"},
         },
         supports_check_mode=True,
     )
-    run_backup_module(
-        module, engine="files", kind=module.params["kind"], factory=config, own_options=tuple(OWN_OPTIONS)
-    )
+    kind = module.params["kind"]
+    run_backup_module(module, engine="files", kind=kind, factory=FACTORIES[kind], own_options=tuple(OWN_OPTIONS))
 
 
 if __name__ == "__main__":

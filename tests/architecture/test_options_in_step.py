@@ -60,6 +60,7 @@ MODULES = {
     ("redis", "rdb"): redis_snapshot,
     ("redis", "aof"): redis_snapshot,
     ("files", "config"): files_backup,
+    ("files", "app"): files_backup,
 }
 RESTORE_MODULES = {
     ("mongodb", "full"): mongo_restore,
@@ -70,13 +71,15 @@ RESTORE_MODULES = {
     ("redis", "aof"): redis_restore,
     ("redis", "aof-log"): redis_restore,
     ("files", "config"): files_restore,
+    ("files", "app"): files_restore,
 }
 # What every job has, whatever its engine; `kind` tells two kinds of one module apart, `trigger` is the run's.
 COMMON = set(_argspec.backup_options()) - {"fail_on_partial"} | {"connection", "kind", "trigger"}
 
 
 def module_options(engine: str, kind: str) -> set[str]:
-    return set(MODULES[engine, kind].OWN_OPTIONS)
+    module = MODULES[engine, kind]
+    return set(getattr(module, "KIND_OPTIONS", {}).get(kind, module.OWN_OPTIONS))
 
 
 def module_name(engine: str, kind: str) -> str:

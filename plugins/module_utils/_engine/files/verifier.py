@@ -59,6 +59,9 @@ class FilesVerifier:
         packed = _TarTally()
         source.deliver(FILES_PAYLOAD, PayloadOutput(read=packed.read), progress=progress)
         yield from _compared("tar", packed.tally, self._noted)
+        yield from self._host(source, progress)
+
+    def _host(self, source: PayloadSource, progress: Progress) -> t.Iterator[Check]:
         if self._noted.has_system:
             members: list[str] = []
 

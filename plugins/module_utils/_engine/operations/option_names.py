@@ -25,6 +25,7 @@ RESTORE_OPTIONS: t.Mapping[tuple[str, str], t.Sequence[str]] = {
     ("redis", "aof"): redis_restore.RESTORE_KEYS,
     ("redis", "aof-log"): redis_restore.RESTORE_KEYS,
     ("files", "config"): files_restore.RESTORE_KEYS,
+    ("files", "app"): files_restore.RESTORE_KEYS,
 }
 
 #: Of verifications, by engine: ``verify: {options: ...}`` of a source.

@@ -61,6 +61,12 @@ def _files_config(options: Options) -> RestorerFactory:
     return config(options)
 
 
+def _files_app(options: Options) -> RestorerFactory:
+    from .restorers.files import app
+
+    return app(options)
+
+
 #: Each is imported when it is asked for: whoever works on one database loads no other.
 RESTORERS: t.Mapping[tuple[str, str], t.Callable[[Options], RestorerFactory]] = {
     ("mongodb", "full"): _mongodb_full,
@@ -71,6 +77,7 @@ RESTORERS: t.Mapping[tuple[str, str], t.Callable[[Options], RestorerFactory]] = 
     ("redis", "aof"): _redis_aof,
     ("redis", "aof-log"): _redis_aof_log,
     ("files", "config"): _files_config,
+    ("files", "app"): _files_app,
 }
 
 

@@ -55,6 +55,12 @@ def _files_config(options: Options) -> VerifierFactory:
     return config(options)
 
 
+def _files_app(options: Options) -> VerifierFactory:
+    from .verifiers.files import app
+
+    return app(options)
+
+
 #: Each is imported when it is asked for: whoever works on one database loads no other.
 VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[Options], VerifierFactory]] = {
     ("mongodb", "full"): _mongodb_full,
@@ -64,6 +70,7 @@ VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[Options], VerifierFactory]] = 
     ("redis", "rdb"): _redis_rdb,
     ("redis", "aof"): _redis_aof,
     ("files", "config"): _files_config,
+    ("files", "app"): _files_app,
 }
 
 
