@@ -95,6 +95,15 @@ def test_what_is_refused_and_how_to_go_on(site: AppSite, tmp_path: pathlib.Path)
     site.lifeboat("backup --quiet").refused("request.invalid", hint="Leave one of them out")
 
 
+def test_a_link_to_what_is_deployed_needs_what_it_leads_to(site: AppSite) -> None:
+    current = site.app.path.parent / "current"
+    current.symlink_to(site.app.path)
+    site.describe(source={"connection": {"paths": [str(current)]}})
+    site.lifeboat("backup --quiet").refused("files.missing", hint=str(site.app.path))
+    site.describe(source={"connection": {"paths": [str(current), str(site.app.path)]}})
+    assert site.back_up()["content"]["counts"] == {"file": 4, "folder": 1, "link": 1}
+
+
 def test_a_broken_repository_leaves_no_backup_behind(site: AppSite) -> None:
     objects = [path for path in (site.app.path / ".git" / "objects").rglob("*") if path.is_file()]
     blob = site.app.git("rev-parse", "v1.0:app.py")

@@ -158,6 +158,23 @@ def test_a_redeployment_that_fails_is_loud_and_takes_nothing_back_by_itself(site
     assert len(notes.read_text().splitlines()) == 1
 
 
+def test_a_death_while_it_is_redeployed_is_resumed_by_redeploying(site: AppSite) -> None:
+    argv, notes = hook(site)
+    died = site.directory / "died"
+    program = pathlib.Path(argv[0])
+    program.write_text(program.read_text().replace("\n", f"\n[ -e {died} ] || {{ touch {died}; kill -9 $PPID; }}\n", 1))
+    site.describe(source={"redeploy": argv})
+    site.deploy()
+    (site.app.path / "app.py").write_text("broken\n")
+    said = site.lifeboat.process(f"restore {JOB} --in-place --quiet --point newest", "--confirm", CONFIRM)
+    assert said.status == -9, said.err
+    assert (site.app.path / "app.py").read_text() == "print('mended in production')\n"
+    (unfinished,) = site.lifeboat("restore --unfinished --json").document["unfinished"]
+    site.lifeboat(f"restore --resume {unfinished['id']} --quiet").succeeded()
+    assert notes.read_text().splitlines()[-1].endswith("print('mended in production')")
+    assert site.lifeboat("restore --unfinished").succeeded().out.startswith("No restore is unfinished")
+
+
 def test_configuration_is_reloaded_the_same_way(site: AppSite) -> None:
     argv, notes = hook(site)
     site.describe(source={"redeploy": argv}, job={"kind": "config", "triggers": ["change"]})

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
 import typing as t
 
 from ..core.clock import Clock
-from ..core.errors import FilesArchiveInvalid
+from ..core.errors import FilesArchiveInvalid, FilesMissing
 from ..core.journal import Journal
 from ..core.progress import Progress
 from ..core.runner import Runner
@@ -107,8 +108,8 @@ class AppProducer(FilesProducer):
         doubts = packed.doubts()
         repositories: list[GitRepository] = []
         noted: list[dict[str, t.Any]] = []
+        progress.stage("bundling repositories")
         for path in self._repositories(roots):
-            progress.stage(f"bundling {shown(path)}")
             repository = read_repository(path, runner=self._runner)
             name = _payload_name(path, [str(one["payload"]) for one in noted])
             refs: t.Mapping[str, str] = {}
@@ -142,6 +143,18 @@ class AppProducer(FilesProducer):
             bundles=[(str(one["path"]), str(one["payload"])) for one in noted if one["payload"]],
         )
         return Production(content=content, restore_commands=commands)
+
+    def _roots(self) -> Roots:
+        """See FilesProducer. Raises FilesMissing where nothing but links would be stored."""
+        roots = super()._roots()
+        links = [path for path in roots.paths if os.path.islink(f"/{path}")]
+        if links and len(links) == len(roots.paths):
+            raise FilesMissing(
+                f"/{shown(links[0])} is a link, which is stored as one: what it leads to would be missing.",
+                hint=f"Name in connection.paths what is deployed, too: {os.path.realpath(f'/{links[0]}')}, or with *.",
+                details={"missing": [os.path.realpath(f"/{path}") for path in links]},
+            )
+        return roots
 
     @property
     def _wants_bundles(self) -> bool:
