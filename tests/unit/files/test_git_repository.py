@@ -65,6 +65,7 @@ def test_everything_that_is_noted(app: Repository) -> None:
     assert (found.tags, found.describe, found.committed) == (("v2.0",), "v2.0", 1600000000)
     assert (found.modified, found.untracked) == (1, 1)
     assert found.remotes == {"origin": "https://git.example.org/shop/app.git"}
+    assert found.bytes > 1024
     assert (found.is_bare, found.is_linked, found.object_format) == (False, False, "sha1")
 
 

@@ -79,7 +79,7 @@ class AppProducer(FilesProducer):
             steps.append(
                 "bundle no repository: " + ("none is among them" if self._wants_bundles else "git_bundle: false")
             )
-        expected = looked.expected_bytes if self._app.tree else 0
+        expected = (looked.expected_bytes if self._app.tree else 0) + sum(one.bytes for one in repositories)
         return Inspection(facts=facts, steps=tuple(steps), expected_bytes=expected)
 
     def fingerprint(self, *, progress: Progress) -> str:

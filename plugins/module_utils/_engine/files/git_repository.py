@@ -53,7 +53,7 @@ class GitRepository:
 
     *user* and *group* own it, *committed* is the time of its commit in seconds since 1970, *remotes* are without
     credentials, *modified* and *untracked* count what differs from the commit, *missing_submodules* are those whose
-    folders are empty.
+    folders are empty. Its objects take *bytes*.
     """
 
     path: str
@@ -70,6 +70,7 @@ class GitRepository:
     untracked: int = 0
     remotes: t.Mapping[str, str] = field(default_factory=dict)
     missing_submodules: tuple[str, ...] = ()
+    bytes: int = 0
 
 
 def digest_of(refs: t.Mapping[str, str]) -> str:
@@ -158,6 +159,7 @@ class _Reader:
             untracked=untracked,
             remotes=self._remotes(),
             missing_submodules=() if self._is_bare else self._missing_submodules(),
+            bytes=self._bytes(),
         )
 
     def _object_format(self) -> str:
@@ -194,6 +196,11 @@ class _Reader:
             if url:
                 found[name] = url
         return found
+
+    def _bytes(self) -> int:
+        """In packs and beside them; git says it in KiB."""
+        counted = dict(line.split(": ", 1) for line in self._lines("count-objects", "--verbose"))
+        return 1024 * (int(counted.get("size", 0)) + int(counted.get("size-pack", 0)))
 
     def _missing_submodules(self) -> tuple[str, ...]:
         listed = os.path.join(self._path, ".gitmodules")
