@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import time
 import typing as t
 
 import pytest
@@ -67,6 +68,7 @@ def test_a_deployment_that_changed_nothing_makes_nothing(site: AppSite) -> None:
         lambda: site.app.git("checkout", "-q", "--detach"),
         lambda: (site.app.path / ".env").write_text("MODE=rescue\n"),
     ):
+        time.sleep(1.1)  # of two backups of one second nobody can tell which is the newer one
         change()
         made.append(site.deploy()["id"])
         assert site.deploy()["state"] == "unchanged"

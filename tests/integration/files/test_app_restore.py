@@ -64,6 +64,8 @@ def test_beside_the_application_comes_back_with_its_repository(open_site: AppSit
     (made,) = said.document["restore"]["content"]["repositories"]
     restored = Repository(site.restored(into))
     assert made == {"path": f"{restored.path}/.git", "commit": git(site.app, "rev-parse", "HEAD")}
+    owners = {(status.st_uid, status.st_gid) for status in map(os.lstat, restored.path.rglob("*"))}
+    assert owners == ({(12, 34)} if os.geteuid() == 0 else {(os.getuid(), os.getgid())})
     for words in (("for-each-ref",), ("symbolic-ref", "HEAD"), ("rev-parse", "HEAD"), ("diff",), ("fsck",)):
         assert git(restored, *words) == git(site.app, *words)
     # The same files differ from the commit as before, but for what was left out.
@@ -73,8 +75,6 @@ def test_beside_the_application_comes_back_with_its_repository(open_site: AppSit
         for path in [path for path in tree if path.split("/")[0] in (".git", *LEFT_OUT)]:
             del tree[path]
     assert after == before
-    owners = {(status.st_uid, status.st_gid) for status in map(os.lstat, restored.path.rglob("*"))}
-    assert owners == ({(12, 34)} if os.geteuid() == 0 else {(os.getuid(), os.getgid())})
     assert [path.name for path in into.iterdir() if path.name.startswith(".")] == []
 
 
@@ -182,7 +182,9 @@ def test_configuration_is_reloaded_the_same_way(site: AppSite) -> None:
     (site.app.path / "app.py").write_text("broken\n")
     site.lifeboat("restore shop/code/config --in-place --quiet --point newest", "--confirm", CONFIRM).succeeded()
     assert len(notes.read_text().splitlines()) == 1
-    site.lifeboat("restore shop/code/config --in-place --quiet -o take=tree").refused("request.invalid", hint="take")
+    site.lifeboat("restore shop/code/config --in-place --quiet --point newest -o take=tree").refused(
+        "request.invalid", hint="take"
+    )
 
 
 def linked_tree(site: AppSite) -> t.Callable[[bytes], bytes]:
