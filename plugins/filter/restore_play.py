@@ -26,6 +26,7 @@ MODULES: t.Mapping[tuple[str, str], str] = {
     ("redis", "aof-log"): "redis_restore",
     ("files", "config"): "files_restore",
     ("files", "static"): "files_restore",
+    ("files", "app"): "files_restore",
 }
 #: What each module takes beside what all have; tests/architecture compares it with modules and tasks.
 OPTIONS: t.Mapping[str, tuple[str, ...]] = {
@@ -45,7 +46,7 @@ OPTIONS: t.Mapping[str, tuple[str, ...]] = {
         "in_place", "service_control", "data_directory", "port", "start", "user", "server_program", "modules",
         "allow_replicas", "configuration_file", "timeout", "start_timeout",
     ),
-    "files_restore": ("in_place", "data_directory", "paths", "exact", "show_private"),
+    "files_restore": ("in_place", "data_directory", "paths", "exact", "show_private", "take", "redeploy"),
 }  # fmt: skip
 #: How a source of each engine is recovered to a point in time: the module, and the kinds whose repositories are read.
 RECOVERIES: t.Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -79,8 +80,9 @@ def restorable(
 def restore_options(target: Json, options: t.Any, *, in_place: bool = False) -> dict[str, t.Any]:
     """The restorer's options: those given, over what the description says.
 
-    *connection* is the source's, with what is given instead. In place, ``service_control`` is the source's own. A dump
-    of one database is restored from that one without its being named, one of MongoDB beside it as NAME_recovery.
+    *connection* is the source's, with what is given instead. In place, ``service_control`` and ``redeploy`` are the
+    source's own. A dump of one database is restored from that one without its being named, one of MongoDB beside it as
+    NAME_recovery.
     """
     given = dict(options or {})
     own = {key: value for key, value in given.items() if key != "connection"}
@@ -94,6 +96,8 @@ def restore_options(target: Json, options: t.Any, *, in_place: bool = False) -> 
         )
     if own.get("in_place") and "service_control" in takes and target["service_control"]:
         own.setdefault("service_control", target["service_control"])
+    if own.get("in_place") and "redeploy" in takes and target["redeploy"]:
+        own.setdefault("redeploy", target["redeploy"])
     if target["module"] == "pg_logical_restore" and "data_directory" not in own and target["database"]:
         own.setdefault("database", target["database"])
     if target["module"] == "mongo_restore" and not any(own.get(key) for key in ("in_place", "rename", "suffix")):
@@ -181,6 +185,7 @@ def _around(service: Service, source: Source, *, module: str) -> dict[str, t.Any
         "takes": list(OPTIONS[module]),
         "connection": dict(source.connection),
         "service_control": dict(source.service_control),
+        "redeploy": list(source.redeploy),
         "objectives": source.objectives.as_dict(),
         "applications": [dict(one) for one in surroundings.get("applications") or ()],
         "regions": {one["name"]: list(one.get("hosts") or ()) for one in surroundings.get("regions") or ()},

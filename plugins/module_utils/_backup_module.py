@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ._engine.catalog.layout import Series
 from ._engine.operations.backup import plan_backup, run_backup
-from ._engine.operations.backup_values import ON_CHANGE, BackupRequest, ProducerFactory
+from ._engine.operations.backup_values import ON_CHANGE, ON_DEPLOYMENT, BackupRequest, ProducerFactory
 from ._engine.operations.catalog_requests import repository_requests
 from ._engine.pipeline.transforms import transforms_from
 from ._engine.recovery.questions import question_from
@@ -72,6 +72,6 @@ def _request(options: Options, *, engine: str, kind: str, make: ProducerFactory)
         labels={str(key): str(value) for key, value in options.get("labels", {}).items()},
         connection=options.get("connection", {}),
         questions=tuple(question_from(question) for question in options["questions"]),
-        only_if_changed=options.get("trigger") == ON_CHANGE,
+        only_if_changed=options.get("trigger") in (ON_CHANGE, ON_DEPLOYMENT),
         whole=bool(options.get("whole")),
     )

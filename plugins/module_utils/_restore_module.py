@@ -16,7 +16,7 @@ from ._engine.operations.finishing import finish_earlier, plan_finish
 from ._engine.operations.recovering import RecoveryRequest
 from ._engine.operations.restore import plan_restore, run_restore
 from ._engine.operations.restore_run import require_confirmation
-from ._engine.operations.restore_values import EarlierRestore, RestoreRequest
+from ._engine.operations.restore_values import EarlierRestore, RestoreRequest, RestoreResult
 from ._engine.recovery.recovery_target import recovery_target_from
 from ._engine.report.recovery import finish_plan_text, restore_plan_text, restore_text
 from ._module import as_diff, fail, run_module, without_none
@@ -42,8 +42,7 @@ def run_restore_module(
     def operation(host: Host) -> dict[str, t.Any]:
         request = _request(options, engine=engine, kinds=kinds, own_options=own_options, host=host)
         if not module.check_mode:
-            result = run_restore(request, host=host)
-            return {"changed": True, "restore": result.as_dict(), "diff": as_diff(restore_text(result))}
+            return _told(module, run_restore(request, host=host))
         plan = plan_restore(request, host=host)
         answer = {"plan": plan.as_dict(), "diff": as_diff(restore_plan_text(plan))}
         if request.confirm is not None:  # the name is learnt from the plan; a wrong one would fail later
@@ -74,10 +73,17 @@ def run_finish_module(module: AnsibleModule) -> t.NoReturn:
         answer = {"plan": plan.as_dict(), "diff": as_diff(finish_plan_text(plan))}
         if module.check_mode or not plan.changes:
             return {"changed": plan.changes, **answer}
-        result = finish_earlier(earlier, options["action"], host=host)
-        return {"changed": True, **answer, "restore": result.as_dict(), "diff": as_diff(restore_text(result))}
+        return {**answer, **_told(module, finish_earlier(earlier, options["action"], host=host))}
 
     run_module(module, operation)
+
+
+def _told(module: AnsibleModule, result: RestoreResult) -> dict[str, t.Any]:
+    """What came of it; fails the task when something failed once the data was right."""
+    told = {"changed": True, "restore": result.as_dict(), "diff": as_diff(restore_text(result))}
+    if result.error is not None:
+        fail(module, result.error, **told)
+    return told
 
 
 def _request(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: files_backup
-short_description: Back up files into one or more repositories
+short_description: Back up files or an application into one or more repositories
 version_added: 0.1.0
 author:
   - Lifeboat contributors (@lifeboat-contributors)
@@ -16,15 +16,40 @@ description:
     reproducible tar, with a list of all entries and their hashes beside it.
   - GNU tar restores it; M(lifeboat.recovery.files_restore) restores it with a plan first and a way back.
   - A file that changes at every reading is named in the backup and in a warning; the tar is whole all the same.
+  - Of an application each git repository is stored beside its files as a bundle with every ref; C(git clone) takes it.
 options:
   kind:
     description:
       - V(config) is configuration, all of it each time.
+      - V(app) is an application as it is deployed - the trees without caches, environments and C(.git), and a bundle of
+        each repository.
       - V(static) is assets and logs, a whole backup now and then, and between them only files that are new or changed.
         Files that are the same are not read. The target remembers them in O(state_directory).
     type: str
-    choices: [config, static]
+    choices: [config, app, static]
     default: config
+  git_bundle:
+    description:
+      - Only for O(kind=app). V(true) refuses to go without a git repository, V(false) stores none.
+      - Left out, each repository is stored that lies in O(connection.paths).
+    type: bool
+  tree:
+    description:
+      - Only for O(kind=app). Whether to store the files as they lie in the folders.
+      - Left out, they are.
+    type: bool
+  caches:
+    description:
+      - Only for O(kind=app). What is made anew and left out of the trees, as patterns of O(connection.exclude).
+      - Left out, these are C(__pycache__), C(*.pyc), C(node_modules), C(.venv), C(venv), C(.tox), C(.nox),
+        C(.mypy_cache), C(.pytest_cache) and C(.ruff_cache).
+    type: list
+    elements: str
+  version_file:
+    description:
+      - Only for O(kind=app). A file below O(connection.paths) whose first line is the version.
+      - Left out, C(git describe) tells it.
+    type: path
   system_snapshot:
     description:
       - Whether to store a description of the target as well, as plain text - kernel, packages, running services,
@@ -51,8 +76,9 @@ options:
       - V(change) makes none when the newest backup in every repository holds what the files are now. Times of
         modification and the description of the target do not count.
       - With O(kind=static) only files that differ are read for that.
+      - V(deployment) is the same, for plays that deploy.
     type: str
-    choices: [schedule, change]
+    choices: [schedule, change, deployment]
     default: schedule
 extends_documentation_fragment:
   - lifeboat.recovery._files
@@ -103,6 +129,19 @@ EXAMPLES = r"""
       - name: local
         type: file
         path: /var/backups/lifeboat
+
+- name: Keep the application that was just deployed
+  lifeboat.recovery.files_backup:
+    kind: app
+    service: family
+    source: code
+    trigger: deployment
+    connection:
+      paths: [/opt/second_brain_database]
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
 """
 
 RETURN = r"""
@@ -118,7 +157,8 @@ backup:
     state:
       description:
         - V(complete) when every repository has it, V(partial) when one has not.
-        - V(unchanged) when O(trigger=change) and nothing was made; then all of this is about the newest backup.
+        - V(unchanged) when O(trigger) is not V(schedule) and nothing was made; then all of this is about the newest
+          backup.
       type: str
       sample: complete
     path:
@@ -185,6 +225,8 @@ backup:
         - What the backup holds. RV(ignore:fingerprint) is the content hash of the tree.
         - With O(kind=static) RV(ignore:stored) says what is in its own tar, RV(ignore:kept) what is in those of earlier
           backups, RV(ignore:parent) what it builds on, or RV(ignore:whole_because) why it builds on nothing.
+        - Of an application also RV(ignore:version) and RV(ignore:repositories), each with commit, branch, tags, refs
+          and how many files differ from the commit; the hash is then of these, too.
       type: dict
       sample:
         roots: [/etc/nginx, /etc/redis/redis.conf]
@@ -266,16 +308,28 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import 
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._backup_module import run_backup_module
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.parents import STATIC_PARENT_KINDS
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.files import config, static
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.producers.files import (
+    app,
+    config,
+    static,
+)
 
 OWN_OPTIONS = {
     "system_snapshot": {"type": "bool", "default": False},
+    "git_bundle": {"type": "bool"},
+    "tree": {"type": "bool"},
+    "caches": {"type": "list", "elements": "str"},
+    "version_file": {"type": "path"},
     "max_steps": {"type": "int"},
     "max_age": {"type": "str"},
 }
 #: Of them, what each kind takes.
-KIND_OPTIONS = {"config": ("system_snapshot",), "static": ("max_steps", "max_age")}
-FACTORIES = {"config": config, "static": static}
+KIND_OPTIONS = {
+    "config": ("system_snapshot",),
+    "app": ("system_snapshot", "git_bundle", "tree", "caches", "version_file"),
+    "static": ("max_steps", "max_age"),
+}
+FACTORIES = {"config": config, "app": app, "static": static}
 
 
 def main() -> None:
@@ -287,7 +341,7 @@ def main() -> None:
             **OWN_OPTIONS,
             "kind": {"type": "str", "choices": list(FACTORIES), "default": "config"},
             "whole": {"type": "bool", "default": False},
-            "trigger": {"type": "str", "choices": ["schedule", "change"], "default": "schedule"},
+            "trigger": {"type": "str", "choices": ["schedule", "change", "deployment"], "default": "schedule"},
         },
         supports_check_mode=True,
     )

@@ -22,9 +22,10 @@ options:
   kind:
     description:
       - V(config) is configuration; it is what is meant when this is left out.
+      - V(app) is an application. In place its files are brought back; the repository on the target stays as it is.
       - V(static) is assets and logs; of increments only the tars that hold a wanted file are read.
     type: str
-    choices: [config, static]
+    choices: [config, app, static]
   in_place:
     description:
       - Whether to put the files where they were. Needs O(confirm) when anything that exists is replaced.
@@ -45,6 +46,19 @@ options:
   show_private:
     description: Whether to show the lines of files in check mode that not everybody may read, too. They may be secrets.
     type: bool
+  take:
+    description:
+      - Only for O(kind=app). V(tree) brings back the files alone, V(repositories) the git repositories with the files
+        of their commits, V(all) the files and in their folders the repositories.
+      - Left out, it is V(all). With O(paths), or in place, repositories are not restored.
+    type: str
+    choices: [all, tree, repositories]
+  redeploy:
+    description:
+      - A command, word by word and without a shell, that is run once a restore in place went well.
+      - When it fails the task fails, and the files stay restored; M(lifeboat.recovery.restore_finish) takes them back.
+    type: list
+    elements: str
 extends_documentation_fragment:
   - lifeboat.recovery._files
   - lifeboat.recovery._restore
@@ -77,12 +91,27 @@ EXAMPLES = r"""
       - name: local
         type: file
         path: /var/backups/lifeboat
+
+- name: Go back to the application that was deployed before
+  lifeboat.recovery.files_restore:
+    kind: app
+    service: family
+    source: code
+    before: 2026-11-21T00:00:00Z
+    in_place: true
+    exact: true
+    redeploy: [systemctl, restart, sbd-api]
+    confirm: files on web1
+    repositories:
+      - name: local
+        type: file
+        path: /var/backups/lifeboat
 """
 
 RETURN = r"""
 restore:
   description: What was restored.
-  returned: success, except in check mode
+  returned: success, except in check mode; also when the task fails because O(redeploy) failed
   type: dict
   contains:
     id:
@@ -244,7 +273,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import 
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._restore_module import run_restore_module
 
-KINDS = ("config", "static")
+KINDS = ("config", "app", "static")
 # What is left out is the restorer's to decide: some options are for one way of restoring only.
 OWN_OPTIONS = {
     "in_place": {"type": "bool"},
@@ -252,6 +281,8 @@ OWN_OPTIONS = {
     "paths": {"type": "list", "elements": "str"},
     "exact": {"type": "bool"},
     "show_private": {"type": "bool"},
+    "take": {"type": "str", "choices": ["all", "tree", "repositories"]},
+    "redeploy": {"type": "list", "elements": "str"},
 }
 
 

@@ -61,6 +61,7 @@ MODULES = {
     ("redis", "aof"): redis_snapshot,
     ("files", "config"): files_backup,
     ("files", "static"): files_backup,
+    ("files", "app"): files_backup,
 }
 RESTORE_MODULES = {
     ("mongodb", "full"): mongo_restore,
@@ -72,6 +73,7 @@ RESTORE_MODULES = {
     ("redis", "aof-log"): redis_restore,
     ("files", "config"): files_restore,
     ("files", "static"): files_restore,
+    ("files", "app"): files_restore,
 }
 # What every job has, whatever its engine; `kind` tells two kinds of one module apart; `trigger` and `whole` are the
 # run's.

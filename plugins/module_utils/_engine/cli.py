@@ -82,9 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     backup.add_argument(
         "--trigger",
-        choices=["schedule", "change"],
+        choices=["schedule", "change", "deployment"],
         default="schedule",
-        help="change: make nothing when nothing has changed (files config, static; default: jobs with that trigger)",
+        help="change, deployment: make nothing when nothing has changed (files; default jobs: those with that trigger)",
     )
     backup.add_argument("--whole", action="store_true", help="build on no earlier backup (files static)")
     backup.add_argument("--quiet", action="store_true", help="no progress on standard error")

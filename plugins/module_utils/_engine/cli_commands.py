@@ -32,7 +32,7 @@ from .core.host import Host
 from .core.ids import is_name
 from .core.state import StateDirectory
 from .operations.backup import plan_backup, run_backup
-from .operations.backup_values import ON_CHANGE
+from .operations.backup_values import ON_CHANGE, ON_DEPLOYMENT
 from .operations.catalog_requests import selection_from
 from .operations.description_requests import recovery_objectives, repositories_of
 from .operations.due import is_due, run_when_due
@@ -87,8 +87,8 @@ def _asked_for(options: argparse.Namespace, printer: Printer, description: Descr
     selected = description.jobs(options.jobs)
     if not selected:
         raise JobUnknown("The description has no jobs.", hint="Add backups to a source of lifeboat_services.")
-    if options.trigger == ON_CHANGE and not options.jobs:
-        selected = tuple(job for job in selected if ON_CHANGE in job.triggers)
+    if options.trigger in (ON_CHANGE, ON_DEPLOYMENT) and not options.jobs:
+        selected = tuple(job for job in selected if options.trigger in job.triggers)
     # What was asked for by name must be possible; of "everything", what can't be made yet is said and left out.
     return list(_not_shipped(selected, options.jobs) if options.jobs else _runnable(selected, printer))
 

@@ -28,6 +28,8 @@ def target_options(options: argparse.Namespace, source: Source, *, kind: str | N
     is_stopped = source.engine != "postgresql" or kind != "logical"
     if own.get("in_place") and is_stopped and source.service_control:
         own.setdefault("service_control", dict(source.service_control))
+    if own.get("in_place") and source.engine == "files" and source.redeploy:
+        own.setdefault("redeploy", list(source.redeploy))
     # Where nothing else is said, the target is the server that the backup came from.
     given = own.pop("connection", {})
     if not isinstance(given, dict):

@@ -19,7 +19,7 @@ from .operations.description_requests import repositories_of, selection_of, sour
 from .operations.earlier_restores import discard_restore, resume_restore, roll_back_restore
 from .operations.option_names import restore_options_text
 from .operations.restore import plan_restore, run_restore
-from .operations.restore_values import EarlierRestore, RestoreRequest
+from .operations.restore_values import EarlierRestore, RestoreRequest, RestoreResult
 from .recovery.ledger import all_restores, unfinished_restores
 from .report.printer import Printer
 from .report.recovery import restore_plan_text, restore_text, restores_text, unfinished_text
@@ -122,10 +122,7 @@ def _new(options: argparse.Namespace, printer: Printer, description: Description
         printer.result(restore_plan_text(plan))
         printer.document({"plan": plan.as_dict()})
         return 0
-    result = run_restore(request, host=host, show=printer.progress)
-    printer.result(restore_text(result))
-    printer.document({"restore": result.as_dict()})
-    return 0
+    return _tell(run_restore(request, host=host, show=printer.progress), printer)
 
 
 def _earlier(options: argparse.Namespace, printer: Printer, description: Description, host: Host) -> int:
@@ -144,9 +141,18 @@ def _earlier(options: argparse.Namespace, printer: Printer, description: Descrip
         result = roll_back_restore(earlier, host=host, show=printer.progress)
     else:
         result = discard_restore(earlier, host=host)
+    return _tell(result, printer)
+
+
+def _tell(result: RestoreResult, printer: Printer) -> int:
+    """What came of it, and what failed once the data was right."""
+    error = result.error
     printer.result(restore_text(result))
-    printer.document({"restore": result.as_dict()})
-    return 0
+    printer.document({"restore": result.as_dict(), **({"error": error.as_dict()} if error else {})})
+    if error is None:
+        return 0
+    printer.error(error)
+    return error.exit_status
 
 
 def _request(options: argparse.Namespace, description: Description, host: Host) -> RestoreRequest:

@@ -81,7 +81,7 @@ def test_kinds_that_are_not_made_yet_say_so(site: Site) -> None:
     (source,) = document["lifeboat_services"][0]["sources"]
     source["backups"][0]["kind"] = "system"
     site.lifeboat.configuration.write_text(json.dumps(document))
-    site.lifeboat("backup shop/conf/system --quiet").refused("job.kind_not_runnable", hint="files config")
+    site.lifeboat("backup shop/conf/system --quiet").refused("job.kind_not_runnable", hint="files config, files app")
 
 
 def test_another_user_is_told_what_it_may_not_read(site: Site) -> None:

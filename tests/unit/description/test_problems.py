@@ -65,6 +65,13 @@ CASES: list[tuple[str, t.Any, str, str, str]] = [
         "is of no use without stop_command.",
         "Add stop_command.",
     ),
+    (
+        f"{REDIS}.redeploy",
+        ["systemctl", "restart", "cache"],
+        f"{IN_REDIS} > redeploy",
+        "is for files.",
+        "service_control",
+    ),
     # unknown keys
     (
         "lifeboat_service",

@@ -172,7 +172,12 @@ FAMILY: list[Row] = [
     (
         "application code: on deployment, for ever, git repository, bundle and tree",
         lambda it: (
-            it.has("code/app", when="", triggers=("deployment",), kept={"code-git": {"forever": True}})
+            it.has(
+                "code/app",
+                when="",
+                triggers=("deployment",),
+                kept={"code-git": {"forever": True}, "cloud": {"forever": True}},
+            )
             and it.repository("code-git")["type"] == "git"
             and it.job("code/app").options == {"git_bundle": True, "tree": True}
         ),

@@ -119,6 +119,18 @@ def test_the_objective_of_loss_against_the_fact(
     assert site.report().exit_status == status  # the job is overdue in both of the others
 
 
+def test_what_only_deployments_change_does_not_grow_old(tmp_path: pathlib.Path) -> None:
+    kept = {"kind": "full", "repositories": ["local"], "keep": {"forever": True}, "triggers": ["deployment"]}
+    site = Watched(tmp_path, sources=[{**mongodb_source(), "backups": [kept]}])
+    assert ("rpo_missed", "family/main") in site.attention()  # there is none yet
+    site.backup(1000, repositories=("local",))
+    assert site.attention() == []
+    (source,) = checked(site)["sources"]
+    assert (source["rpo"]["seconds"], source["rpo"]["verdict"]) == (1000 * 3600, None)
+    site.sources[0]["backups"] = [{**kept, "schedule": "0 2 * * *"}]
+    assert ("rpo_missed", "family/main") in site.attention()
+
+
 def test_a_recovery_that_takes_too_long_by_what_was_measured(site: Watched) -> None:
     newest = site.backup(3)
     site.verification(newest, hours_ago=1, recovery=2 * 3600.0)

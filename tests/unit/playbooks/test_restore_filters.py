@@ -92,6 +92,14 @@ def test_options_go_over_what_the_description_says() -> None:
     assert restore_play.restore_options(cache, given)["service_control"] == given["service_control"]
 
 
+def test_what_is_run_after_a_restore_of_files_is_the_source_s_unless_said_otherwise() -> None:
+    argv = ["systemctl", "reload", "nginx"]
+    settings = target("family/settings/config", changed("lifeboat_services.0.sources.2.redeploy", argv))
+    assert restore_play.restore_options(settings, {}, in_place=True)["redeploy"] == argv
+    assert restore_play.restore_options(settings, {"redeploy": []}, in_place=True)["redeploy"] == []
+    assert "redeploy" not in restore_play.restore_options(settings, {"data_directory": "/root/restored"})
+
+
 def test_an_option_that_the_module_does_not_have_is_refused_by_name() -> None:
     with pytest.raises(AnsibleFilterError, match=r"redis_restore has no option into\. It has: allow_replicas, "):
         restore_play.restore_options(target("family/cache/rdb"), {"into": "x"})

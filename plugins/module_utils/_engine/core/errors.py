@@ -495,6 +495,12 @@ class RestoreRollBackFailed(RestoreError):
     code = "restore.roll_back_failed"
 
 
+class RedeployFailed(RestoreError):
+    """The files are restored, but the command that was to be run after it failed; nothing was taken back."""
+
+    code = "restore.redeploy_failed"
+
+
 class RestoreLedgerInvalid(RestoreError):
     """The notes of an earlier restore are missing or can't be read, so it can't be resumed or rolled back by them."""
 
@@ -1409,6 +1415,13 @@ class FilesArchiveInvalid(FilesError):
     """The tar or the list of a backup of files is damaged, or one does not fit the other."""
 
     code = "files.archive_invalid"
+
+
+class GitRepositoryUnusable(FilesError):
+    """A git repository among the paths can't be stored whole, or git may not be run on it."""
+
+    code = "files.git_unusable"
+    exit_status = 2
 
 
 # --- notify -----------------------------------------------------------------------------------------------------

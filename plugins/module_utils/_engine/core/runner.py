@@ -22,6 +22,7 @@ _PACKAGES: t.Mapping[str, str] = {
     "age": "age",
     "zstd": "zstd",
     "tar": "tar",
+    "setpriv": "util-linux",
     "pg_dump": "postgresql-client",
     "pg_dumpall": "postgresql-client",
     "pg_basebackup": "postgresql-client",

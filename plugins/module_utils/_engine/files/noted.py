@@ -13,6 +13,9 @@ from ..core.errors import ManifestInvalid
 from ..pipeline.producer import FINGERPRINT
 from .tar_reader import plain_path
 
+#: The content hash of the trees alone.
+TREE_FINGERPRINT = "tree_fingerprint"
+
 
 @dataclass(frozen=True)
 class Noted:
@@ -37,7 +40,8 @@ def noted_in(manifest: Manifest) -> Noted:
             entries=int(content["entries"]),
             counts={str(kind): int(count) for kind, count in content["counts"].items()},
             bytes=int(content["bytes"]),
-            fingerprint=str(content[FINGERPRINT]),
+            # Where the backup holds more than trees, theirs has a key of its own.
+            fingerprint=str(content.get(TREE_FINGERPRINT) or content[FINGERPRINT]),
             has_system=bool(content.get("system")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -51,9 +51,9 @@ class FilesOptions:
     system_snapshot: bool = False
 
 
-def options_from_description(description: t.Mapping[str, t.Any]) -> FilesOptions:
-    """The options of a description. Raises RequestInvalid."""
-    refuse_unknown(description, known=_KEYS, of=_OF)
+def options_from_description(description: t.Mapping[str, t.Any], *, more: t.Sequence[str] = ()) -> FilesOptions:
+    """The options of a description; *more* are those that only its kind has. Raises RequestInvalid."""
+    refuse_unknown(description, known=(*_KEYS, *more), of=_OF)
     connection = description.get("connection")
     if connection is not None and not isinstance(connection, t.Mapping):
         raise RequestInvalid("connection must be a mapping such as {paths: [/etc/nginx]}.")

@@ -70,7 +70,27 @@ class FilesProducer:
     def produce(self, *, sink: PayloadSink, progress: Progress) -> Production:
         """Make the backup. Raises FilesMissing and FilesUnreadable."""
         roots = self._roots()
-        warnings = [f"Optional, and not on this host: {path}." for path in roots.missing]
+        packed = self._pack(roots, sink, progress)
+        warnings = [*self._absent(roots), *tree_warnings(packed)]
+        system = self._system(sink, progress) if self._options.system_snapshot else None
+        for warning in warnings:
+            self._journal.warning(warning)
+        content = {
+            **tree_content(roots, packed),
+            "exclude": list(self._options.places.exclude),
+            "system": None if system is None else system_content(system),
+            "warnings": warnings,
+        }
+        return Production(
+            content=content,
+            restore_commands=restore_commands(first=shlex.quote(shown(roots.paths[0])), has_system=system is not None),
+        )
+
+    def _absent(self, roots: Roots) -> list[str]:
+        return [f"Optional, and not on this host: {path}." for path in roots.missing]
+
+    def _pack(self, roots: Roots, sink: PayloadSink, progress: Progress) -> Packed:
+        """Store the trees and their list."""
         packer = Packer(roots, exclude=self._exclude, clock=self._clock)
         progress.stage("reading files")
         with listing_file() as listing:
@@ -82,21 +102,7 @@ class FilesProducer:
             listing.flush()
             listing.seek(0)
             sink.store(PayloadInput(name=LIST_PAYLOAD, media=LIST_MEDIA, file=listing.fileno()))
-        packed = packer.packed
-        warnings += warnings_about(packed)
-        system = self._system(sink, progress) if self._options.system_snapshot else None
-        for warning in warnings:
-            self._journal.warning(warning)
-        content = {
-            **packed_content(roots, packed),
-            "exclude": list(self._options.places.exclude),
-            "system": None if system is None else _system_content(system),
-            "warnings": warnings,
-        }
-        return Production(
-            content=content,
-            restore_commands=restore_commands(first=shlex.quote(shown(roots.paths[0])), has_system=system is not None),
-        )
+        return packer.packed
 
     def _roots(self) -> Roots:
         places = self._options.places
@@ -114,8 +120,8 @@ class FilesProducer:
         return snapshot
 
 
-def packed_content(roots: Roots, packed: Packed) -> dict[str, t.Any]:
-    """What the manifest says of the trees."""
+def tree_content(roots: Roots, packed: Packed) -> dict[str, t.Any]:
+    """What the manifest says of trees that were packed."""
     return {
         "roots": [f"/{shown(path)}" for path in roots.paths],
         "missing": list(roots.missing),
@@ -129,8 +135,8 @@ def packed_content(roots: Roots, packed: Packed) -> dict[str, t.Any]:
     }
 
 
-def warnings_about(packed: Packed) -> list[str]:
-    """What an operator should know of files that moved."""
+def tree_warnings(packed: Packed) -> list[str]:
+    """What an operator should know of them."""
     warnings = []
     for paths, what in ((packed.changed, "changed at every reading"), (packed.notes.vanished, "vanished meanwhile")):
         if paths:
@@ -139,5 +145,6 @@ def warnings_about(packed: Packed) -> list[str]:
     return warnings
 
 
-def _system_content(system: SystemSnapshot) -> dict[str, t.Any]:
+def system_content(system: SystemSnapshot) -> dict[str, t.Any]:
+    """What the manifest says of the description of the host."""
     return {"members": [part.name for part in PARTS], "missing_tools": list(system.missing)}

@@ -72,6 +72,19 @@ ls "$INTO/system"
 """
 
 
+_INTO = """\
+```sh
+INTO=${INTO:-/root/restored}                # an empty folder; nothing that exists is touched
+mkdir -p "$INTO"
+```
+"""
+
+
+def system_commands(*, is_there: bool) -> str:
+    """Of the description of the host alone."""
+    return _INTO + _SYSTEM if is_there else ""
+
+
 def restore_commands(*, first: str, has_system: bool) -> str:
     """*first* is the path of a root of the backup, quoted for a shell."""
     braces = first.replace("{", "{{").replace("}", "}}")

@@ -14,7 +14,10 @@ from ..core.options import flag, optional_text, refuse_unknown
 from .options import FilesPlaces
 from .selection import Selection
 
-RESTORE_KEYS = ("connection", "in_place", "data_directory", "paths", "exact", "show_private")
+RESTORE_KEYS = ("connection", "in_place", "data_directory", "paths", "exact", "show_private", "take", "redeploy")
+#: What of an application is restored.
+ALL, TREE, REPOSITORIES = "all", "tree", "repositories"
+TAKES = (ALL, TREE, REPOSITORIES)
 _OF = "files restore"
 
 
@@ -23,6 +26,7 @@ class FilesRestoreOptions:
     """*in_place* replaces what lies at the backup's own paths; without it all goes below *data_directory*, an empty or
     new folder. *paths* takes only these (absolute, perhaps with ``*``) and what is below them. *exact*, in place, moves
     aside what the backup does not have. *show_private* shows the lines of files that not everybody may read, too.
+    *take* is what of an application is restored; *redeploy* a command that is run after a restore in place.
     """
 
     in_place: bool = False
@@ -30,6 +34,8 @@ class FilesRestoreOptions:
     paths: tuple[str, ...] = ()
     exact: bool = False
     show_private: bool = False
+    take: str = ALL
+    redeploy: tuple[str, ...] = ()
 
     @property
     def selection(self) -> Selection:
@@ -51,7 +57,18 @@ def restore_options_from(description: t.Mapping[str, t.Any]) -> FilesRestoreOpti
         paths=_paths(description),
         exact=flag(description, "exact", of=_OF),
         show_private=flag(description, "show_private", of=_OF),
+        take=optional_text(description, "take", of=_OF) or ALL,
+        redeploy=_words(description),
     )
+    if made.take not in TAKES:
+        raise RequestInvalid(f"{_OF}.take must be one of {', '.join(TAKES)}, not {made.take!r}.")
+    if made.take == REPOSITORIES and (made.in_place or made.paths):
+        raise RequestInvalid(
+            "take: repositories brings whole repositories beside what is there: without in_place and without paths.",
+            hint="Name an empty folder: data_directory: /root/restored.",
+        )
+    if made.redeploy and not made.in_place:
+        raise RequestInvalid("redeploy is for restores in place; nothing uses the files in an empty folder.")
     if made.in_place == bool(made.data_directory):
         raise RequestInvalid(
             "It is not said where to restore to." if not made.in_place else "in_place contradicts data_directory.",
@@ -74,4 +91,13 @@ def _paths(description: t.Mapping[str, t.Any]) -> tuple[str, ...]:
     if not isinstance(given, (list, tuple)) or not all(isinstance(one, str) and one.startswith("/") for one in given):
         raise RequestInvalid(f"{_OF}.paths must be a list of absolute paths, such as [/etc/nginx/nginx.conf].")
     Selection(given)
+    return tuple(given)
+
+
+def _words(description: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    given = description.get("redeploy") or ()
+    if not isinstance(given, (list, tuple)) or not all(isinstance(one, str) and one for one in given):
+        raise RequestInvalid(
+            f"{_OF}.redeploy must be a command word by word, such as [systemctl, restart, app]; there is no shell."
+        )
     return tuple(given)

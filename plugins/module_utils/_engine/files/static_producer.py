@@ -19,7 +19,7 @@ from .entry import Entry
 from .names import shown
 from .packing import Packed, Packer, fingerprint_of, hash_from_beginning, listing_file, look_over
 from .patterns import Patterns
-from .producer import FILES_MEDIA, LIST_MEDIA, packed_content, warnings_about
+from .producer import FILES_MEDIA, LIST_MEDIA, tree_content, tree_warnings
 from .remembered import LIST_HASH, Notes, Recall, Shelf, Stamp
 from .restore_notes import FILES_PAYLOAD, KEPT_PAYLOAD, LIST_PAYLOAD, restore_commands
 from .roots import Roots, resolve_roots
@@ -130,7 +130,7 @@ class StaticProducer:
             noting.forget()
             raise
         self._shelf.prune(spare=() if basis.parent is None else (basis.parent.backup_id,))
-        warnings += warnings_about(packed)
+        warnings += tree_warnings(packed)
         for warning in warnings:
             self._journal.warning(warning)
         return Production(
@@ -162,7 +162,7 @@ class StaticProducer:
                 "steps": basis.steps,
             }
         return {
-            **packed_content(roots, packed),
+            **tree_content(roots, packed),
             "exclude": list(self._options.places.exclude),
             "system": None,
             "parent": parent,

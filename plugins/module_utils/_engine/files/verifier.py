@@ -60,6 +60,9 @@ class FilesVerifier:
         packed = TarTally()
         source.deliver(FILES_PAYLOAD, PayloadOutput(read=packed.read), progress=progress)
         yield from compared("tar", packed.tally, expected=noted)
+        yield from self._host(source, progress)
+
+    def _host(self, source: PayloadSource, progress: Progress) -> t.Iterator[Check]:
         if self._noted.has_system:
             members: list[str] = []
 

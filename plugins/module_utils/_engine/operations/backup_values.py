@@ -20,6 +20,8 @@ from .asking import Asking
 
 #: What sets a job off that makes a backup only when its source has changed.
 ON_CHANGE = "change"
+#: The same after a deployment; a kind that can't tell whether anything has changed makes a backup always.
+ON_DEPLOYMENT = "deployment"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..core.errors import KindNotRunnable, RequestInvalid
 from ..pipeline.transforms import transforms_from
 from ..recovery.questions import question_from
 from ..retention.rules import JOB_LABEL
-from .backup_values import ON_CHANGE, BackupRequest, RepositoryRequest
+from .backup_values import ON_CHANGE, ON_DEPLOYMENT, BackupRequest, RepositoryRequest
 from .kinds import KINDS
 
 
@@ -28,7 +28,8 @@ def backup_request(
 ) -> BackupRequest:
     """What running *job* now means; *labels* are noted in the manifest beside the job's own.
 
-    With the *trigger* ``change`` nothing is made when nothing has changed; with *whole* it builds on no earlier backup.
+    With the *trigger* ``change`` nothing is made when nothing has changed; with ``deployment`` neither, where that can
+    be told. With *whole* it builds on no earlier backup.
 
     Raises KindNotRunnable for kinds that this version only reads and shows, and RequestInvalid for options that the
     engine's room does not know.
@@ -77,6 +78,6 @@ def backup_request(
         labels={**(labels or {}), JOB_LABEL: job.id},
         connection=job.connection,
         questions=tuple(question_from(question) for question in job.questions),
-        only_if_changed=trigger == ON_CHANGE,
+        only_if_changed=trigger == ON_CHANGE or (trigger == ON_DEPLOYMENT and kind.tells_changes),
         asking=kind.asking,
     )

@@ -87,6 +87,12 @@ def _files_static(options: Options) -> ProducerFactory:
     return static(options)
 
 
+def _files_app(options: Options) -> ProducerFactory:
+    from .producers.files import app
+
+    return app(options)
+
+
 def _ask_mongodb(connection: Options, runner: Runner) -> Questioning:
     from ..mongodb.asking import asking
 
@@ -116,4 +122,5 @@ KINDS: t.Mapping[tuple[str, str], Kind] = {
     ("redis", "aof"): Kind(_redis_aof, _ask_redis),
     ("files", "config"): Kind(_files_config, tells_changes=True),
     ("files", "static"): Kind(_files_static, parent_kinds=STATIC_PARENT_KINDS, tells_changes=True),
+    ("files", "app"): Kind(_files_app, tells_changes=True),
 }

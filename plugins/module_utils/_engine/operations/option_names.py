@@ -26,6 +26,7 @@ RESTORE_OPTIONS: t.Mapping[tuple[str, str], t.Sequence[str]] = {
     ("redis", "aof-log"): redis_restore.RESTORE_KEYS,
     ("files", "config"): files_restore.RESTORE_KEYS,
     ("files", "static"): files_restore.RESTORE_KEYS,
+    ("files", "app"): files_restore.RESTORE_KEYS,
 }
 
 #: Of verifications, by engine: ``verify: {options: ...}`` of a source.

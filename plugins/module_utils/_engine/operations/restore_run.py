@@ -48,7 +48,7 @@ def finish(
         raise
     seconds = host.clock.monotonic() - started
     ledger.close(FINISHED, {"aside": list(restoration.aside), "where": restoration.where, "seconds": seconds})
-    _record(state, ledger, choice, host=host, seconds=seconds, error=None)
+    _record(state, ledger, choice, host=host, seconds=seconds, error=restoration.error)
     if restoration.content.get("full_backup_needed") and ledger.request["options"].get("in_place"):
         manifest = choice.manifest
         reason = f"the recovery {ledger.restore_id} of {manifest.service}/{manifest.source} began a new timeline"

@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..catalog.catalog import Selection
+from ..core.errors import LifeboatError
 from ..core.secrets import Secret
 from ..core.state import DEFAULT_STATE_DIRECTORY
 from ..recovery.recovery_planner import RecoveryPlan
@@ -102,6 +103,11 @@ class RestoreResult:
     stages: t.Mapping[str, float] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> LifeboatError | None:
+        """What failed once the data was right."""
+        return self.restoration.error if self.restoration else None
 
     def as_dict(self) -> dict[str, t.Any]:
         """As JSON values."""

@@ -67,6 +67,12 @@ def _files_static(options: Options) -> RestorerFactory:
     return static(options)
 
 
+def _files_app(options: Options) -> RestorerFactory:
+    from .restorers.files import app
+
+    return app(options)
+
+
 #: Each is imported when it is asked for: whoever works on one database loads no other.
 RESTORERS: t.Mapping[tuple[str, str], t.Callable[[Options], RestorerFactory]] = {
     ("mongodb", "full"): _mongodb_full,
@@ -78,6 +84,7 @@ RESTORERS: t.Mapping[tuple[str, str], t.Callable[[Options], RestorerFactory]] = 
     ("redis", "aof-log"): _redis_aof_log,
     ("files", "config"): _files_config,
     ("files", "static"): _files_static,
+    ("files", "app"): _files_app,
 }
 
 

@@ -24,6 +24,7 @@ from ..notify.channels import channels_of
 from ..notify.spool import read_standing, waiting_for
 from ..storage.base import Storage
 from ..storage.registry import open_storage
+from .backup_values import ON_DEPLOYMENT
 from .description_requests import recovery_objectives, repositories_of
 from .recovery_times import read_forecasts
 from .ship_requests import can_ship, ship_request
@@ -31,7 +32,7 @@ from .status import JobStatus, JobToLookAt, read_status
 from .status_attention import attention_of, exit_status
 from .status_due import due_of
 from .status_facts import job_facts, seconds_since, verifications_of
-from .status_objectives import rpo_fact, rto_fact, window_fact
+from .status_objectives import Point, rpo_fact, rto_fact, window_fact
 from .status_points import job_point, newest_point, stream_point
 from .status_schema import FORMAT, FORMAT_VERSION
 from .status_stored import Stored, read_stored
@@ -191,7 +192,7 @@ class _Look:
             "engine": job.engine,
             **job_facts(found.history, now=self._now),
             "recovery": forecasts.get(job.kind),
-            "rpo": rpo_fact(point, rpo, now=self._now) if rpo != source.objectives.rpo else None,
+            "rpo": rpo_fact(point, _aging(rpo, [job], point), now=self._now) if rpo != source.objectives.rpo else None,
             "rto": rto_fact(forecasts, point, rto) if rto != source.objectives.rto else None,
         }
 
@@ -222,7 +223,7 @@ class _Look:
         return {
             "source": name,
             "engine": source.engine,
-            "rpo": rpo_fact(point, objectives.rpo, now=self._now),
+            "rpo": rpo_fact(point, _aging(objectives.rpo, source.jobs, point), now=self._now),
             "rto": rto_fact(self._forecasts(name, seen.there), point, objectives.rto),
             "window": window_fact(windows, objectives.window, now=self._now),
             "verifications": verifications_of(backups),
@@ -298,6 +299,14 @@ def _job_of(series: str, by_id: t.Mapping[str, Job]) -> Job | None:
     """The stream's job. One with a name of its own is found by what it makes."""
     made = (job for job in by_id.values() if f"{job.service}/{job.source}/{job.kind}" == series)
     return by_id.get(series) or next(made, None)
+
+
+def _aging(
+    objective: datetime.timedelta | None, jobs: t.Sequence[Job], point: Point | None
+) -> datetime.timedelta | None:
+    """The objective, where a backup grows old: what only deployments change and keep is as good as on its day."""
+    is_kept_so = all(job.schedule is None and job.triggers == (ON_DEPLOYMENT,) for job in jobs)
+    return None if is_kept_so and point is not None else objective
 
 
 def _same(problem: LifeboatError) -> tuple[str, t.Any]:

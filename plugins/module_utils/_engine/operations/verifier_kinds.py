@@ -61,6 +61,12 @@ def _files_static(options: Options) -> VerifierFactory:
     return static(options)
 
 
+def _files_app(options: Options) -> VerifierFactory:
+    from .verifiers.files import app
+
+    return app(options)
+
+
 #: Each is imported when it is asked for: whoever works on one database loads no other.
 VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[Options], VerifierFactory]] = {
     ("mongodb", "full"): _mongodb_full,
@@ -71,6 +77,7 @@ VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[Options], VerifierFactory]] = 
     ("redis", "aof"): _redis_aof,
     ("files", "config"): _files_config,
     ("files", "static"): _files_static,
+    ("files", "app"): _files_app,
 }
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ..core.errors import LifeboatError
 from ..core.host import Host
 from ..core.progress import Progress
 from ..core.state import StateDirectory
@@ -46,7 +47,8 @@ class RestoreInspection:
 @dataclass(frozen=True)
 class Restoration:
     """What came of a restore: *content* in the room's own words (counts, versions), *where* it is ("database
-    family_recovery on 127.0.0.1:27017"), *connect* the command that opens it, *aside* where the old data is.
+    family_recovery on 127.0.0.1:27017"), *connect* the command that opens it, *aside* where the old data is. *error* is
+    what failed after the data was right, so that nothing was taken back: it is told as loudly as any failure.
     """
 
     content: t.Mapping[str, t.Any]
@@ -54,6 +56,7 @@ class Restoration:
     connect: str = ""
     aside: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default_factory=tuple)
+    error: LifeboatError | None = None
 
 
 class Restorer(t.Protocol):

@@ -20,7 +20,7 @@ RUNNABLE_KINDS: t.Mapping[str, tuple[str, ...]] = {
     "mongodb": ("full",),
     "postgresql": ("logical", "base", "incremental"),
     "redis": ("rdb", "aof"),
-    "files": ("config", "static"),
+    "files": ("config", "app", "static"),
 }
 
 #: Kinds whose backups follow each other without a hole, so that any moment between two of them can be restored.

@@ -68,6 +68,12 @@ def _source(source: Entry, repositories: t.Mapping[str, t.Any]) -> t.Iterator[Pr
         yield from secrets_given_twice(mapping(standby.data.get("connection")), (*standby.path, "connection"), _SECRETS)
     if engine == "files":
         yield from _absolute_paths(source)
+    elif engine is not None and "redeploy" in source.data:
+        yield Problem(
+            (*source.path, "redeploy"),
+            "is for files.",
+            "A database's server is stopped and started by service_control.",
+        )
     verify = mapping(source.data.get("verify"))
     yield from _questions(verify, (*source.path, "verify"), engine)
     backups = entries(source.data, source.path, "backups")

@@ -169,7 +169,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Source:
-    """One database server or set of files. *verify*, *standbys* and *service_control* are as written."""
+    """One database server or set of files. *verify*, *standbys* and *service_control* are as written, *redeploy* is the
+    command that is run after a restore of files in place.
+    """
 
     name: str
     engine: str
@@ -180,6 +182,7 @@ class Source:
     standbys: tuple[Json, ...] = ()
     verify: Json = field(default_factory=dict)
     service_control: Json = field(default_factory=dict)
+    redeploy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,16 @@ _FILES_OPTIONS: dict[str, Schema] = {
     "tree": switch("Store the files as they lie in the folder (with git_bundle)."),
 }
 
+_APP_OPTIONS: dict[str, Schema] = {
+    "system_snapshot": _FILES_OPTIONS["system_snapshot"],
+    "git_bundle": switch(
+        "true refuses to go without a git repository, false stores none; each that is there without it."
+    ),
+    "tree": switch("Store the files as they lie in the folders, without caches and without .git.", default=True),
+    "caches": texts("What is made anew, and left out of the tree: patterns instead of the usual ones (docs/app.md)."),
+    "version_file": text("An absolute path below the paths: its first line is the version; without it git describe."),
+}
+
 _FILES_KINDS: dict[str, dict[str, Schema]] = {
     **dict.fromkeys(KINDS["files"], _FILES_OPTIONS),
     "config": {"system_snapshot": _FILES_OPTIONS["system_snapshot"]},
@@ -165,6 +175,7 @@ _FILES_KINDS: dict[str, dict[str, Schema]] = {
         ),
         "max_age": duration("When a whole backup is too old for another increment; 30d without it."),
     },
+    "app": _APP_OPTIONS,
 }
 
 #: Options of a backup by engine and kind.

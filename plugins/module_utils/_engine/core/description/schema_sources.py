@@ -151,6 +151,11 @@ SOURCE: Schema = {
             "classes": listing(name("A class."), "The service's classes whose data it holds."),
             "objectives": {"$ref": "#/$defs/objectives"},
             "service_control": SERVICE_CONTROL,
+            "redeploy": texts(
+                "Files: a command, word by word and without a shell, that is run after a restore in place: "
+                "[systemctl, restart, app].",
+                at_least=1,
+            ),
             "standbys": listing({"type": "object"}, "Copies of it that follow."),
             "backups": listing({"type": "object"}, "What is backed up, when, where to and for how long."),
             "verify": VERIFY,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ...files.app_options import AppOptions
+from ...files.app_producer import AppProducer
 from ...files.basis import choose_basis
 from ...files.options import options_from_description
 from ...files.producer import FilesProducer
@@ -49,5 +51,16 @@ def static(options: t.Mapping[str, t.Any]) -> ProducerFactory:
             clock=host.clock,
             journal=host.journal,
         )
+
+    return make
+
+
+def app(options: t.Mapping[str, t.Any]) -> ProducerFactory:
+    """An application. Raises RequestInvalid for options that can't be."""
+    parsed = AppOptions.from_description(options)
+
+    def make(context: ProducerContext) -> AppProducer:
+        host = context.host
+        return AppProducer(options=parsed, runner=host.runner, clock=host.clock, journal=host.journal)
 
     return make

@@ -30,3 +30,13 @@ def static(options: t.Mapping[str, t.Any]) -> RestorerFactory:
         return make_restorer(kind="static", options=parsed, context=context)
 
     return make
+
+
+def app(options: t.Mapping[str, t.Any]) -> RestorerFactory:
+    """Of an application. Raises RequestInvalid for options that can't be."""
+    parsed = restore_options_from(options)
+
+    def make(context: RestorerContext) -> Restorer:
+        return make_restorer(kind="app", options=parsed, context=context)
+
+    return make

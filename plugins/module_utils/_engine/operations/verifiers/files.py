@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ...files.app_verifier import AppVerifier
 from ...files.static_verifier import StaticVerifier
 from ...files.verifier import FilesVerifier
 from ...files.verifier_options import FilesVerifierOptions
@@ -29,5 +30,15 @@ def static(options: t.Mapping[str, t.Any]) -> VerifierFactory:
 
     def make(context: VerifierContext) -> StaticVerifier:
         return StaticVerifier(options=parsed, context=context)
+
+    return make
+
+
+def app(options: t.Mapping[str, t.Any]) -> VerifierFactory:
+    """Of an application. Raises RequestInvalid for options that can't be."""
+    parsed = FilesVerifierOptions.from_description(options)
+
+    def make(context: VerifierContext) -> AppVerifier:
+        return AppVerifier(kind="app", options=parsed, context=context)
 
     return make
