@@ -61,6 +61,8 @@ def _spools(description: Description) -> list[str]:
     from ..module_utils._engine.operations.ship_requests import is_stream
     from ..module_utils._engine.operations.stream_sources.registry import STREAM_KINDS
 
+    if not description.settings.makes_backups:
+        return []
     kinds = ((job, STREAM_KINDS.get((job.engine, job.kind))) for job in description.jobs() if is_stream(job))
     return [job.id for job, kind in kinds if kind is not None and kind.filled_by_server]
 
@@ -70,10 +72,13 @@ def host_servers(services: t.Any, repositories: t.Any, settings: t.Any = None, e
 
     ``id`` and ``kinds``, ``connection``, ``jobs`` (the ids of those that this version makes), ``is_local`` (PostgreSQL:
     reached without leaving the host), ``spool`` and ``archive_timeout`` of the kind wal, ``manages`` (MongoDB: jobs set
-    parameters themselves). A source whose jobs nothing starts belongs to another host: this one only verifies it.
+    parameters themselves). A source whose jobs nothing starts belongs to another host: this one only verifies it. So do
+    all sources of a host that makes no backups.
     """
     description = read(services, repositories, settings)
-    found = []
+    found: list[Json] = []
+    if not description.settings.makes_backups:
+        return found
     for service in description.services:
         for source in service.sources:
             jobs = [job for job in source.jobs if job.schedule is not None or job.triggers]
