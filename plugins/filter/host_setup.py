@@ -71,9 +71,9 @@ def host_servers(services: t.Any, repositories: t.Any, settings: t.Any = None, e
     """The sources of *engine* that a host backs up by its own clock, and what preparing their servers takes.
 
     ``id`` and ``kinds``, ``connection``, ``jobs`` (the ids of those that this version makes), ``is_local`` (PostgreSQL:
-    reached without leaving the host), ``spool`` and ``archive_timeout`` of the kind wal, ``manages`` (MongoDB: jobs set
-    parameters themselves). A source whose jobs nothing starts belongs to another host: this one only verifies it. So do
-    all sources of a host that makes no backups.
+    reached without leaving the host), ``spool`` and ``archive_timeout`` of the kind wal, ``walg`` (WAL-G makes backups
+    of it), ``manages`` (MongoDB: jobs set parameters themselves). A source whose jobs nothing starts belongs to another
+    host: this one only verifies it. So do all sources of a host that makes no backups.
     """
     description = read(services, repositories, settings)
     found: list[Json] = []
@@ -102,6 +102,7 @@ def _server(jobs: t.Sequence[Job]) -> Json:
         "is_local": is_on_this_host(str(one.connection.get("host") or "")) and not one.connection.get("service"),
         "spool": ship_request(wal).spool_directory if wal is not None else None,
         "archive_timeout": wal.options.get("archive_timeout") if wal is not None else None,
+        "walg": any(job.options.get("tool") == "walg" for job in jobs),
         "manages": any(job.options.get("keep_oplog_hours") or job.options.get("raise_history_window") for job in made),
     }
 
