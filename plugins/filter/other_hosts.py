@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import typing as t
 
 from ansible.errors import AnsibleFilterError
@@ -198,7 +197,7 @@ def _plain(value: t.Any) -> t.Any:
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
-    return copy.copy(value)
+    return value
 
 
 class FilterModule:
