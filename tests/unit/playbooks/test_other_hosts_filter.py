@@ -84,7 +84,9 @@ def test_no_secret_of_a_database_goes_to_another_host() -> None:
     one = host("db1", 0)
     source = one["lifeboat_services"][0]["sources"][0]
     source["connection"] = {"uri": "mongodb://lifeboat:not-for-anybody@db1/"}
-    found = filters.others_description([one])
+    two = host("db2", 1)
+    two["lifeboat_services"][0]["sources"][0]["connection"]["password"] = "not-for-anybody"
+    found = filters.others_description([one, two])
     assert "not-for-anybody" not in str(found)
     assert found["services"][0]["sources"][0]["connection"] == {"uri": "mongodb://left-out"}
     assert "not-for-anybody" in str(one), "the other host's own is left as it was"
