@@ -32,8 +32,11 @@ def job_repositories(job: Json) -> list[dict[str, t.Any]]:
     return [{"name": use["name"], **use["description"]} for use in uses]
 
 
-def backup_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict[str, t.Any]:
-    """What became of every job of *hosts* (their variables): ``table``, ``verdict`` and whether it ``failed``."""
+def backup_summary(hosts: t.Sequence[Json], *, check_mode: bool = False, all_engines: bool = False) -> dict[str, t.Any]:
+    """What became of every job of *hosts* (their variables): ``table``, ``verdict`` and whether it ``failed``.
+
+    With *all_engines* a host without any result is one that nobody came to; without, its engines may not be wanted.
+    """
     from ..module_utils._engine.report.text import format_table
 
     rows: list[list[str]] = []
@@ -42,7 +45,7 @@ def backup_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict
     for host in hosts:
         name = str(host["inventory_hostname"])
         results = host.get("lifeboat_results") or []
-        if host.get("lifeboat_selected") and not results and _is_unreachable(host):
+        if _is_unreachable(host, all_engines=all_engines):
             counts["failed"] += 1
             rows.append([name, "-", "unreachable", *("-" * (len(_COLUMNS) - 3))])
             problems.append(f"{name}: can't be reached; none of its {len(host['lifeboat_selected'])} jobs ran.")
@@ -70,8 +73,14 @@ def _names(entry: str, job: Json) -> bool:
     return str(job["id"]) == entry or str(job["id"]).startswith(f"{entry}/")
 
 
-def _is_unreachable(host: Json) -> bool:
-    return bool((host.get("lifeboat_reached") or {"unreachable": True}).get("unreachable"))
+def _is_unreachable(host: Json, *, all_engines: bool) -> bool:
+    """Whether the first that was tried did not come to it; a host that was lost later has results."""
+    results = host.get("lifeboat_results") or ()
+    if any(not result.get("skipped") for result in results):
+        return False
+    if (host.get("lifeboat_made") or {}).get("unreachable"):
+        return True
+    return all_engines and bool(host.get("lifeboat_selected")) and not results
 
 
 def _state(result: Json, *, check_mode: bool) -> str:
@@ -80,7 +89,8 @@ def _state(result: Json, *, check_mode: bool) -> str:
     backup = result.get("backup")
     if backup:
         return str(backup["state"])
-    return "planned" if check_mode and not result.get("failed") else "failed"
+    lost = result.get("failed") or result.get("unreachable")
+    return "planned" if check_mode and not lost else "failed"
 
 
 def _figures(result: Json) -> list[str]:

@@ -61,6 +61,8 @@ def _spools(description: Description) -> list[str]:
     from ..module_utils._engine.operations.ship_requests import is_stream
     from ..module_utils._engine.operations.stream_sources.registry import STREAM_KINDS
 
+    if not description.settings.makes_backups:
+        return []
     kinds = ((job, STREAM_KINDS.get((job.engine, job.kind))) for job in description.jobs() if is_stream(job))
     return [job.id for job, kind in kinds if kind is not None and kind.filled_by_server]
 
@@ -69,11 +71,14 @@ def host_servers(services: t.Any, repositories: t.Any, settings: t.Any = None, e
     """The sources of *engine* that a host backs up by its own clock, and what preparing their servers takes.
 
     ``id`` and ``kinds``, ``connection``, ``jobs`` (the ids of those that this version makes), ``is_local`` (PostgreSQL:
-    reached without leaving the host), ``spool`` and ``archive_timeout`` of the kind wal, ``manages`` (MongoDB: jobs set
-    parameters themselves). A source whose jobs nothing starts belongs to another host: this one only verifies it.
+    reached without leaving the host), ``spool`` and ``archive_timeout`` of the kind wal, ``walg`` (WAL-G makes backups
+    of it), ``manages`` (MongoDB: jobs set parameters themselves). A source whose jobs nothing starts belongs to another
+    host: this one only verifies it. So do all sources of a host that makes no backups.
     """
     description = read(services, repositories, settings)
-    found = []
+    found: list[Json] = []
+    if not description.settings.makes_backups:
+        return found
     for service in description.services:
         for source in service.sources:
             jobs = [job for job in source.jobs if job.schedule is not None or job.triggers]
@@ -97,6 +102,7 @@ def _server(jobs: t.Sequence[Job]) -> Json:
         "is_local": is_on_this_host(str(one.connection.get("host") or "")) and not one.connection.get("service"),
         "spool": ship_request(wal).spool_directory if wal is not None else None,
         "archive_timeout": wal.options.get("archive_timeout") if wal is not None else None,
+        "walg": any(job.options.get("tool") == "walg" for job in jobs),
         "manages": any(job.options.get("keep_oplog_hours") or job.options.get("raise_history_window") for job in made),
     }
 

@@ -54,8 +54,11 @@ def verifications(
     return found
 
 
-def verify_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict[str, t.Any]:
-    """What came of the verifications of *hosts* (their variables): ``table``, ``verdict``, whether one ``failed``."""
+def verify_summary(hosts: t.Sequence[Json], *, check_mode: bool = False, all_engines: bool = False) -> dict[str, t.Any]:
+    """What came of the verifications of *hosts* (their variables): ``table``, ``verdict``, whether one ``failed``.
+
+    With *all_engines* a host without any result is one that nobody came to; without, its engines may not be wanted.
+    """
     from ..module_utils._engine.report.text import format_table
 
     rows: list[list[str]] = []
@@ -64,7 +67,7 @@ def verify_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict
     for host in hosts:
         name = str(host["inventory_hostname"])
         results = host.get("lifeboat_results") or []
-        if host.get("lifeboat_selected") and not results and _is_unreachable(host):
+        if _is_unreachable(host, all_engines=all_engines):
             counts["error"] += 1
             rows.append([name, "-", "unreachable", *("-" * (len(_COLUMNS) - 3))])
             problems.append(f"{name}: the host that verifies can't be reached; nothing of it was verified.")
@@ -82,8 +85,14 @@ def verify_summary(hosts: t.Sequence[Json], *, check_mode: bool = False) -> dict
     }
 
 
-def _is_unreachable(host: Json) -> bool:
-    return bool((host.get("lifeboat_reached") or {"unreachable": True}).get("unreachable"))
+def _is_unreachable(host: Json, *, all_engines: bool) -> bool:
+    """Whether the first that was tried did not come to it; a host that was lost later has results."""
+    results = host.get("lifeboat_results") or ()
+    if any(not result.get("skipped") for result in results):
+        return False
+    if (host.get("lifeboat_proved") or {}).get("unreachable"):
+        return True
+    return all_engines and bool(host.get("lifeboat_selected")) and not results
 
 
 def _proof(source: Source) -> dict[str, t.Any]:
@@ -123,7 +132,7 @@ def _told(result: Json, *, check_mode: bool) -> t.Iterator[tuple[str, list[str],
         yield "error", ["-", str(problem.get("code") or "-"), "-", "-", "-"], str(problem.get("message"))
     if outcomes or problems:
         return
-    if result.get("failed"):
+    if result.get("failed") or result.get("unreachable"):
         state = "no backup" if result.get("code") == BackupNotFound.code else "error"
         yield state, ["-", str(result.get("code") or "-"), "-", "-", "-"], str(result.get("msg", "no message"))
     else:

@@ -17,7 +17,8 @@ description:
     server keeps that role out.
   - Restarts nothing. Where a setting takes a restart, RV(restart_needed) says so with the reasons and the command.
   - The role is the one that O(connection) names. It is made with C(pg_monitor), with C(REPLICATION) for base backups,
-    and with C(pg_read_all_data) and C(BYPASSRLS) for logical ones. It can't write anything.
+    and with C(pg_read_all_data) and C(BYPASSRLS) for logical ones. It can't write anything. With O(labels) and O(walg)
+    it may call four functions more, in the database of O(connection).
   - What was there before is noted in O(state_directory) on the target, so that O(state=absent) can put it back.
 options:
   kinds:
@@ -52,6 +53,17 @@ options:
     description: Whether C(pg_hba.conf) may be changed. Without, what it lacks is an error that names the lines.
     type: bool
     default: true
+  labels:
+    description:
+      - Whether the role may make recovery labels; it is then let call C(pg_create_restore_point) and C(pg_switch_wal).
+    type: bool
+    default: false
+  walg:
+    description:
+      - Whether WAL-G makes base backups as this role; it is then let call C(pg_backup_start) and C(pg_backup_stop), or
+        what they were called before PostgreSQL 15.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - lifeboat.recovery._prepare
   - lifeboat.recovery._postgresql
@@ -183,6 +195,8 @@ OWN_OPTIONS = {
     "archive_timeout": {"type": "str"},
     "replace_archiving": {"type": "bool", "default": False},
     "rules": {"type": "bool", "default": True},
+    "labels": {"type": "bool", "default": False},
+    "walg": {"type": "bool", "default": False},
 }
 
 

@@ -24,6 +24,10 @@ options:
     elements: str
     choices: [rdb, aof, aof-log]
     default: []
+  labels:
+    description: Whether the user may make recovery labels; it is then let run C(TIME), which V(aof-log) needs anyway.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - lifeboat.recovery._prepare
   - lifeboat.recovery._redis
@@ -128,6 +132,8 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._prepare_module 
     run_prepare_module,
 )
 
+OWN_OPTIONS = {"labels": {"type": "bool", "default": False}}
+
 
 def main() -> None:
     """Options, request, result."""
@@ -136,10 +142,11 @@ def main() -> None:
             **prepare_options(kinds=["rdb", "aof", "aof-log"]),
             **redis_connection_option(),
             "administrator": redis_connection_option()["connection"],
+            **OWN_OPTIONS,
         },
         supports_check_mode=True,
     )
-    run_prepare_module(module, prepare_redis, own_options=())
+    run_prepare_module(module, prepare_redis, own_options=tuple(OWN_OPTIONS))
 
 
 if __name__ == "__main__":

@@ -61,3 +61,16 @@ def test_config_check_refuses_what_is_wrong_with_its_place(lifeboat: CommandLine
     path.write_text(path.read_text(encoding="utf-8").replace("0 2 * * *", "0 25 * * *"), encoding="utf-8")
     said = lifeboat("config check").refused("configuration.invalid")
     assert "backups[0] > schedule: the hour field '25'" in said.err
+
+
+def test_a_host_that_makes_no_backups_refuses_to_make_one(lifeboat: CommandLine, tmp_path: pathlib.Path) -> None:
+    path = lifeboat.configuration
+    description = json.loads(path.read_text(encoding="utf-8"))
+    description["lifeboat_settings"]["makes_backups"] = False
+    path.write_text(json.dumps(description), encoding="utf-8")
+    for command in ("backup --due", "backup shop/cache/rdb", "ship", "label shop before-upgrade"):
+        said = lifeboat(command).refused("request.invalid")
+        assert "This host makes no backups" in said.err
+        assert "makes_backups: true" in said.err
+    assert not (tmp_path / "state/runs").exists()
+    lifeboat("config check").succeeded()

@@ -55,6 +55,7 @@ def backup(options: argparse.Namespace, printer: Printer) -> int:
     labels = _labels(options.label)
     host = Host(journal=printer)
     description = _description(options, printer)
+    description.require_backups_here()
     jobs = _asked_for(options, printer, description)
     telling = Telling(description, host=host)
     if options.due:

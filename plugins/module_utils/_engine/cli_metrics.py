@@ -13,6 +13,8 @@ from .cli_status import report_of
 from .core.description.description import Description
 from .core.errors import LibraryMissing, RequestInvalid
 from .core.files import replace_file
+from .core.host import Host
+from .operations.replica_lag import read_replicas
 from .report.metrics import metrics_text
 from .report.metrics_dashboard import dashboard
 from .report.metrics_rules import alert_rules
@@ -46,7 +48,11 @@ def metrics(options: argparse.Namespace, printer: Printer, description: Descript
             hint="lifeboat metrics --textfile /var/lib/prometheus/node-exporter/lifeboat.prom",
         )
     report = report_of(options, printer, description)
-    text = metrics_text(report.document)
+    replicas = read_replicas(description, host=Host(journal=printer))
+    for fact in replicas:
+        if fact.error is not None:
+            printer.warning(f"{fact.id}: how far it is behind is not known: {fact.error}")
+    text = metrics_text(report.document, replicas=replicas)
     if options.textfile:
         replace_file(options.textfile, text.encode("utf-8"))
         printer.document({"file": options.textfile, "samples": _count(text)})

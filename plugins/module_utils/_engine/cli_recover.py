@@ -88,6 +88,7 @@ def label(options: argparse.Namespace, printer: Printer, description: Descriptio
         for problem in problems:
             printer.error(problem)
         return 1 if problems else 0
+    description.require_backups_here()
     marked = [
         LabelSource(name=source.name, engine=source.engine, connection=source.connection)
         for source in service.sources

@@ -52,6 +52,7 @@ def ship(
     options: argparse.Namespace, printer: Printer, description: Description, storages: t.Mapping[str, Storage]
 ) -> int:
     """Ship streams, one after the other; one that fails does not stop the next."""
+    description.require_backups_here()
     jobs = _streams(description, options.jobs)
     requests = [ship_request(job, lock_timeout=options.wait) for job in jobs]
     host = Host(journal=printer)

@@ -16,7 +16,10 @@ import pytest
 from pymongo.read_preferences import ReadPreference
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import MongoNoSuitableMember
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.replica_lag import ReplicaLag
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.oplog import majority_in
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.replica import replica_lag
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams import spool as spool_module
 from sandbox.mongod import hello
 from sandbox.mongodb import MongoReplicaSet, MongoServer
@@ -262,6 +265,38 @@ def test_what_no_majority_has_is_not_captured_and_its_rollback_breaks_nothing(
         with node.client() as client:
             shop = client.get_database("shop", read_preference=ReadPreference.SECONDARY_PREFERRED)
             assert shop.orders.find_one({"_id": "by one"}) is None
+
+
+def test_the_lag_of_a_member_is_measured_by_the_set(servers: MongoReplicaSet, tmp_path: Path) -> None:
+    wait_for_all(servers)
+    source = {"uri": servers.uri, "server_selection_timeout": 5}
+    primary, member = servers.primary, servers.secondaries[0]
+
+    def lag(standby: dict[str, t.Any], *, name: str = member.address) -> ReplicaLag:
+        return replica_lag(source, standby, name=name, runner=SubprocessRunner())
+
+    def caught_up() -> bool:
+        found = lag({})
+        return found.follows and found.seconds is not None and found.seconds <= 2
+
+    wait_for(caught_up, what="the member keeps up")
+    asked = lag({"uri": f"mongodb://{member.address}/?directConnection=true"}, name="second")
+    assert asked.follows
+    assert asked.seconds is not None
+    assert lag({}, name=primary.address) == ReplicaLag(follows=False)
+    with member.client() as client:
+        client.admin.command("fsync", lock=True)
+        try:
+            # Each second something is written; the primary is told how far the member has come.
+            wait_for(lambda: (lag({}).seconds or 0) >= 3, what="the member is behind")
+        finally:
+            client.admin.command("fsyncUnlock")
+    member.kill()
+    try:
+        wait_for(lambda: lag({}) == ReplicaLag(follows=False), what="the set knows that the member is gone")
+    finally:
+        member.start()
+    wait_for_all(servers)
 
 
 def test_a_history_that_lost_what_was_captured_begins_a_new_chain(

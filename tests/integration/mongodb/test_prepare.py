@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core import errors
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.host import Host
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.preparation import Prepared, PrepareRequest
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.label_mark import mark
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.oplog_window_guard import minimum_hours
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.prepare import prepare_mongodb
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.prepare_oplog import size_mib
@@ -97,6 +98,8 @@ def test_check_do_again_back_up_and_put_back(site: Site, tmp_path: Path) -> None
     source = Source(uri=site.jobs, folder=tmp_path / "dump")
     assert source.dump().content
     Streaming(uri=site.jobs, folder=tmp_path / "stream").run()
+    _target, marked = mark({"uri": site.jobs}, name="before", runner=Host().runner)
+    assert marked == {"note": True}, "a label takes no right more"
     from pymongo import MongoClient
     from pymongo.errors import OperationFailure
 

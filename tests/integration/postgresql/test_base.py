@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core import errors
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.replica_lag import ReplicaLag
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql import (
     pg_basebackup as pg_basebackup_module,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.names import parse_lsn
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.replica import replica_lag
 from sandbox.postgresql import PostgreSQLServer
 from tests.integration.postgresql.folder_sink import FolderSink
 from tests.integration.postgresql.load import SCRIPT, TOTAL, load
@@ -30,6 +33,7 @@ from tests.integration.postgresql.rig import (
     psql,
     restored_cluster,
 )
+from tests.support.waiting import wait_for
 
 NAME = "loaded"
 
@@ -145,6 +149,43 @@ def test_a_base_backup_from_a_standby_becomes_a_cluster_of_its_own(
             assert cluster.query("SELECT pg_is_in_recovery()") == "f"
             assert cluster.query("SELECT sum(balance) FROM accounts", database=NAME) == str(TOTAL)
         assert slots(standby) == []
+
+
+def test_the_lag_of_a_standby_is_measured_against_its_primary(
+    distribution_server: PostgreSQLServer, standby: PostgreSQLServer
+) -> None:
+    def lag() -> ReplicaLag:
+        sides = [connecting(one) for one in (distribution_server, standby)]
+        return replica_lag(*sides, timeout=3, runner=SubprocessRunner())
+
+    def write() -> None:
+        distribution_server.query("CREATE TABLE IF NOT EXISTS behind AS SELECT generate_series(1, 20000)")
+        distribution_server.query("INSERT INTO behind SELECT generate_series(1, 20000)")
+
+    write()
+    wait_for(lambda: lag().behind_bytes == 0, what="the standby has everything")
+    time.sleep(1.1)  # so that the age of what it has is no second
+    assert lag() == ReplicaLag(follows=True, seconds=0.0, behind_bytes=0)
+    standby.query("SELECT pg_wal_replay_pause()")
+    try:
+        wait_for(lambda: standby.query("SELECT pg_get_wal_replay_pause_state()") == [("paused",)], what="it waits")
+        write()
+        behind = lag()
+    finally:
+        standby.query("SELECT pg_wal_replay_resume()")
+        distribution_server.query("DROP TABLE behind")
+    assert behind.follows
+    assert behind.seconds is not None
+    assert behind.seconds >= 1.0
+    assert behind.behind_bytes is not None
+    assert behind.behind_bytes > 20000 * 28
+    # A primary follows nobody.
+    primary = connecting(distribution_server)
+    assert replica_lag(primary, primary, timeout=3, runner=SubprocessRunner()) == ReplicaLag(follows=False)
+
+
+def connecting(server: PostgreSQLServer) -> dict[str, t.Any]:
+    return {"host": "127.0.0.1", "port": server.port, "user": server.superuser, "password": SECRET}
 
 
 def test_a_standby_can_be_dumped_logically_too(

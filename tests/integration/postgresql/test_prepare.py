@@ -17,6 +17,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core imp
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.host import Host
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.preparation import Prepared, PrepareRequest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.connection import PostgresConnection
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.label_mark import mark
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.prepare import prepare_postgresql
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.wal_health import (
     health_warnings,
@@ -172,6 +173,45 @@ def test_a_bare_server_becomes_one_that_is_backed_up_and_is_put_back(site: Site,
     # What has nothing to put back asks nobody.
     site.administrator = {**site.administrator, "port": free_port()}
     assert site.prepare(absent=True).changes == ()
+
+
+def test_calls_for_labels_and_for_a_vendors_backups_are_given_by_need_and_taken_back(site: Site) -> None:
+    site.restart()
+    site.server.query("ALTER SYSTEM SET wal_level = 'replica'")
+    site.restart()
+    before = site.everything()
+    site.prepare(kinds=["logical"])
+    connection = {**site.jobs}
+    with pytest.raises(errors.PostgresPermissionDenied):
+        mark(connection, name="before", runner=RUNNER)
+    planned = site.prepare(kinds=["logical"], labels=True, check=True)
+    assert [change.what for change in planned.changes] == ["calls of the role lifeboat in postgres"]
+    assert site.prepare(kinds=["logical"], labels=True).changes == planned.changes
+    assert site.prepare(kinds=["logical"], labels=True).changes == ()
+    target, _facts = mark(connection, name="before", runner=RUNNER)
+    assert target.kind == "lsn"
+    with site.connection().connect(runner=RUNNER) as session:
+        with pytest.raises(errors.PostgresPermissionDenied):
+            session.value("SELECT pg_backup_start('theirs', true)")
+        assert site.prepare(kinds=["logical"], walg=True).changes[0].after.startswith("without pg_create_restore_point")
+        assert session.value("SELECT pg_backup_start('theirs', true)")
+        assert session.rows("SELECT * FROM pg_backup_stop(false)")
+    with pytest.raises(errors.PostgresPermissionDenied):
+        mark(connection, name="after", runner=RUNNER)
+
+    # Such a right is one of a database: it moves with the connection, and keeps no role from being dropped.
+    site.server.query("CREATE DATABASE other")
+    site.jobs["database"] = "other"
+    moved = [change.what for change in site.prepare(kinds=["logical"], labels=True).changes]
+    assert moved == ["calls of the role lifeboat in postgres", "calls of the role lifeboat in other"]
+    mark({**connection, "database": "other"}, name="moved", runner=RUNNER)
+    site.prepare(absent=True)
+    assert site.everything() == before
+    # Nor does one in a database that is gone.
+    site.prepare(kinds=["logical"], labels=True)
+    site.server.query("DROP DATABASE other")
+    site.prepare(absent=True)
+    assert site.everything() == before
 
 
 def test_the_password_never_reaches_the_server_and_is_renewed_only_for_our_own_role(site: Site) -> None:

@@ -14,6 +14,7 @@ import redis
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core import errors
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.host import Host
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.preparation import Prepared, PrepareRequest
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.label_mark import mark
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.prepare import prepare_redis
 from sandbox.ports import free_port
 from sandbox.redis import RedisServer
@@ -33,13 +34,16 @@ class Site:
         self.jobs: dict[str, t.Any] = {"port": server.port, "username": "lifeboat", "password": OWN}
         self.administrator: dict[str, t.Any] = {"port": server.port}
 
-    def prepare(self, *, kinds: t.Sequence[str] = KINDS, check: bool = False, absent: bool = False) -> Prepared:
+    def prepare(
+        self, *, kinds: t.Sequence[str] = KINDS, check: bool = False, absent: bool = False, **options: t.Any
+    ) -> Prepared:
         request = PrepareRequest(
             service="shop",
             source="cache",
             connection=self.jobs,
             administrator=self.administrator,
             kinds=tuple(kinds),
+            options=options,
             absent=absent,
             check=check,
             state_directory=str(self.state),
@@ -102,6 +106,23 @@ def test_check_do_again_back_up_and_put_back(start: Starter, tmp_path: pathlib.P
     assert site.prepare(absent=True).changes == ()
     assert site.everything()["notes"] == []
     assert "user lifeboat" not in server.configuration_file.read_text()
+
+
+def test_a_label_takes_the_servers_time_where_no_stream_does(start: Starter, tmp_path: pathlib.Path) -> None:
+    site = Site(start(), tmp_path)
+    before = site.everything()
+    site.prepare(kinds=["rdb"])
+    with pytest.raises(errors.RedisPermissionDenied):
+        mark(site.jobs, name="before", runner=Host().runner)
+    assert len(site.prepare(kinds=["rdb"], labels=True).changes) == 1
+    assert site.prepare(kinds=["rdb"], labels=True).changes == ()
+    target, _facts = mark(site.jobs, name="before", runner=Host().runner)
+    assert target.kind == "time"
+    site.prepare(kinds=["rdb"])
+    with pytest.raises(errors.RedisPermissionDenied):
+        mark(site.jobs, name="after", runner=Host().runner)
+    site.prepare(absent=True)
+    assert site.everything()["users"] == before["users"]
 
 
 def test_users_go_into_the_aclfile_where_there_is_one(start: Starter, tmp_path: pathlib.Path) -> None:

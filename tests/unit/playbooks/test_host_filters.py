@@ -72,6 +72,10 @@ def test_servers_are_those_that_this_host_backs_up_by_itself() -> None:
     assert "wal" in main["kinds"]
     source["connection"] = {"host": "db1.example", "user": "lifeboat"}
     assert filters.host_servers(*given(data), engine="postgresql")[0]["is_local"] is False
+    assert main["walg"] is False
+    walg = {"kind": "base", "name": "by-walg", "options": {"tool": "walg", "walg": {"config": "/etc/wal-g/main.json"}}}
+    source["backups"].append({**walg, "schedule": "0 1 * * *", "repositories": ["local"], "keep": {"within": "8w"}})
+    assert filters.host_servers(*given(data), engine="postgresql")[0]["walg"] is True
     # What nothing starts is made elsewhere: this host only verifies it.
     for backup in source["backups"]:
         backup.pop("schedule", None)

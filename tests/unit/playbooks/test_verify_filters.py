@@ -140,7 +140,6 @@ def summed(*results: Json, check_mode: bool = False, **variables: t.Any) -> Json
     host = {
         "inventory_hostname": "one",
         "lifeboat_selected": [{"id": "a/b/c"}],
-        "lifeboat_reached": {"unreachable": False},
         "lifeboat_results": [{"job": "a/b/c", "on": "one", **result} for result in results],
         **variables,
     }
@@ -196,6 +195,19 @@ def test_check_mode_shows_the_plan() -> None:
 
 
 def test_a_host_that_could_not_be_reached_is_an_error() -> None:
-    summary = summed(lifeboat_reached={"unreachable": True})
+    summary = summed(lifeboat_proved={"unreachable": True})
     assert summary["failed"]
     assert "one: the host that verifies can't be reached; nothing of it was verified." in summary["verdict"]
+
+
+def test_a_host_that_is_lost_between_two_proofs_keeps_what_was_proved() -> None:
+    lost = {"unreachable": True, "msg": "No route."}
+    summary = summed({"verifications": [outcome("passed")]}, lost, lifeboat_proved=lost)
+    assert summary["failed"]
+    assert summary["verdict"].splitlines() == ["2 looked at: 1 passed, 1 error.", "one: a/b/c error: No route."]
+
+
+def test_a_host_without_a_result_is_an_error_unless_only_some_engines_were_asked_for() -> None:
+    host = {"inventory_hostname": "one", "lifeboat_selected": [{"id": "a/b/c"}], "lifeboat_results": []}
+    assert verify_play.verify_summary([host], all_engines=True)["failed"]
+    assert not verify_play.verify_summary([host])["failed"]

@@ -9,6 +9,9 @@ import hashlib
 
 import pytest
 
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.prepare_functions import (
+    functions_needed,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.prepare_needs import (
     WantedSetting,
     by_hand,
@@ -83,6 +86,19 @@ def test_rights_are_the_least() -> None:
     assert role_needs(["wal"], version=170000).attributes == ()
     assert role_needs(["base", "wal"], version=170000).attributes == ("REPLICATION",)
     assert role_needs(["logical"], version=170000).attributes == ("BYPASSRLS",)
+
+
+def test_calls_that_only_a_superuser_has_at_first_are_given_by_need_alone() -> None:
+    assert functions_needed(labels=False, walg=False, version=170000) == ()
+    assert functions_needed(labels=True, walg=False, version=170000) == (
+        "pg_create_restore_point(text)",
+        "pg_switch_wal()",
+    )
+    assert functions_needed(labels=False, walg=True, version=150000) == (
+        "pg_backup_start(text, boolean)",
+        "pg_backup_stop(boolean)",
+    )
+    assert functions_needed(labels=False, walg=True, version=140011)[0].startswith("pg_start_backup(")
 
 
 def test_a_stored_password_is_told_from_others() -> None:

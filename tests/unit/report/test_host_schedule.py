@@ -221,3 +221,13 @@ def test_no_line_is_longer_than_cron_reads() -> None:
     assert max(len(line) for line in lines) < 999
     caught_up = [word for line in lines if line.startswith("@reboot") for word in re.findall(r"number-\d+x+", line)]
     assert len(caught_up) == 40
+
+
+def test_a_host_that_makes_no_backups_proves_and_removes_those_of_others() -> None:
+    data = sample()
+    data["lifeboat_settings"]["makes_backups"] = False
+    data["lifeboat_services"][0]["sources"][0]["verify"]["schedule"] = "0 6 * * *"
+    choices = ScheduleChoices(retention="45 4 * * *", retention_repositories=("offsite",))
+    schedule = host_schedule(load_description(data), choices)
+    assert {call.words[0] for service in schedule.services for call in service.calls} == {"verify", "prune"}
+    assert schedule.left_out == ()

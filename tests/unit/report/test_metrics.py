@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import pathlib
 import re
@@ -13,6 +14,8 @@ import typing as t
 import jsonschema
 import pytest
 
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.replica_lag import ReplicaLag
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.replica_lag import ReplicaFact
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.metrics import metrics_text
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.metrics_catalog import METRICS
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.metrics_dashboard import dashboard
@@ -116,6 +119,35 @@ def test_what_never_happened_is_0_and_what_is_not_known_is_not_there(site: Watch
     assert of_job(found, "lifeboat_job_last_verified_level") == -1
     assert of_job(found, "lifeboat_source_recoverable_timestamp_seconds") == 0
     assert not [key for key in found if "size_bytes" in key or "deadline" in key or "rto_forecast" in key]
+
+
+def fact(lag: ReplicaLag | None, **more: t.Any) -> ReplicaFact:
+    return ReplicaFact(
+        service="adhd", source="main", engine="postgresql", replica="hot", **{"objective": None, "lag": lag, **more}
+    )
+
+
+def test_a_standby_tells_how_far_it_is_behind(site: Watched) -> None:
+    behind = fact(ReplicaLag(follows=True, seconds=7.5, behind_bytes=4096), objective=datetime.timedelta(seconds=5))
+    found = samples(metrics_text(site.report().document, replicas=[behind]))
+    labels = '{lifeboat_source="adhd/main",replica="hot",service="adhd",engine="postgresql"}'
+    assert {name: value for name, value in found.items() if "replica" in name} == {
+        f"lifeboat_replica_lag_known{labels}": 1,
+        f"lifeboat_replica_follows{labels}": 1,
+        f"lifeboat_replica_lag_seconds{labels}": 7.5,
+        f"lifeboat_replica_lag_bytes{labels}": 4096,
+        f"lifeboat_replica_lag_objective_seconds{labels}": 5,
+    }
+
+
+def test_a_standby_that_does_not_answer_or_follow_is_told_and_not_hidden(site: Watched) -> None:
+    silent = samples(metrics_text(site.report().document, replicas=[fact(None)]))
+    assert {name.partition("{")[0]: value for name, value in silent.items() if "replica" in name} == {
+        "lifeboat_replica_lag_known": 0
+    }
+    promoted = samples(metrics_text(site.report().document, replicas=[fact(ReplicaLag(follows=False))]))
+    assert of_job(promoted, "lifeboat_replica_follows") == 0
+    assert of_job(promoted, "lifeboat_replica_lag_known") == 0
 
 
 def test_failures_are_told(site: Watched) -> None:

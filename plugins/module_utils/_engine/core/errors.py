@@ -783,6 +783,12 @@ class MongoDatabaseMissing(MongoError):
     exit_status = 2
 
 
+class ReplicaSilent(LifeboatError):
+    """A standby or its primary did not answer in time, so how far it is behind is not known."""
+
+    code = "replica.silent"
+
+
 class MongoNoSuitableMember(MongoError):
     """No member of the replica set may be read: each is down, too far behind or excluded by the read preference."""
 

@@ -73,13 +73,17 @@ class HostSchedule:
 
 
 def host_schedule(description: Description, choices: ScheduleChoices) -> HostSchedule:
-    """All that *description* asks this host to do by the clock. Raises ScheduleInvalid for the retention's."""
+    """All that *description* asks this host to do by the clock. Raises ScheduleInvalid for the retention's.
+
+    A host that makes no backups still proves and removes those of others.
+    """
     zone = description.settings.timezone
     retention = parse_schedule(choices.retention, timezone=zone) if choices.retention else None
     services = []
     left_out = []
     for service in description.services:
-        jobs = [job for source in service.sources for job in source.jobs]
+        here = service.sources if description.settings.makes_backups else ()
+        jobs = [job for source in here for job in source.jobs]
         calls = [call for job in jobs for call in _of_job(job, choices)]
         if choices.verify:
             calls += [call for source in service.sources for call in _verification(service, source, zone)]

@@ -20,6 +20,7 @@ from ..core.options import refuse_unknown
 from ..core.preparation import Change, PreparationNote, Prepared, PrepareRequest, Step, nothing_to_put_back, run_steps
 from ..core.system_unit import parent_of, unit_of
 from .connection import PostgresConnection
+from .prepare_functions import function_steps, functions_needed, noted_database, put_back_function_steps
 from .prepare_needs import DEFAULT_SCRIPT, WantedSetting, by_hand, role_needs, wanted_settings
 from .prepare_role import put_back_role_steps, role_steps
 from .prepare_rules import is_on_this_host, put_back_rules_steps, rules_steps, who_is_kept_out
@@ -35,7 +36,7 @@ from .prepare_settings import (
 )
 from .session import Session
 
-_KEYS = ("account", "spool", "script", "archive_timeout", "replace_archiving", "rules")
+_KEYS = ("account", "spool", "script", "archive_timeout", "replace_archiving", "rules", "labels", "walg")
 _SUPERUSER = "postgres"
 _RESTARTED = ("archive_mode", "max_replication_slots", "max_wal_senders", "wal_level")
 _ATTEMPTS = 50
@@ -46,7 +47,8 @@ def prepare_postgresql(request: PrepareRequest, *, host: Host) -> Prepared:
     """Make the server ready, or put back what was there before; in check mode only say it.
 
     Options: ``account`` (of this host, whom the server's socket lets in as administrator), ``spool``, ``script`` and
-    ``archive_timeout`` for the kind wal, ``replace_archiving``, ``rules`` (whether pg_hba.conf may be changed).
+    ``archive_timeout`` for the kind wal, ``replace_archiving``, ``rules`` (whether pg_hba.conf may be changed),
+    ``labels`` (the jobs' role makes recovery labels), ``walg`` (WAL-G makes base backups as that role).
     Raises what connecting raises, PostgresPermissionDenied without a superuser, PostgresArchivingElsewhere,
     PostgresRulesInvalid, AccountForeign, ServerDifferent and RequestInvalid.
     """
@@ -55,22 +57,46 @@ def prepare_postgresql(request: PrepareRequest, *, host: Host) -> Prepared:
     if request.absent and not note.content:
         return nothing_to_put_back(request)
     jobs = PostgresConnection.from_description(request.connection)
-    with _administrator(request, jobs=jobs, host=host) as session:
+    with contextlib.ExitStack() as sessions:
+        session = sessions.enter_context(_administrator(request, jobs=jobs, host=host))
         _refuse_without_rights(session)
-        prepare = _Preparation(request=request, jobs=jobs, session=session, note=note, host=host)
+        # Rights to call functions are those of one database.
+        noted, wanted = noted_database(session, note=note), _database_of_functions(request, jobs=jobs)
+        opened = {
+            name: sessions.enter_context(_administrator(request, jobs=jobs, host=host, database=name))
+            for name in dict.fromkeys((noted, wanted))
+            if name
+        }
+        functions = _Functions(noted=opened.get(noted), wanted=opened.get(wanted or noted))
+        prepare = _Preparation(request=request, jobs=jobs, session=session, functions=functions, note=note, host=host)
         return prepare.put_back() if request.absent else prepare.make_ready()
+
+
+class _Functions(t.NamedTuple):
+    """The administrator's sessions where the role was given calls, and where it needs them."""
+
+    noted: Session | None
+    wanted: Session | None
 
 
 class _Preparation:
     """One server and one source."""
 
     def __init__(
-        self, *, request: PrepareRequest, jobs: PostgresConnection, session: Session, note: PreparationNote, host: Host
+        self,
+        *,
+        request: PrepareRequest,
+        jobs: PostgresConnection,
+        session: Session,
+        functions: _Functions,
+        note: PreparationNote,
+        host: Host,
     ) -> None:
         self._request = request
         self._options = request.options
         self._jobs = jobs
         self._session = session
+        self._functions = functions
         self._note = note
         self._host = host
         self._in_recovery = bool(session.value("SELECT pg_catalog.pg_is_in_recovery()"))
@@ -89,11 +115,12 @@ class _Preparation:
                 self._session, name=self._account, password=password, needs=needs, note=self._note,
                 in_recovery=self._in_recovery,
             )  # fmt: skip
+            steps += self._function_steps(self._account)
             steps += self._rules_steps(replication=needs.replication)
         reasons = restart_reasons(wanted, found=found, steps=steps)
         changes = run_steps(steps, check=self._request.check)
         if not self._request.check:
-            if any(not change.what.startswith(("role ", "password ")) for change in changes):
+            if any(not change.what.startswith(("role ", "password ", "calls ")) for change in changes):
                 reload(self._session, wanted, clock=self._host.clock)
             if not reasons:
                 self._prove(replication=needs.replication)
@@ -104,6 +131,8 @@ class _Preparation:
         steps = put_back_steps(self._session, note=self._note)
         names = {step.change.what.removeprefix("setting ") for step in steps} & set(_RESTARTED)
         steps += put_back_rules_steps(note=self._note)
+        if self._functions.noted is not None:
+            steps += put_back_function_steps(self._functions.noted, note=self._note)
         steps += put_back_role_steps(self._session, note=self._note)
         changes = run_steps(steps, check=self._request.check)
         if self._request.check:
@@ -133,6 +162,19 @@ class _Preparation:
         if not self._options.get("replace_archiving"):
             refuse_foreign_archive(found, ours=command, server=self._session.address.server)
         return library_steps(self._session, found=found, note=self._note)
+
+    def _function_steps(self, account: str) -> list[Step]:
+        noted, within = self._functions
+        if within is None or self._in_recovery:  # a standby has the rights of its primary
+            return []
+        needed = functions_needed(
+            labels=bool(self._options.get("labels")),
+            walg=bool(self._options.get("walg")),
+            version=self._session.version,
+        )
+        moved = noted is not None and noted is not within
+        steps = put_back_function_steps(noted, note=self._note) if noted is not None and moved else []
+        return steps + function_steps(within, name=account, functions=needed, note=self._note, moved=moved)
 
     def _rules_steps(self, *, replication: bool) -> list[Step]:
         lines = who_is_kept_out(self._jobs, replication=replication, runner=self._host.runner)
@@ -189,8 +231,13 @@ class _Preparation:
 
 
 @contextlib.contextmanager
-def _administrator(request: PrepareRequest, *, jobs: PostgresConnection, host: Host) -> t.Iterator[Session]:
-    """The administrator's session: by default the superuser, over the socket of the server that the jobs come to."""
+def _administrator(
+    request: PrepareRequest, *, jobs: PostgresConnection, host: Host, database: str = ""
+) -> t.Iterator[Session]:
+    """The administrator's session: by default the superuser, over the socket of the server that the jobs come to.
+
+    *database* instead of the administrator's own.
+    """
     given = dict(request.administrator)
     if "host" not in given and "service" not in given and jobs.host:
         # The loopback is this host, and so is its socket, which needs no password.
@@ -202,9 +249,16 @@ def _administrator(request: PrepareRequest, *, jobs: PostgresConnection, host: H
     by_socket = not connection.host or connection.host.startswith("/")
     account = str(request.options.get("account") or "") if by_socket and not connection.password.is_given else ""
     with acting_as(account):
-        session = connection.connect(runner=host.runner)
+        session = connection.connect(runner=host.runner, database=database)
     with session:
         yield session
+
+
+def _database_of_functions(request: PrepareRequest, *, jobs: PostgresConnection) -> str:
+    """Where the jobs call them; empty when they call none."""
+    if request.absent or not (request.options.get("labels") or request.options.get("walg")):
+        return ""
+    return jobs.database or jobs.address().database
 
 
 def _refuse_without_rights(session: Session) -> None:

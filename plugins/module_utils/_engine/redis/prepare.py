@@ -28,7 +28,7 @@ from .info import read_info
 from .prepare_rights import put_back_user_steps, rules_needed, user_steps
 from .resp import RespClient
 
-_KEYS: tuple[str, ...] = ()
+_KEYS = ("labels",)
 _PART, _UNSAVED = "settings", "unsaved"
 _APPEND_ONLY = ("aof", "aof-log")
 _STREAMS_SINCE = (7, 0)
@@ -37,8 +37,9 @@ _STREAMS_SINCE = (7, 0)
 def prepare_redis(request: PrepareRequest, *, host: Host) -> Prepared:
     """Make the server ready, or put back what was there before; in check mode only say it.
 
-    Raises what connecting raises, RedisPermissionDenied where the administrator may not do it, RedisCommandUnavailable
-    where a service has switched the commands off, AofLogUnsupported, AccountForeign and ServerDifferent.
+    Options: ``labels`` (the jobs' user makes recovery labels). Raises what connecting raises, RedisPermissionDenied
+    where the administrator may not do it, RedisCommandUnavailable where a service has switched the commands off,
+    AofLogUnsupported, AccountForeign and ServerDifferent.
     """
     refuse_unknown(request.options, known=_KEYS, of="the preparation of Redis")
     note = PreparationNote(engine="redis", request=request)
@@ -59,7 +60,7 @@ def prepare_redis(request: PrepareRequest, *, host: Host) -> Prepared:
             steps = _settings(client, facts, request=request, note=note)
             if account is not None:
                 password = jobs.password.fetch(runner=host.runner) or ""
-                rules = rules_needed(request.kinds)
+                rules = rules_needed(request.kinds, labels=bool(request.options.get("labels")))
                 steps += user_steps(client, name=account, password=password, rules=rules, note=note)
         hands: list[str] = []
         changes = run_steps(steps, check=request.check)

@@ -16,12 +16,14 @@ from .resp import RespClient
 _PART = "user"
 
 
-def rules_needed(kinds: t.Collection[str]) -> tuple[str, ...]:
+def rules_needed(kinds: t.Collection[str], *, labels: bool = False) -> tuple[str, ...]:
     """The least that these kinds need, as ACL SETUSER takes it, the refusal of everything first.
+
+    A label is the server's second, and so takes what a stream takes.
 
     The times in the append-only file are turned on by whoever prepares the server, so no job needs CONFIG SET.
     """
-    return (*ACL_RULES.split(), *(("+time",) if "aof-log" in kinds else ()))
+    return (*ACL_RULES.split(), *(("+time",) if labels or "aof-log" in kinds else ()))
 
 
 def user_steps(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..core.clock import parse_time
+from ..operations.replica_lag import ReplicaFact
 from .metrics_catalog import METRICS
 
 Json = t.Mapping[str, t.Any]
@@ -15,10 +16,14 @@ Labels = t.Mapping[str, str]
 Sample = tuple[str, Labels, float]
 
 
-def metrics_text(document: Json) -> str:
-    """The whole file. A figure that is not known has no sample, but for times of what never happened (0)."""
+def metrics_text(document: Json, *, replicas: t.Iterable[ReplicaFact] = ()) -> str:
+    """The whole file. A figure that is not known has no sample, but for times of what never happened (0).
+
+    Of each of *replicas* it says at least whether its lag is known.
+    """
     by_name: dict[str, list[str]] = {}
-    for name, labels, value in _samples(document):
+    asked = (sample for fact in replicas for sample in _known(_replica(fact), _replica_labels(fact)))
+    for name, labels, value in (*_samples(document), *asked):
         by_name.setdefault(name, []).append(f"{name}{_labels(labels)} {_number(value)}")
     lines = []
     for name, told in METRICS.items():
@@ -92,6 +97,22 @@ def _source(source: Json) -> dict[str, float | None]:
         "lifeboat_source_rto_objective_seconds": source["rto"]["objective_seconds"],
         "lifeboat_source_window_seconds": source["window"]["seconds"],
     }
+
+
+def _replica(fact: ReplicaFact) -> dict[str, float | None]:
+    lag = fact.lag
+    return {
+        "lifeboat_replica_lag_known": float(lag is not None and lag.seconds is not None),
+        "lifeboat_replica_follows": None if lag is None else float(lag.follows),
+        "lifeboat_replica_lag_seconds": None if lag is None else lag.seconds,
+        "lifeboat_replica_lag_bytes": None if lag is None else lag.behind_bytes,
+        "lifeboat_replica_lag_objective_seconds": None if fact.objective is None else fact.objective.total_seconds(),
+    }
+
+
+def _replica_labels(fact: ReplicaFact) -> dict[str, str]:
+    source = f"{fact.service}/{fact.source}"
+    return {"lifeboat_source": source, "replica": fact.replica, "service": fact.service, "engine": fact.engine}
 
 
 def _known(values: t.Mapping[str, float | None], labels: Labels) -> t.Iterator[Sample]:

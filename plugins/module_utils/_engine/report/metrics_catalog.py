@@ -41,5 +41,10 @@ METRICS: t.Mapping[str, str] = {
     "lifeboat_source_rto_forecast_seconds": "How long bringing it back takes, by what was measured.",
     "lifeboat_source_rto_objective_seconds": "How long that may take.",
     "lifeboat_source_window_seconds": "How far back any moment can be recovered, without a gap.",
+    "lifeboat_replica_lag_known": "1 when it can be told how far a standby is behind; 0 when one of the two is silent.",
+    "lifeboat_replica_follows": "1 when the standby takes what its primary writes.",
+    "lifeboat_replica_lag_seconds": "How old the newest write is that the standby has; 0 when it has all.",
+    "lifeboat_replica_lag_bytes": "What the primary has written and the standby has not.",
+    "lifeboat_replica_lag_objective_seconds": "How far the standby may be behind.",
     "lifeboat_repository_reachable": "1 when the repository could be read.",
 }

@@ -55,6 +55,21 @@ _PANELS: t.Sequence[tuple[str, str, str, str, str]] = (
     ("Waiting in spools", "bytes", "timeseries", "lifeboat_stream_spool_bytes", "{{lifeboat_job}}"),
     ("Oldest segment in spools", "s", "timeseries", "lifeboat_stream_spool_age_seconds", "{{lifeboat_job}}"),
     ("What the oplog still has", "s", "timeseries", "lifeboat_stream_oplog_window_seconds", "{{lifeboat_job}}"),
+    ("Standbys behind", "s", "timeseries", "lifeboat_replica_lag_seconds", "{{lifeboat_source}} {{replica}}"),
+    (
+        "Standbys behind, in bytes",
+        "bytes",
+        "timeseries",
+        "lifeboat_replica_lag_bytes",
+        "{{lifeboat_source}} {{replica}}",
+    ),
+    (
+        "Standbys whose lag is known",
+        "none",
+        "timeseries",
+        "lifeboat_replica_lag_known",
+        "{{lifeboat_source}} {{replica}}",
+    ),
     ("Reachable repositories", "none", "timeseries", "lifeboat_repository_reachable", "{{repository}}"),
 )
 

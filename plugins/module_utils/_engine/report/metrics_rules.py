@@ -20,7 +20,12 @@ from ..core.description.model import Job, Service
 #: Metrics are written each five minutes; a success shows so much later at most.
 _SETTLED = "10m"
 _STALE = datetime.timedelta(minutes=30)
+_FAILED: t.Mapping[str, str] = {
+    "backup_failed": "lifeboat_job_failed",
+    "verification_failed": "lifeboat_job_verification_failed",
+}
 _DAY = datetime.timedelta(days=1)
+_REPLICA = "{{ $labels.replica }} of {{ $labels.lifeboat_source }}"
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,27 @@ def _common() -> list[dict[str, t.Any]]:
             summary="The spool of {{ $labels.lifeboat_job }} is 80 % full; when it is full, the stream stops.",
         ),
         _rule(
+            "LifeboatReplicaLag",
+            "lifeboat_replica_lag_seconds > lifeboat_replica_lag_objective_seconds",
+            severity="critical",
+            after="5m",
+            summary=f"The standby {_REPLICA} is further behind than it may be.",
+        ),
+        _rule(
+            "LifeboatReplicaDoesNotFollow",
+            "lifeboat_replica_follows == 0",
+            severity="critical",
+            after="5m",
+            summary=f"The standby {_REPLICA} takes no writes of its primary.",
+        ),
+        _rule(
+            "LifeboatReplicaUnknown",
+            "lifeboat_replica_lag_known == 0",
+            severity="critical",
+            after="15m",
+            summary=f"How far the standby {_REPLICA} is behind can't be told.",
+        ),
+        _rule(
             "LifeboatMetricsStale",
             f"time() - lifeboat_metrics_timestamp_seconds > {int(_STALE.total_seconds())}",
             severity="warning",
@@ -108,10 +134,9 @@ def _expression(service: Service, alert: t.Mapping[str, t.Any]) -> str | None:
     every = [job for source in service.sources for job in source.jobs]
     jobs = [job for job in every if _selects(alert.get("jobs"), job)]
     chosen = _matcher(service, jobs, whole=not alert.get("jobs"))
-    if "backup_failed" in alert:
-        return f"lifeboat_job_failed{chosen} == 1"
-    if "verification_failed" in alert:
-        return f"lifeboat_job_verification_failed{chosen} == 1"
+    failed = next((metric for condition, metric in _FAILED.items() if condition in alert), None)
+    if failed is not None:
+        return f"{failed}{chosen} == 1"
     if "no_success_within" in alert:
         limit = parse_duration(alert["no_success_within"])
         # What runs more seldom by its schedule is no news; the rule on overdue jobs is for that.
@@ -121,6 +146,9 @@ def _expression(service: Service, alert: t.Mapping[str, t.Any]) -> str | None:
     if "newest_older_than" in alert:
         limit = parse_duration(alert["newest_older_than"])
         return f"time() - lifeboat_job_newest_timestamp_seconds{chosen} > {_seconds(limit)}"
+    if "replication_lag_over" in alert:
+        limit = parse_duration(alert["replication_lag_over"])
+        return f"lifeboat_replica_lag_seconds{_matcher(service, (), whole=True)} > {_seconds(limit)}"
     if "size_changed_by_percent" in alert:
         size = f"lifeboat_job_size_bytes{chosen}"
         return (
@@ -171,6 +199,11 @@ def _said(alert: t.Mapping[str, t.Any]) -> str:
     if "newest_older_than" in alert:
         limit = describe_duration(parse_duration(alert["newest_older_than"]))
         return f"The newest good backup of {{{{ $labels.lifeboat_job }}}} is older than {limit}."
+    if "replication_lag_over" in alert:
+        limit = describe_duration(parse_duration(alert["replication_lag_over"]))
+        return (
+            f"The standby {{{{ $labels.replica }}}} of {{{{ $labels.lifeboat_source }}}} is more than {limit} behind."
+        )
     percent = alert["size_changed_by_percent"]
     return f"The size of {{{{ $labels.lifeboat_job }}}} changed by more than {percent} % within a day."
 

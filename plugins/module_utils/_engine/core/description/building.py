@@ -52,6 +52,7 @@ def build_settings(data: Json) -> Settings:
         decryption=data.get("decryption", {}),
         scratch_directory=data.get("scratch_directory", defaults.scratch_directory),
         scratch_memory_mib=int(data.get("scratch_memory_mib", defaults.scratch_memory_mib)),
+        makes_backups=data.get("makes_backups", defaults.makes_backups),
     )
 
 

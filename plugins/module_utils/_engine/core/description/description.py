@@ -9,7 +9,7 @@ import json
 import typing as t
 from dataclasses import dataclass
 
-from ..errors import ConfigurationInvalid, ConfigurationUnreadable, JobUnknown, LibraryMissing
+from ..errors import ConfigurationInvalid, ConfigurationUnreadable, JobUnknown, LibraryMissing, RequestInvalid
 from .building import build_repositories, build_service, build_settings
 from .doubts import description_warnings
 from .meaning_problems import meaning_problems
@@ -41,6 +41,15 @@ class Description:
         if unknown:
             raise _unknown_jobs(unknown, every)
         return tuple(job for job in every if not wanted or any(_selects(entry, job) for entry in wanted))
+
+    def require_backups_here(self) -> None:
+        """Raises RequestInvalid on a host that only proves or removes what others make."""
+        if not self.settings.makes_backups:
+            raise RequestInvalid(
+                "This host makes no backups: it proves or removes those that other hosts make, and connects to no "
+                "database.",
+                hint="Run it where they are made. If this is that host: lifeboat_settings: {makes_backups: true}",
+            )
 
 
 def load_description(mapping: t.Mapping[str, t.Any]) -> Description:

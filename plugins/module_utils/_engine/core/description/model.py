@@ -82,7 +82,10 @@ class RepositoryUse:
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for every job. *compression* and *encryption* have the form that ``pipeline`` reads."""
+    """What holds for every job. *compression* and *encryption* have the form that ``pipeline`` reads.
+
+    Without *makes_backups* the host only proves or removes what other hosts make.
+    """
 
     state_directory: str = "/var/lib/lifeboat"
     timezone: str = "UTC"
@@ -91,6 +94,7 @@ class Settings:
     decryption: Json = field(default_factory=dict)
     scratch_directory: str = "/var/tmp/lifeboat"  # noqa: S108 its folders are made anew, with random names
     scratch_memory_mib: int = 1024
+    makes_backups: bool = True
 
 
 @dataclass(frozen=True)

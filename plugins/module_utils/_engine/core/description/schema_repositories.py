@@ -204,6 +204,11 @@ SETTINGS: Schema = record(
             default="/var/tmp/lifeboat",  # noqa: S108
         ),
         "scratch_memory_mib": number("The memory that scratch servers keep within.", lowest=128, default=1024),
+        "makes_backups": switch(
+            "Whether this host makes the backups that are described. One that only proves or removes what others make "
+            "says false; it then refuses to back up or to ship.",
+            default=True,
+        ),
     },
     "What holds for all services unless they say otherwise.",
 )
