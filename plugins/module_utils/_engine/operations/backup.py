@@ -197,7 +197,14 @@ class _Run:
             storages = {one.name: one.storage for one in self._repositories if not one.error}
             self._parent = find_parent(storages, request.series, kinds=request.parent_kinds)
         return request.make_producer(
-            ProducerContext(backup_id=self._backup_id, state=self._state, host=self._host, parent=self._parent)
+            ProducerContext(
+                backup_id=self._backup_id,
+                state=self._state,
+                host=self._host,
+                parent=self._parent,
+                folder=self._folder,
+                set_of=request.set_of,
+            )
         )
 
     def _open(self, name: str, description: t.Mapping[str, t.Any]) -> RepositoryState:

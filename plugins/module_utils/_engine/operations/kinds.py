@@ -81,6 +81,12 @@ def _files_config(options: Options) -> ProducerFactory:
     return config(options)
 
 
+def _files_system(options: Options) -> ProducerFactory:
+    from .producers.sets import system
+
+    return system(options)
+
+
 def _ask_mongodb(connection: Options, runner: Runner) -> Questioning:
     from ..mongodb.asking import asking
 
@@ -109,4 +115,5 @@ KINDS: t.Mapping[tuple[str, str], Kind] = {
     ("redis", "rdb"): Kind(_redis_rdb, _ask_redis),
     ("redis", "aof"): Kind(_redis_aof, _ask_redis),
     ("files", "config"): Kind(_files_config, tells_changes=True),
+    ("files", "system"): Kind(_files_system),
 }

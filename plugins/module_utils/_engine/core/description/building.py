@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from .duration import parse_duration
 from .job_names import job_names
 from .keep import KeepPolicy, keep_policy_from
-from .kinds import is_runnable
+from .kinds import SET_KIND, is_runnable
 from .model import DataClass, Job, Json, Objectives, Repository, RepositoryUse, Service, Settings, Source
 from .schedule import parse_schedule
+from .set_members import choose_members
 
 _SURROUNDINGS = (
     "description",
@@ -58,6 +60,11 @@ def build_settings(data: Json) -> Settings:
 def build_service(data: Json, *, repositories: t.Mapping[str, Repository], settings: Settings) -> Service:
     """One entry of ``lifeboat_services``."""
     objectives = _objectives(data.get("objectives", {}))
+    sources = tuple(
+        _source(item, service=data["name"], objectives=objectives, repositories=repositories, settings=settings)
+        for item in data["sources"]
+    )
+    every = tuple(job for source in sources for job in source.jobs)
     return Service(
         name=data["name"],
         objectives=objectives,
@@ -71,11 +78,18 @@ def build_service(data: Json, *, repositories: t.Mapping[str, Repository], setti
             for item in data.get("classes", ())
         ),
         sources=tuple(
-            _source(item, service=data["name"], objectives=objectives, repositories=repositories, settings=settings)
-            for item in data["sources"]
+            dataclasses.replace(source, jobs=tuple(_with_members(job, every) for job in source.jobs))
+            for source in sources
         ),
         surroundings={key: data[key] for key in _SURROUNDINGS if key in data},
     )
+
+
+def _with_members(job: Job, every: t.Sequence[Job]) -> Job:
+    if (job.engine, job.kind) != ("files", SET_KIND):
+        return job
+    chosen = choose_members(job, every)
+    return dataclasses.replace(job, members=chosen.jobs, left_out=chosen.left_out)
 
 
 def _source(
@@ -88,7 +102,7 @@ def _source(
     return Source(
         name=data["name"],
         engine=data["engine"],
-        connection=data["connection"],
+        connection=data.get("connection", {}),
         classes=tuple(data.get("classes", ())),
         objectives=own,
         jobs=tuple(
@@ -127,7 +141,7 @@ def _job(
         source=source["name"],
         engine=source["engine"],
         kind=data["kind"],
-        connection=source["connection"],
+        connection=source.get("connection", {}),
         options=data.get("options", {}),
         repositories=tuple(_use(item, keep=keep, repositories=repositories) for item in data["repositories"]),
         compression={**settings.compression, **data.get("compression", {})},

@@ -20,7 +20,7 @@ RUNNABLE_KINDS: t.Mapping[str, tuple[str, ...]] = {
     "mongodb": ("full",),
     "postgresql": ("logical", "base", "incremental"),
     "redis": ("rdb", "aof"),
-    "files": ("config",),
+    "files": ("config", "system"),
 }
 
 #: Kinds whose backups follow each other without a hole, so that any moment between two of them can be restored.
@@ -28,6 +28,18 @@ STREAMED_KINDS: t.Mapping[str, tuple[str, ...]] = {
     "mongodb": ("oplog",),
     "postgresql": ("wal",),
     "redis": ("aof-log",),
+}
+
+#: The kind of the engine files that is a set: backups of other sources, and a manifest of their manifests.
+SET_KIND = "system"
+
+#: Kinds that hold all of a source as it is at one time: what a set consists of. Of a source that has several of them
+#: the first one is brought back.
+MEMBER_KINDS: t.Mapping[str, tuple[str, ...]] = {
+    "mongodb": ("full",),
+    "postgresql": ("base", "logical"),
+    "redis": ("rdb", "aof"),
+    "files": ("config", "app", "static"),
 }
 
 

@@ -101,6 +101,7 @@ class Job:
     *connection* and *options* are as written (secrets by reference stay references). *encryption* is empty for none.
     *schedule* is None when only *triggers* or somebody start it. *runnable* says whether this version can make it.
     *questions* are those of the source's verification that are compared with the answer at backup time, as written.
+    *members* are the jobs that a set (kind ``system``) consists of, *left_out* says what is not in it, and why.
     """
 
     id: str
@@ -121,6 +122,8 @@ class Job:
     state_directory: str
     runnable: bool
     questions: tuple[Json, ...] = ()
+    members: tuple[Job, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def longest_kept(self) -> datetime.timedelta | None:
@@ -164,6 +167,8 @@ class Job:
             "state_directory": self.state_directory,
             "runnable": self.runnable,
             "questions": [dict(question) for question in self.questions],
+            "members": [member.id for member in self.members],
+            "left_out": list(self.left_out),
         }
 
 

@@ -159,6 +159,11 @@ _FILES_OPTIONS: dict[str, Schema] = {
 _FILES_KINDS: dict[str, dict[str, Schema]] = {
     **dict.fromkeys(KINDS["files"], _FILES_OPTIONS),
     "config": {"system_snapshot": _FILES_OPTIONS["system_snapshot"]},
+    "system": {
+        "include": texts("Only these sources (main) and jobs (main/full) of the service; all without it."),
+        "exclude": texts("Not these sources and jobs."),
+        "wait": duration("How long another run of a source is waited for; 1h without it."),
+    },
 }
 
 #: Options of a backup by engine and kind.
