@@ -113,7 +113,9 @@ def label_of_set(folder: BackupFolder) -> str:
 
 def set_in(labels: t.Mapping[str, str]) -> BackupFolder | None:
     """The set that these labels name; None where they name none."""
-    parts = labels.get(SET_LABEL, "").split("/")
+    if SET_LABEL not in labels:
+        return None  # as nearly all
+    parts = labels[SET_LABEL].split("/")
     if len(parts) != 4 or not all(is_name(part) for part in parts[:3]) or not is_backup_id(parts[3]):
         return None
     return Series(*parts[:3]).backup(parts[3])

@@ -161,7 +161,7 @@ class PlannedBackups:
             else:
                 present.append(number)
         self._beyond += [""] * len(numbers)
-        for_sets = [number for number in present if self._sets.is_for_set(self.entries[number])]
+        for_sets = {number for number in present if self._sets.is_for_set(self.entries[number])}
         if for_sets:
             self._add_set_rules(present, for_sets)
             present = [number for number in present if number not in for_sets]
@@ -174,9 +174,9 @@ class PlannedBackups:
         for number, words in zip(present, beyond):
             self._beyond[number] = words
 
-    def _add_set_rules(self, present: t.Sequence[int], for_sets: t.Sequence[int]) -> None:
+    def _add_set_rules(self, present: t.Sequence[int], for_sets: t.AbstractSet[int]) -> None:
         """What was made for sets is kept by them, or as they would be."""
-        places = [place for place, number in enumerate(present) if number in set(for_sets)]
+        places = [place for place, number in enumerate(present) if number in for_sets]
         found, beyond = self._sets.reasons([self.entries[number] for number in present], places)
         for place, reasons in found.items():
             self._reasons[present[place]] = reasons
