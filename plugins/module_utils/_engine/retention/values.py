@@ -267,10 +267,10 @@ class RetentionPlan:
             for one in reversed(way):
                 above[one] = height
                 height += 1
-        for one in going:
+        for set_or_other in going:
             # Nothing builds on a set, so those heights are final.
-            heights = [above[place] for place in map(place_of_folder, one.entry.members) if place in above]
-            above[_place(one.entry)] = max([above[_place(one.entry)], *(height + 1 for height in heights)])
+            heights = [above[place] for place in map(place_of_folder, set_or_other.entry.members) if place in above]
+            above[_place(set_or_other.entry)] = max([above[_place(set_or_other.entry)], *(height + 1 for height in heights)])
         groups: dict[int, list[Decision]] = {}
         for decision in going:
             groups.setdefault(above[_place(decision.entry)], []).append(decision)
