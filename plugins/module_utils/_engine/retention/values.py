@@ -267,10 +267,10 @@ class RetentionPlan:
             for one in reversed(way):
                 above[one] = height
                 height += 1
-        for set_or_other in going:
+        for decision in going:
             # Nothing builds on a set, so those heights are final.
-            heights = [above[place] for place in map(place_of_folder, set_or_other.entry.members) if place in above]
-            above[_place(set_or_other.entry)] = max([above[_place(set_or_other.entry)], *(height + 1 for height in heights)])
+            place, members = _place(decision.entry), map(place_of_folder, decision.entry.members)
+            above[place] = max([above[place], *(above[member] + 1 for member in members if member in above)])
         groups: dict[int, list[Decision]] = {}
         for decision in going:
             groups.setdefault(above[_place(decision.entry)], []).append(decision)

@@ -11,7 +11,7 @@ import typing as t
 from .duration import parse_duration
 from .job_names import job_names
 from .keep import KeepPolicy, keep_policy_from
-from .kinds import SET_KIND, is_runnable
+from .kinds import SET_KIND, is_runnable, made_kind
 from .model import DataClass, Job, Json, Objectives, Repository, RepositoryUse, Service, Settings, Source
 from .schedule import parse_schedule
 from .set_members import choose_members
@@ -135,12 +135,13 @@ def _job(
 ) -> Job:
     keep = keep_policy_from(data["keep"]) if "keep" in data else None
     timezone = data.get("timezone", settings.timezone)
+    kind = made_kind(engine=source["engine"], kind=data["kind"])
     return Job(
         id=job_id,
         service=service,
         source=source["name"],
         engine=source["engine"],
-        kind=data["kind"],
+        kind=kind,
         connection=source.get("connection", {}),
         options=data.get("options", {}),
         repositories=tuple(_use(item, keep=keep, repositories=repositories) for item in data["repositories"]),
@@ -152,7 +153,7 @@ def _job(
         keep=keep,
         objectives=_objectives(data.get("objectives", {})).over(objectives),
         state_directory=settings.state_directory,
-        runnable=is_runnable(engine=source["engine"], kind=data["kind"]),
+        runnable=is_runnable(engine=source["engine"], kind=kind),
         questions=tuple(question for question in source.get("verify", {}).get("questions", ()) if _is_noted(question)),
     )
 

@@ -57,7 +57,9 @@ def _windows(source: Source) -> t.Iterator[str]:
     streamed = STREAMED_KINDS.get(source.engine, ())
     for job in source.jobs:
         window = job.objectives.window
-        longest = job.longest_kept
+        # Several jobs of a stream keep it together.
+        kept = [one.longest_kept for one in source.jobs if one.kind == job.kind]
+        longest = None if None in kept else max(one for one in kept if one is not None)
         if job.kind in streamed and window is not None and longest is not None and longest < window:
             yield (
                 f"{job.id}: any moment of the last {describe_duration(window)} is to be recoverable, but it is kept "

@@ -30,6 +30,10 @@ STREAMED_KINDS: t.Mapping[str, tuple[str, ...]] = {
     "redis": ("aof-log",),
 }
 
+#: Kinds that are another job of a stream: what an incremental backup of MongoDB holds is what happened since the last
+#: one, and that is the oplog. It is stored once, and kept as long as one of the jobs says.
+STREAM_ALIASES: t.Mapping[str, t.Mapping[str, str]] = {"mongodb": {"incremental": "oplog"}}
+
 #: The kind of the engine files that is a set: backups of other sources, and a manifest of their manifests.
 SET_KIND = "system"
 
@@ -41,6 +45,11 @@ MEMBER_KINDS: t.Mapping[str, tuple[str, ...]] = {
     "redis": ("rdb", "aof"),
     "files": ("config", "app", "static"),
 }
+
+
+def made_kind(*, engine: str, kind: str) -> str:
+    """The kind under which lies what a job of that kind stores."""
+    return STREAM_ALIASES.get(engine, {}).get(kind, kind)
 
 
 def is_runnable(*, engine: str, kind: str) -> bool:

@@ -200,7 +200,8 @@ OPTIONS: dict[str, dict[str, dict[str, Schema]]] = {
                 default=False,
             ),
         },
-        "incremental": {"database": text("Only this database.")},
+        # The same stream, kept by another job.
+        "incremental": {**_OPLOG_OPTIONS, **_SPOOL_OPTIONS},
         "differential": {"database": text("Only this database.")},
         "oplog": {**_OPLOG_OPTIONS, **_SPOOL_OPTIONS},
     },
