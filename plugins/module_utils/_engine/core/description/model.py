@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from .duration import format_duration
 from .keep import KeepPolicy
+from .kinds import SET_KIND
 from .schedule import Schedule
 from .version_control import is_version_control
 
@@ -185,6 +186,11 @@ class Source:
     standbys: tuple[Json, ...] = ()
     verify: Json = field(default_factory=dict)
     service_control: Json = field(default_factory=dict)
+
+    @property
+    def has_only_sets(self) -> bool:
+        """Whether it has no data of its own, but sets of backups of other sources."""
+        return bool(self.jobs) and all((job.engine, job.kind) == ("files", SET_KIND) for job in self.jobs)
 
 
 @dataclass(frozen=True)
