@@ -95,7 +95,7 @@ class SetProducer:
                 MEMBERS: [member.as_dict() for member in members],
                 "left_out": list(self._left_out),
                 "span": span,
-                "bytes": sum(member.plain_bytes or 0 for member in members),
+                "restored_bytes": sum(member.plain_bytes or 0 for member in members),
                 "stored_bytes": sum(member.stored_bytes for member in members),
                 "system": {"members": [part.name for part in PARTS], "missing_tools": list(snapshot.missing)},
             },
