@@ -179,7 +179,7 @@ def test_no_plan_tears_a_set(seed: int) -> None:
     chance = random.Random(seed)
     sets = [
         made_set(chance.uniform(0.1, 200), state=chance.choice(("verified", "complete", "failed")))
-        for _ in range(chance.randrange(1, 12))
+        for _number in range(chance.randrange(1, 12))
     ]
     entries = everything(sets)
     entries += [one for whole, members in (made_set(chance.uniform(1, 200)),) for one in members]
