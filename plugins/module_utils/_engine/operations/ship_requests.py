@@ -40,7 +40,7 @@ def shipping_jobs(jobs: t.Iterable[Job]) -> list[Job]:
     """Of each stream among *jobs* the one that ships it, which is the most frequent: others only keep it longer."""
     chosen: dict[Series, Job] = {}
     for job in jobs:
-        if can_ship(job):
+        if is_stream(job):
             series = Series(service=job.service, source=job.source, kind=job.kind)
             other = chosen.get(series)
             if other is None or _wait_of(job) < _wait_of(other):

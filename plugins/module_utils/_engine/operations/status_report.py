@@ -109,7 +109,7 @@ class _Look:
             if any(job.id in selected for job in source.jobs)
         ]
         every = [job for _service, source in sources for job in source.jobs]
-        requests = [ship_request(job) for job in shipping_jobs(every)]
+        requests = [ship_request(job) for job in shipping_jobs(every) if can_ship(job)]
         there = read_stored(sources, requests, storages=self._storages, host=self._host)
         found = read_status(
             [self._look_at(job) for job in every if job.runnable],
