@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 _COLUMNS = ("HOST", "JOB", "STATE", "ID", "DATA", "STORED", "TOOK", "WHERE")
@@ -64,6 +65,24 @@ def backup_summary(hosts: t.Sequence[Json], *, check_mode: bool = False, all_eng
     }
 
 
+def agent_backup(said: Json) -> dict[str, t.Any]:
+    """What the agent of a host said of one job (the result of the command), in the form that modules answer in."""
+    try:
+        (result,) = json.loads(str(said.get("stdout") or ""))["results"]
+    except (KeyError, TypeError, ValueError):
+        told = str(said.get("stderr") or said.get("msg") or "").strip() or "the agent said nothing that can be read"
+        return {"failed": True, "changed": False, "msg": told}
+    error = result.get("error") or {}
+    found = {key: result[key] for key in ("backup", "plan") if result.get(key)}
+    return {
+        **found,
+        "failed": bool(error) and not found,
+        "changed": "backup" in found,
+        "msg": str(error.get("message") or ""),
+        **({"code": error["code"]} if error.get("code") else {}),
+    }
+
+
 def _entries(selection: t.Any) -> list[str]:
     texts = [selection] if isinstance(selection, str) else [str(entry) for entry in selection or ()]
     return [entry.strip().strip("/") for text in texts for entry in text.split(",") if entry.strip()]
@@ -115,6 +134,7 @@ class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """The filters by name."""
         return {
+            "agent_backup": agent_backup,
             "backup_summary": backup_summary,
             "job_repositories": job_repositories,
             "select_jobs": select_jobs,

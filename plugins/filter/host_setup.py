@@ -82,7 +82,8 @@ def host_servers(services: t.Any, repositories: t.Any, settings: t.Any = None, e
     for service in description.services:
         for source in service.sources:
             jobs = [job for job in source.jobs if job.schedule is not None or job.triggers]
-            if source.engine == engine and jobs:
+            # A set takes what the databases' roles prepare; of itself it reads nothing.
+            if source.engine == engine and jobs and not source.has_only_sets:
                 found.append({"service": service.name, "source": source.name, **_server(jobs)})
     return found
 

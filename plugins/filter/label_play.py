@@ -32,7 +32,7 @@ def labelled(services: t.Any, repositories: t.Any, settings: t.Any, wanted: str)
             sources = [
                 {"name": one.name, "engine": one.engine, "connection": dict(one.connection)}
                 for one in service.sources
-                if one.engine in _ENGINES
+                if one.engine in _ENGINES and not one.has_only_sets
             ]
             return {"sources": sources, "repositories": list(used.values())}
     return {"sources": [], "repositories": []}

@@ -148,6 +148,11 @@ def _of_source(
     if len(kinds) > 1:
         raise AnsibleFilterError(f"{wanted} has backups of the kinds {', '.join(kinds)}: say which. {_WHERE}")
     kind = kinds[0]
+    if (source.engine, kind) == ("files", "system"):
+        raise AnsibleFilterError(
+            f"{wanted} is a set, which comes back member by member. All commands in order, on the host: "
+            f"lifeboat restore {service.name}/{source.name}/{kind} --dry-run"
+        )
     if (source.engine, kind) not in MODULES:
         raise AnsibleFilterError(f"Backups of the kind {source.engine} {kind} can't be restored by this version.")
     return [

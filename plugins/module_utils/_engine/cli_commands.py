@@ -25,6 +25,7 @@ from . import (
 )
 from .catalog.catalog import Backup, Reading, find_backup, read_catalog
 from .catalog.layout import RESTORE_NOTES
+from .catalog.set_members import SET_LABEL, is_set
 from .cli_telling import Telling
 from .core.description.description import Description, read_description
 from .core.errors import JobUnknown, LifeboatError, RequestInvalid
@@ -42,6 +43,7 @@ from .operations.ship_requests import is_stream
 from .report.printer import Printer
 from .report.recovery import forecasts_text
 from .report.results import list_text, plan_text, result_text
+from .report.sets import sets_text
 from .retention.rules import JOB_LABEL
 from .storage.base import Storage
 from .storage.registry import open_storage
@@ -136,10 +138,10 @@ def _labels(given: t.Sequence[str]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for entry in given:
         name, equals, value = entry.partition("=")
-        if not equals or not is_name(name) or name == JOB_LABEL:
+        if not equals or not is_name(name) or name in (JOB_LABEL, SET_LABEL):
             raise RequestInvalid(
                 f"--label {entry!r} is not NAME=VALUE with a name of your own.",
-                hint=f"For example --label release=7.2; {JOB_LABEL!r} is what Lifeboat notes itself.",
+                hint=f"For example --label release=7.2; {JOB_LABEL!r} and {SET_LABEL!r} are Lifeboat's own.",
             )
         labels[name] = value
     return labels
@@ -160,6 +162,8 @@ def list_backups(options: argparse.Namespace, printer: Printer) -> int:
         objective_of=recovery_objectives(description),
     )
     printer.result(list_text(reading, now=host.clock.now()))
+    if any(is_set(found.manifest) for found in reading.backups):
+        printer.result(f"\n{sets_text(reading.backups)}")
     if forecasts:
         printer.result(f"\n{forecasts_text(forecasts)}")
     printer.document(

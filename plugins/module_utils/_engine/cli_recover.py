@@ -94,7 +94,7 @@ def label(options: argparse.Namespace, printer: Printer, description: Descriptio
         for source in service.sources
         if can_label(source.engine)
     ]
-    files = [source.name for source in service.sources if source.engine == "files"]
+    files = [source.name for source in service.sources if source.engine == "files" and not source.has_only_sets]
     result = make_label(options.name, service=service.name, sources=marked, files=files, storages=storages, host=host)
     printer.result(labels_text([result.label]))
     printer.document(result.as_dict())

@@ -10,6 +10,7 @@ import re
 
 from .cli_options import OPTION_HELP, identity_of, options_from, target_options, time_from
 from .core.description.description import Description
+from .core.description.kinds import SET_KIND
 from .core.errors import LifeboatError, RequestInvalid
 from .core.host import Host
 from .core.ids import is_backup_id
@@ -20,9 +21,11 @@ from .operations.earlier_restores import discard_restore, resume_restore, roll_b
 from .operations.option_names import restore_options_text
 from .operations.restore import plan_restore, run_restore
 from .operations.restore_values import EarlierRestore, RestoreRequest, RestoreResult
+from .operations.set_restore import plan_set_restore, refuse_set_restore
 from .recovery.ledger import all_restores, unfinished_restores
 from .report.printer import Printer
 from .report.recovery import restore_plan_text, restore_text, restores_text, unfinished_text
+from .report.sets import set_plan_text
 
 VERIFIED_POINT = "verified"
 _OF_NEW_RESTORES = ("before", "in_place", "allow_failed", "repository", "dry_run")
@@ -117,12 +120,26 @@ def _refuse_what_says_nothing(options: argparse.Namespace) -> None:
 
 def _new(options: argparse.Namespace, printer: Printer, description: Description, host: Host) -> int:
     request = _request(options, description, host)
+    if request.selection.kind == SET_KIND:
+        return _set(options, printer, request, host)
     if options.dry_run:
         plan = plan_restore(request, host=host)
         printer.result(restore_plan_text(plan))
         printer.document({"plan": plan.as_dict()})
         return 0
     return _tell(run_restore(request, host=host, show=printer.progress), printer)
+
+
+def _set(options: argparse.Namespace, printer: Printer, request: RestoreRequest, host: Host) -> int:
+    plan = plan_set_restore(request, host=host)
+    if not options.dry_run:
+        raise refuse_set_restore(plan)
+    printer.result(set_plan_text(plan))
+    printer.document({"plan": plan.as_dict()})
+    if plan.error is None:
+        return 0
+    printer.error(plan.error)
+    return plan.error.exit_status
 
 
 def _earlier(options: argparse.Namespace, printer: Printer, description: Description, host: Host) -> int:

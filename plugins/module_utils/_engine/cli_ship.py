@@ -16,7 +16,7 @@ from .core.host import Host
 from .core.state import StateDirectory
 from .operations.prepare_spool import prepare_spool
 from .operations.ship import follow_ship, plan_ship, run_ship
-from .operations.ship_requests import is_stream, ship_request
+from .operations.ship_requests import ship_request, shipping_jobs
 from .operations.ship_values import ShipRequest, ShipResult
 from .operations.stream_status import BAD, StreamStatus, read_stream_status
 from .postgresql.prepare_needs import DEFAULT_SCRIPT
@@ -107,7 +107,7 @@ def streams_exit_status(streams: t.Sequence[StreamStatus], problems: t.Sequence[
 
 def _streams(description: Description, names: t.Sequence[str]) -> list[Job]:
     selected = description.jobs(names)
-    jobs = selected if names else [job for job in selected if is_stream(job)]
+    jobs = selected if names else shipping_jobs(selected)
     if not jobs:
         raise JobUnknown(
             "The description has no stream to ship.",

@@ -27,7 +27,7 @@ from .operations.description_requests import (
     source_of,
 )
 from .operations.option_names import verify_options_text
-from .operations.verifier_kinds import VERIFIERS
+from .operations.verifier_kinds import can_verify
 from .operations.verify import plan_verifications, run_verifications
 from .operations.verify_values import DUE, NEWEST, SAMPLE, UNVERIFIED, VerifyRequest
 from .report.printer import Printer
@@ -122,7 +122,7 @@ def _asked(options: argparse.Namespace, description: Description, host: Host) ->
         (service.name, source)
         for service in description.services
         for source in service.sources
-        if any((source.engine, kind) in VERIFIERS for kind in kinds_of(source.jobs)) or source.engine != "files"
+        if source.engine != "files" or any(can_verify(source.engine, kind) for kind in kinds_of(source.jobs))
     ]
     if not options.what:
         return [(source, Selection(service=service, source=source.name)) for service, source in every]
@@ -179,4 +179,10 @@ def _request(
         keep_scratch=options.keep_scratch,
         state_directory=settings.state_directory,
         lock_timeout=options.wait,
+        proofs={
+            one.name: proof_of(one, level=None)
+            for service in description.services
+            if service.name == selection.service
+            for one in service.sources
+        },
     )

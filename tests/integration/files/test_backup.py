@@ -79,9 +79,10 @@ def test_a_missing_path_is_refused_by_name_unless_it_is_optional(site: Site) -> 
 def test_kinds_that_are_not_made_yet_say_so(site: Site) -> None:
     document = json.loads(site.lifeboat.configuration.read_text())
     (source,) = document["lifeboat_services"][0]["sources"]
-    source["backups"][0]["kind"] = "system"
+    source.update(engine="mongodb", connection={"uri": "mongodb://127.0.0.1:1"})
+    source["backups"] = [{"kind": "differential", "repositories": ["local"], "keep": {"within": "7d"}}]
     site.lifeboat.configuration.write_text(json.dumps(document))
-    site.lifeboat("backup shop/conf/system --quiet").refused("job.kind_not_runnable", hint="files config, files app")
+    site.lifeboat("backup shop/conf/differential --quiet").refused("job.kind_not_runnable", hint="mongodb full")
 
 
 def test_another_user_is_told_what_it_may_not_read(site: Site) -> None:

@@ -117,6 +117,8 @@ def test_a_job_holds_all_that_running_it_needs() -> None:
         "state_directory": "/var/lib/lifeboat",
         "runnable": True,
         "questions": [],
+        "members": [],
+        "left_out": [],
     }
     assert job.as_dict() == expected
     assert json.loads(json.dumps(job.as_dict())) == expected

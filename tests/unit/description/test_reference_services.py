@@ -94,7 +94,7 @@ FAMILY: list[Row] = [
     ),
     (
         "database second_brain_database",
-        lambda it: it.job("main/incremental").options["database"] == "second_brain_database",
+        lambda it: it.question("main", "users")["database"] == "second_brain_database",
     ),
     (
         "collections that must exist",

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.catalog import Selection
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.pin import Pin, pin_key
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.removal import Removal, removal_key
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.set_members import Member
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import RequestInvalid
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations import repo_check
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.backup_values import (
@@ -151,6 +152,24 @@ def test_an_increment_without_its_base_is_told(two: Repositories) -> None:
     assert found(two) == {"parent-missing": [increment.folder.manifest_key]}
     # A look at one kind alone can't tell.
     assert found(two, selection=Selection(service="family", source="main", kind="incremental")) == {}
+
+
+def test_a_set_without_its_member_is_told(two: Repositories) -> None:
+    member = only_local(18)
+    whole = only_local(
+        20, engine="files", source="system", kind="system", content={"members": [Member.of(member).as_dict()]}
+    )
+    put_backup(two["local"], whole)
+    assert found(two) == {"member-missing": [whole.folder.manifest_key]}
+    # A look at one source alone can't tell.
+    assert found(two, selection=Selection(service="family", source="system")) == {}
+    put_backup(two["local"], member)
+    assert found(two) == {}
+
+
+def test_a_set_that_names_no_member_is_no_set(two: Repositories) -> None:
+    whole = put_backup(two["local"], only_local(20, engine="files", source="system", kind="system", content={}))
+    assert found(two) == {"manifest-unreadable": [whole.folder.manifest_key]}
 
 
 def test_what_a_job_wanted_here_as_well_is_told(two: Repositories) -> None:

@@ -159,3 +159,20 @@ def test_an_address_of_apprise_by_value_is_a_secret() -> None:
     channels = [{"name": "phone", "apprise": {"url": "slack://not/for/anybody"}}]
     data = changed("lifeboat_services.0.notifications", {"channels": channels})
     assert filters.host_configuration(*given(data))["has_secrets"] is True
+
+
+def test_the_role_of_files_passes_over_sets() -> None:
+    job = {"schedule": "0 1 * * 6", "repositories": ["local"], "keep": {"within": "12w"}}
+    data = description()
+    data["lifeboat_services"][0]["sources"] += [
+        {
+            "name": "web",
+            "engine": "files",
+            "connection": {"paths": ["/etc/nginx"]},
+            "backups": [{"kind": "config", **job}],
+        },
+        {"name": "whole", "engine": "files", "backups": [{"kind": "system", **job}]},
+    ]
+    sources = [one["source"] for one in filters.host_servers(*given(data), engine="files")]
+    assert "web" in sources
+    assert "whole" not in sources

@@ -31,8 +31,9 @@ from ..pipeline.producer import PayloadInput, StoredPayload
 from ..pipeline.stream import stream
 from ..pipeline.transforms import Compression, Encryption, Transforms
 from ..storage.base import ObjectWriter, Storage
+from .copies import require_copy
 from .kept_reasons import kept_reasons
-from .layout import MANIFEST, RESTORE_NOTES, STARTED, BackupFolder
+from .layout import MANIFEST, RESTORE_NOTES, STARTED, BackupFolder, parse_key
 from .manifest import Manifest, parse_manifest
 
 
@@ -110,6 +111,27 @@ class BackupWriter:
         )
         self.payloads.append(stored)
         return stored
+
+    def leave_out(self, repository: str, error: LifeboatError) -> None:
+        """See :class:`pipeline.producer.SelectiveSink`."""
+        for state in self.working:
+            if state.name == repository:
+                self._drop(state, error)
+                self.withdraw(state)
+        require_working(self._repositories)
+
+    def leave_out_lacking(self, folders: t.Sequence[str]) -> None:
+        """See :class:`pipeline.producer.SelectiveSink`. Who may not look there is taken at our word."""
+        for state in self.working:
+            try:
+                for folder in folders:
+                    parts = parse_key(f"{folder}{MANIFEST}")
+                    if parts is not None:
+                        require_copy(state.storage, parts.folder, repository=state.name)
+            except StorageForbidden:
+                continue
+            except LifeboatError as error:
+                self.leave_out(state.name, error)
 
     def finish(self, manifest: Manifest, *, notes: str) -> None:
         """Write RESTORE.md and then, last of all, the manifest: from that moment on the backup exists.

@@ -339,6 +339,19 @@ class BackupPartial(LifeboatError):
     exit_status = 3
 
 
+class SetIncomplete(LifeboatError):
+    """A backup of a set is missing or could not be made, and a set that isn't whole must never look whole."""
+
+    code = "backup.set_incomplete"
+
+
+class SetNotRestorable(LifeboatError):
+    """A set is brought back member by member, each by the restore of its own kind; the plan has the commands."""
+
+    code = "restore.set"
+    exit_status = 2
+
+
 class BackupNotTrusted(LifeboatError):
     """The backup is not known to restore: never verified, or it failed; a restore must not find that out late."""
 

@@ -204,6 +204,8 @@ class _Run:
                 series=request.series,
                 parent=self._parent,
                 is_whole_wanted=request.whole,
+                folder=self._folder,
+                set_of=request.set_of,
             )
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ..catalog.layout import Series
+from ..catalog.layout import BackupFolder, Series
 from ..catalog.manifest import Manifest
 from ..core.errors import BackupPartial, LifeboatError, RequestInvalid
 from ..core.host import Host
@@ -42,6 +42,8 @@ class ProducerContext:
     series: Series
     parent: Manifest | None = None  # for kinds that are increments
     is_whole_wanted: bool = False  # build on nothing
+    folder: BackupFolder | None = None  # where the backup will lie
+    set_of: SetRequest | None = None
 
 
 ProducerFactory = t.Callable[[ProducerContext], Producer]
@@ -56,7 +58,7 @@ class BackupRequest:
     With *only_if_changed* nothing is made when the newest backup in every repository has the content hash of the source
     as it is now; the producer must be able to tell. *lock_timeout* is how many seconds to wait for another run of the
     same source. *questions* are asked of the source before and after, over *connection* in the way of its engine,
-    *asking*: verifications compare with these answers.
+    *asking*: verifications compare with these answers. *set_of* says what a set consists of.
     """
 
     series: Series
@@ -73,6 +75,7 @@ class BackupRequest:
     questions: tuple[Question, ...] = ()
     asking: Asking | None = None
     only_if_changed: bool = False
+    set_of: SetRequest | None = None
 
     def __post_init__(self) -> None:
         """Raises RequestInvalid for a job without repositories or with one twice."""
@@ -99,6 +102,14 @@ class BackupRequest:
     def record_name(self) -> str:
         """One file of run records for each job."""
         return f"{self.lock_name}.{self.series.kind}"
+
+
+@dataclass(frozen=True)
+class SetRequest:
+    """The *members* that a set has made first, in their order, and what is *left_out* of it, and why."""
+
+    members: tuple[BackupRequest, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

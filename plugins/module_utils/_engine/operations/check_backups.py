@@ -17,6 +17,7 @@ from ..catalog.layout import MANIFEST, RESTORE_NOTES, STARTED, BackupFolder
 from ..catalog.manifest import Manifest, parse_manifest
 from ..catalog.pin import parse_pin
 from ..catalog.removal import REMOVED
+from ..catalog.set_members import Member, members_of
 from ..catalog.standing import FAILED, copy_states
 from ..catalog.verification import Verification, parse_verification
 from ..core.clock import format_time
@@ -35,6 +36,8 @@ class BackupSeen:
     folder: BackupFolder
     parent: str | None
     repositories: tuple[str, ...]
+    checksum: str = ""  # of its manifest
+    members: tuple[Member, ...] = ()
 
 
 def check_folder(
@@ -84,7 +87,13 @@ class _Folder:
         self._check_payloads(manifest)
         self._check_documents(manifest)
         self._tell_strangers(manifest)
-        return BackupSeen(folder=self._folder, parent=manifest.parent, repositories=manifest.repositories)
+        return BackupSeen(
+            folder=self._folder,
+            parent=manifest.parent,
+            repositories=manifest.repositories,
+            checksum=str(manifest.as_dict()["checksum"]),
+            members=self._members(manifest),
+        )
 
     def _manifest(self) -> Manifest | None:
         try:
@@ -94,6 +103,13 @@ class _Folder:
         except LifeboatError as error:
             self._add("manifest-unreadable", MANIFEST, error.message, hint=self._repair_hint())
             return None
+
+    def _members(self, manifest: Manifest) -> tuple[Member, ...]:
+        try:
+            return members_of(manifest)
+        except LifeboatError as error:
+            self._add("manifest-unreadable", MANIFEST, error.message, hint=self._repair_hint())
+            return ()
 
     def _check_payloads(self, manifest: Manifest) -> None:
         for payload in manifest.payloads:

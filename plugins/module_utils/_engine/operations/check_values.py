@@ -29,6 +29,7 @@ FINDINGS: t.Mapping[str, str] = {
     "payload-size": ERROR,
     "payload-damaged": ERROR,
     "parent-missing": ERROR,
+    "member-missing": ERROR,
     "record-unreadable": ERROR,
     "segment-missing": ERROR,
     "segment-size": ERROR,

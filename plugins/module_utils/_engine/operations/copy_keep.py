@@ -14,6 +14,7 @@ import typing as t
 
 from ..catalog.catalog import Backup
 from ..catalog.layout import Series
+from ..catalog.set_members import member_folders
 from ..retention.guards import GUARDS
 from ..retention.planner import plan
 from ..retention.rules import merged
@@ -99,4 +100,5 @@ def _entry(backup: Backup) -> Entry:
         parent=manifest.parent,
         labels=manifest.labels,
         pins=retained_pins(backup),
+        members=member_folders(manifest),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ..catalog.catalog import Backup, Reading
 from ..catalog.folder_content import FolderContent
+from ..catalog.set_members import member_folders, set_in
 from ..catalog.standing import FAILED, ORDER
 from .copy_values import CopyRequest, LeftOutBackup, PlannedBackup, TargetPolicy
 
@@ -40,7 +41,7 @@ def plan_backups(
     policy: TargetPolicy,
     contents: t.Mapping[str, FolderContent],
 ) -> BackupPlan:
-    """What *target* is to get of the backups that *reading* tells of, newest first, but parents before children.
+    """What *target* is to get of the backups that *reading* tells of, newest first, but what others need before them.
 
     *contents* is what lies in the target's folders of the backups that it has, by id: what is missing there shows.
     """
@@ -91,6 +92,9 @@ class _Planner:
         selection, manifest = self._request.selection, backup.manifest
         return (
             selection.takes_id(manifest.backup_id)
+            # More was read than was asked for where sets are about: their members are of other sources.
+            and selection.service in (None, manifest.service)
+            and selection.source in (None, manifest.source)
             and selection.kind in (None, manifest.kind)
             and selection.engine in (None, manifest.engine)
         )
@@ -98,7 +102,9 @@ class _Planner:
     def _judge(self, backup: Backup) -> _Verdict:
         if self._target in backup.removed:
             return _Verdict(wanted=False, reason="its retention removed it there")
-        named = self._policy.names(backup.manifest.folder.series)
+        # What was made for a set goes where sets go.
+        made_for = set_in(backup.manifest.labels)
+        named = self._policy.names(made_for.series if made_for is not None else backup.manifest.folder.series)
         was_named = self._target in backup.manifest.repositories
         if self._request.everything:
             reason = "everything was asked for"
@@ -119,7 +125,7 @@ class _Planner:
             return None
         if backup_id in self._refused:
             return self._refused[backup_id]
-        problem = self._add_parent(backup)
+        problem = self._add_parent(backup) or self._add_members(backup)
         sources = self._sources(backup)
         if problem is None and not sources:
             problem = "no copy of it can be read"
@@ -158,6 +164,21 @@ class _Planner:
         problem = self._add(parent, f"{backup.manifest.backup_id} builds on it")
         return f"{parent_id}, which it builds on, does not come: {problem}" if problem else None
 
+    def _add_members(self, backup: Backup) -> str | None:
+        for folder in member_folders(backup.manifest):
+            member_id = folder.backup_id
+            member = self._by_id.get(member_id)
+            if member is None:
+                return f"its member {member_id} is in no repository"
+            if self._target in member.repositories:
+                continue
+            if self._target in member.removed:
+                return f"its member {member_id} was removed there by its retention"
+            problem = self._add(member, f"a member of the set {backup.manifest.backup_id}")
+            if problem:
+                return f"its member {member_id} does not come: {problem}"
+        return None
+
     def _sources(self, backup: Backup) -> tuple[str, ...]:
         """The copies to read, the best first; none that failed while another is good."""
         order = [one.name for one in self._request.repositories]
@@ -191,6 +212,8 @@ class _Planner:
                     return f"{payload.name} is missing there"
                 if found.size != payload.size:
                     return f"{payload.name} has {found.size} bytes there, not {payload.size}"
+        if member_folders(manifest):
+            return None  # a set fails by its members, which are looked at themselves
         others = [state for name, state in backup.repositories.items() if name != self._target]
         if backup.repositories[self._target] == FAILED and any(state != FAILED for state in others):
             return "its bytes there failed a verification"

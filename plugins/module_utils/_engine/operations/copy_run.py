@@ -11,9 +11,10 @@ import functools
 import typing as t
 from dataclasses import dataclass, field
 
-from ..catalog.catalog import Reading, Selection, find_series, read_catalog
+from ..catalog.catalog import Backup, Reading, Selection, find_series, read_catalog
 from ..catalog.layout import Series, parse_key
 from ..catalog.pin import pin_id_of
+from ..catalog.set_members import is_set, member_folders, set_in
 from ..core.errors import LifeboatError, StateDirectoryUnusable
 from ..core.host import Host
 from ..core.ids import is_name
@@ -107,6 +108,9 @@ class CopyRun:
         # An increment's parents are of other kinds.
         wide = Selection(service=selection.service, source=selection.source)
         self._reading = read_catalog({name: place.storage for name, place in self._places.items()}, selection=wide)
+        if selection.source is not None and any(_is_bound(one) for one in self._reading.backups):
+            wide = Selection(service=selection.service)
+            self._reading = read_catalog({name: place.storage for name, place in self._places.items()}, selection=wide)
         self.plan.problems.extend(self._reading.problems)
         self._policies = {name: self._policy_of(name) for name in self._request.targets}
 
@@ -158,13 +162,17 @@ class CopyRun:
             f"copying {count} backup{'' if count == 1 else 's'} to {target.name}",
             bytes_expected=self._progress.bytes_done + sum(planned.bytes for planned in plan.backups),
         )
+        sets = [planned for planned in plan.backups if is_set(planned.backup.manifest)]
+        others = [planned for planned in plan.backups if not is_set(planned.backup.manifest)]
         with workers(self._request.parallel, stopping=self._stopping) as pool:
             with undisturbed():
-                futures = [
-                    pool.submit(functools.partial(self._copy_chain, target, chain)) for chain in _chains(plan.backups)
-                ]
+                futures = [pool.submit(functools.partial(self._copy_chain, target, chain)) for chain in _chains(others)]
             wait_for(futures)
-        self._backups += [outcome for future in futures for outcome in future.result()]
+        outcomes = [outcome for future in futures for outcome in future.result()]
+        # A set comes when all of its members are there, so that it is whole from its first moment.
+        missing = {one.planned.backup.manifest.backup_id for one in outcomes if not one.is_settled}
+        outcomes += [self._copy_set(target, planned, missing) for planned in sets]
+        self._backups += outcomes
 
     def copy_documents(self, target: Place) -> None:
         """One by one: they are small and few. Raises what reading and storing raise."""
@@ -333,12 +341,22 @@ class CopyRun:
             outcomes.append(outcome)
         return outcomes
 
+    def _copy_set(self, target: Place, planned: PlannedBackup, missing: t.AbstractSet[str]) -> BackupOutcome:
+        absent = [one.backup_id for one in member_folders(planned.backup.manifest) if one.backup_id in missing]
+        if absent:
+            return BackupOutcome(planned=planned, state=WAITING, note=f"its member {absent[0]} did not come across")
+        return self._copy_chain(target, [planned])[0]
+
     def _show_progress(self, snapshot: t.Mapping[str, t.Any]) -> None:
         for lock in self._locks:
             with contextlib.suppress(StateDirectoryUnusable):  # what is copied matters more than being seen
                 lock.show(snapshot)
         if self._show is not None:
             self._show(snapshot)
+
+
+def _is_bound(backup: Backup) -> bool:
+    return is_set(backup.manifest) or set_in(backup.manifest.labels) is not None
 
 
 def _chains(backups: t.Sequence[PlannedBackup]) -> list[list[PlannedBackup]]:

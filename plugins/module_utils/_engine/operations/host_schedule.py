@@ -17,7 +17,7 @@ from ..core.description.description import Description
 from ..core.description.model import Job, Service, Source
 from ..core.description.schedule import Schedule, parse_schedule
 from .backup_values import ON_CHANGE
-from .ship_requests import is_stream
+from .ship_requests import is_stream, shipping_jobs
 from .stream_sources.registry import STREAM_KINDS
 
 _EACH_MINUTE = "* * * * *"
@@ -84,7 +84,8 @@ def host_schedule(description: Description, choices: ScheduleChoices) -> HostSch
     for service in description.services:
         here = service.sources if description.settings.makes_backups else ()
         jobs = [job for source in here for job in source.jobs]
-        calls = [call for job in jobs for call in _of_job(job, choices)]
+        shipped = shipping_jobs(jobs)
+        calls = [call for job in jobs if not is_stream(job) or job in shipped for call in _of_job(job, choices)]
         if choices.verify:
             calls += [call for source in service.sources for call in _verification(service, source, zone)]
         if retention is not None:

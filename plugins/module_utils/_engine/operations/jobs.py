@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from ..catalog.layout import Series
-from ..core.description.kinds import STREAMED_KINDS
-from ..core.description.model import Job
+from ..catalog.set_members import SET_ENGINE
+from ..core.description.kinds import SET_KIND, STREAMED_KINDS
+from ..core.description.model import Job, RepositoryUse
 from ..core.errors import KindNotRunnable, RequestInvalid
 from ..pipeline.transforms import transforms_from
 from ..recovery.questions import question_from
 from ..retention.rules import JOB_LABEL
-from .backup_values import ON_CHANGE, ON_DEPLOYMENT, BackupRequest, RepositoryRequest
+from .backup_values import ON_CHANGE, ON_DEPLOYMENT, BackupRequest, RepositoryRequest, SetRequest
 from .kinds import KINDS
+from .set_options import set_options_from
 
 
 def backup_request(
@@ -34,6 +37,41 @@ def backup_request(
     Raises KindNotRunnable for kinds that this version only reads and shows, and RequestInvalid for options that the
     engine's room does not know.
     """
+    request = _request(job, job.repositories, labels=labels, lock_timeout=lock_timeout, trigger=trigger, whole=whole)
+    if (job.engine, job.kind) != (SET_ENGINE, SET_KIND):
+        return request
+    return replace(request, set_of=SetRequest(members=_members(job, request), left_out=job.left_out))
+
+
+def _members(system: Job, request: BackupRequest) -> tuple[BackupRequest, ...]:
+    """The backups of a set: each as its own job makes it, but for the set, to its repositories and for its readers."""
+    wait = set_options_from(system.options).wait
+    members = []
+    for job in system.members:
+        # Where a kind builds on its own, a set has one that builds on nothing.
+        builds_on_its_own = KINDS[(job.engine, job.kind)].parent_kinds == (job.kind,)
+        member = _request(
+            job,
+            system.repositories,
+            labels=request.labels,
+            lock_timeout=wait,
+            trigger=None,
+            whole=builds_on_its_own,
+        )
+        transforms = transforms_from(compression=job.compression, encryption=system.encryption)
+        members.append(replace(member, transforms=transforms, labels=dict(request.labels)))
+    return tuple(members)
+
+
+def _request(
+    job: Job,
+    repositories: t.Sequence[RepositoryUse],
+    *,
+    labels: t.Mapping[str, str] | None,
+    lock_timeout: float,
+    trigger: str | None,
+    whole: bool,
+) -> BackupRequest:
     if job.kind in STREAMED_KINDS.get(job.engine, ()):
         raise KindNotRunnable(
             f"{job.id} is a stream, which has no end at which a backup could be made.",
@@ -58,7 +96,7 @@ def backup_request(
             f"{job.id}: backups of the kind {job.engine} {job.kind} always build on another one.",
             hint=f"Run a job of one of the kinds {', '.join(kind.parent_kinds)} instead.",
         )
-    uses = [use for use in job.repositories if not use.is_version_control]
+    uses = [use for use in repositories if not use.is_version_control]
     if not uses:
         raise RequestInvalid(
             f"{job.id} goes to version control only, which this version doesn't write to.",

@@ -93,6 +93,12 @@ def _files_app(options: Options) -> ProducerFactory:
     return app(options)
 
 
+def _files_system(options: Options) -> ProducerFactory:
+    from .producers.sets import system
+
+    return system(options)
+
+
 def _ask_mongodb(connection: Options, runner: Runner) -> Questioning:
     from ..mongodb.asking import asking
 
@@ -123,4 +129,5 @@ KINDS: t.Mapping[tuple[str, str], Kind] = {
     ("files", "config"): Kind(_files_config, tells_changes=True),
     ("files", "static"): Kind(_files_static, parent_kinds=STATIC_PARENT_KINDS, tells_changes=True),
     ("files", "app"): Kind(_files_app, tells_changes=True),
+    ("files", "system"): Kind(_files_system),
 }

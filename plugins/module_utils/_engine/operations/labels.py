@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ..catalog.catalog import Selection, read_catalog
+from ..catalog.set_members import is_set
 from ..catalog.standing import FAILED
 from ..core.errors import LabelExists, LabelInvalid, LifeboatError, StorageExists, StorageNotFound
 from ..core.host import Host
@@ -94,7 +95,8 @@ def newest_files(
     found: list[LabelledFiles] = []
     for name in names:
         selection = Selection(service=service, source=name, engine="files")
-        whole = [one.manifest for one in read_catalog(storages, selection=selection).backups if one.state != FAILED]
+        backups = [one for one in read_catalog(storages, selection=selection).backups if not is_set(one.manifest)]
+        whole = [one.manifest for one in backups if one.state != FAILED]
         if not whole:
             host.journal.warning(
                 f"{service}/{name} has no backup, so its files are no part of the label. "

@@ -11,24 +11,32 @@ import typing as t
 from ..catalog.catalog import Backup, Reading, Selection, read_catalog
 from ..catalog.folder_content import look_into
 from ..catalog.layout import BackupFolder
+from ..catalog.set_members import is_set, member_folders, set_in
 from ..core.errors import StorageError
 from ..storage.base import Storage
 
 
 def read_source(storages: t.Mapping[str, Storage], backup: Backup) -> Reading:
-    """All backups of its source, of whatever kind: those that it builds on are among them."""
+    """All backups of its source, of whatever kind, among them those that it builds on; where sets are about, of its
+    service.
+    """
     manifest = backup.manifest
-    return read_catalog(storages, selection=Selection(service=manifest.service, source=manifest.source))
+    source = None if is_set(manifest) or set_in(manifest.labels) is not None else manifest.source
+    return read_catalog(storages, selection=Selection(service=manifest.service, source=source))
 
 
 def chain_folders(backup: Backup, reading: Reading) -> list[BackupFolder]:
-    """The folder of the backup, and of everything that it builds on as far as that is there."""
+    """The folder of the backup, and of everything that it builds on or consists of, as far as that is there."""
     by_id = {one.manifest.backup_id: one.manifest for one in reading.backups}
     folders: dict[BackupFolder, None] = {}
-    manifest = backup.manifest
-    while manifest.folder not in folders:
-        folders[manifest.folder] = None
-        manifest = by_id.get(manifest.parent or "", manifest)
+    wanted = [backup.manifest.backup_id]
+    by_id.setdefault(backup.manifest.backup_id, backup.manifest)
+    while wanted:
+        manifest = by_id.get(wanted.pop(0))
+        if manifest is not None and manifest.folder not in folders:
+            folders[manifest.folder] = None
+            wanted += [manifest.parent] if manifest.parent else []
+            wanted += [folder.backup_id for folder in member_folders(manifest)]
     return list(folders)
 
 

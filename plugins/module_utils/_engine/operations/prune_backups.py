@@ -106,6 +106,7 @@ def remove_backups(
             plan_hash=plan_hash,
             vendor=decision.entry.vendor,
             has_failed=decision.entry.state == FAILED,
+            members=tuple(member.backup_id for member in decision.entry.members),
         )
         for decision in removals
     ]
@@ -288,8 +289,9 @@ def _children_first(candidates: t.Sequence[Candidate]) -> list[Candidate]:
     by_id = {one.backup_id: one for one in candidates}
     children: dict[str, list[Candidate]] = {}
     for one in candidates:
-        if one.parent in by_id:
-            children.setdefault(str(one.parent), []).append(one)
+        for base in one.needs:
+            if base in by_id:
+                children.setdefault(base, []).append(one)
     ordered: dict[str, Candidate] = {}
     for one in candidates:
         # By hand: chains may be longer than Python's stack.

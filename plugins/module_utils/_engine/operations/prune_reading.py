@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ..catalog.catalog import Backup, Selection, read_catalog
 from ..catalog.layout import BackupFolder, Series, parse_key
 from ..catalog.removal import DELETING, RemovedCopy
+from ..catalog.set_members import SET_LABEL, member_folders, set_in
 from ..catalog.standing import FAILED
 from ..core.errors import LifeboatError
 from ..core.host import Host
@@ -75,7 +76,13 @@ def _read_catalogs(
     backups: list[Backup] = []
     removals: list[RemovedCopy] = []
     problems: dict[tuple[str, str, str], LifeboatError] = {}
-    for service, source in _sources(request.policies):
+    waiting = _sources(request.policies)
+    read: set[Source] = set()
+    while waiting:
+        service, source = waiting.pop(0)
+        if (service, source) in read:
+            continue
+        read.add((service, source))
         reading = read_catalog(storages, selection=Selection(service=service, source=source))
         backups += reading.backups
         removals += reading.removals
@@ -83,7 +90,16 @@ def _read_catalogs(
             # A repository that is down says so once, and not once for each source.
             key = (str(problem.details.get("repository")), problem.code, str(problem.details.get("key")))
             problems.setdefault(key, problem)
+        # Sets and their members are of several sources, and can only be judged together.
+        waiting += dict.fromkeys(place for one in reading.backups for place in _bound_sources(one))
     return backups, removals, list(problems.values())
+
+
+def _bound_sources(backup: Backup) -> t.Iterator[Source]:
+    manifest = backup.manifest
+    made_for = set_in(manifest.labels)
+    for folder in (*member_folders(manifest), *([made_for] if made_for is not None else [])):
+        yield folder.series.service, folder.series.source
 
 
 def _read_one(
@@ -115,7 +131,10 @@ def _read_one(
         found.append(error)
     for summary in summaries:
         found += summary.problems
-    entries = tuple(_entry(one, name, vendors, pins=pins.get(one.manifest.backup_id, ())) for one in backups)
+    asked = frozenset(_sources(request.policies))
+    entries = tuple(
+        _entry(one, name, vendors, pins=pins.get(one.manifest.backup_id, ()), asked=asked) for one in backups
+    )
     content = RepositoryContent(
         name=name,
         entries=entries,
@@ -191,6 +210,7 @@ def _overdue_since(
             made = [hour_end for one in summaries if one.entry.series == job.series for hour_end in _ends(one)]
         else:
             own = [one for one in entries if one.series == job.series and one.state != FAILED]
+            own = [one for one in own if SET_LABEL not in one.labels]
             made = [one.started for one in own if len(jobs) == 1 or one.labels.get(JOB_LABEL) in (None, job.job)]
         if max(made, default=datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)) < due:
             missed.append(due)
@@ -201,7 +221,9 @@ def _ends(summary: StreamSummary) -> t.Iterator[datetime.datetime]:
     return (hour.ends for hour in summary.entry.hours if hour.ends is not None)
 
 
-def _entry(backup: Backup, repository: str, vendors: VendorBackups, *, pins: tuple[Pin, ...]) -> Entry:
+def _entry(
+    backup: Backup, repository: str, vendors: VendorBackups, *, pins: tuple[Pin, ...], asked: t.AbstractSet[Source]
+) -> Entry:
     manifest = backup.manifest
     kept = backup.kept.get(repository)
     return Entry(
@@ -220,6 +242,8 @@ def _entry(backup: Backup, repository: str, vendors: VendorBackups, *, pins: tup
         storage_class=kept.storage_class if kept else None,
         stored=kept.since if kept and kept.storage_class else None,
         vendor=vendors.by_id.get(manifest.backup_id),
+        members=member_folders(manifest),
+        is_asked=(manifest.service, manifest.source) in asked,
     )
 
 

@@ -154,9 +154,10 @@ class Wave:
             for one in marked:
                 if not stays[one.backup_id] and one.backup_id in needed and one.content.has_manifest:
                     stays[one.backup_id] = f"{needed[one.backup_id]} builds on it"
-                if stays[one.backup_id] and one.candidate.parent not in needed and one.candidate.parent is not None:
-                    needed[one.candidate.parent] = one.backup_id
-                    again = True
+                for base in one.candidate.needs if stays[one.backup_id] else ():
+                    if base not in needed:
+                        needed[base] = one.backup_id
+                        again = True
         return [replace(one, stays=stays[one.backup_id]) for one in marked]
 
     def delete(self, generation: t.Sequence[Marked]) -> None:
@@ -270,7 +271,7 @@ def generations(things: t.Sequence[_T], candidate_of: t.Callable[[_T], Candidate
     """Increments before what they build on: nothing builds on what is in its own generation or in an earlier one."""
     left = {candidate_of(thing).backup_id: thing for thing in things}
     while left:
-        parents = {candidate_of(thing).parent for thing in left.values()}
+        parents = {base for thing in left.values() for base in candidate_of(thing).needs}
         # A circle can't be; were there one, it would be one generation.
         generation = [backup_id for backup_id in left if backup_id not in parents] or list(left)
         yield [left.pop(backup_id) for backup_id in generation]

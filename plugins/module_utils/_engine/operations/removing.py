@@ -19,7 +19,7 @@ CURRENT, ALL = "current", "all"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A copy that is to go, why, and by which plan. *parent* is what it builds on.
+    """A copy that is to go, why, and by which plan. *parent* is what it builds on, *members* are those of a set.
 
     *vendor* says where its data lies when that is not in the repository. *has_failed*: it goes for what a verification
     said of it, which another one may have taken back.
@@ -31,6 +31,12 @@ class Candidate:
     plan_hash: str
     vendor: VendorBackup | None = None
     has_failed: bool = False
+    members: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The ids of all that must stay if it does."""
+        return self.members if self.parent is None else (self.parent, *self.members)
 
     @property
     def backup_id(self) -> str:
@@ -100,8 +106,8 @@ class Tally:
 
     def note_stays(self, candidate: Candidate) -> None:
         """What it builds on has to stay as well."""
-        if candidate.parent is not None:
-            self.needed.setdefault(candidate.parent, candidate.backup_id)
+        for base in candidate.needs:
+            self.needed.setdefault(base, candidate.backup_id)
 
     def result(self) -> Removed:
         """What it has come to."""

@@ -104,6 +104,7 @@ class _Repository:
             self._walk()
             self._tell_uploads()
             self._tell_broken_chains()
+            self._tell_broken_sets()
             self.is_listed = True
         except Interrupted:
             raise
@@ -249,6 +250,27 @@ class _Repository:
                     "parent-missing",
                     folder.manifest_key,
                     f"it builds on {backup.parent}, which is not in this repository",
+                    hint=f"lifeboat copy --to {self.place.name}",
+                )
+
+    def _tell_broken_sets(self) -> None:
+        """A set is worth something while every member is the backup that it names."""
+        if self._request.selection.kind is not None or self._request.selection.source is not None:
+            return  # its members are of other sources, and were not looked at
+        for folder, backup in self.seen.backups.items():
+            for member in backup.members:
+                there = self.seen.backups.get(member.folder)
+                if there is not None and there.checksum == member.checksum:
+                    continue
+                if not look_into(self.place.storage, folder).is_backup:
+                    break
+                place = member.folder.key("").rstrip("/")
+                self._looking.findings.add(
+                    "member-missing",
+                    folder.manifest_key,
+                    f"its member {place} is not in this repository, so the set is broken"
+                    if there is None
+                    else f"its member {place} is not the backup that the set was made of",
                     hint=f"lifeboat copy --to {self.place.name}",
                 )
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import typing as t
 
@@ -12,6 +13,7 @@ from ..catalog.layout import Series
 from ..core.description.duration import parse_duration
 from ..core.description.kinds import STREAMED_KINDS
 from ..core.description.model import Job
+from ..core.description.objectives import longest_wait
 from ..core.errors import KindNotRunnable
 from ..pipeline.transforms import transforms_from
 from .backup_values import RepositoryRequest
@@ -32,6 +34,23 @@ def is_stream(job: Job) -> bool:
 def can_ship(job: Job) -> bool:
     """Whether the job is a stream that this version ships."""
     return is_stream(job) and (job.engine, job.kind) in STREAM_KINDS
+
+
+def shipping_jobs(jobs: t.Iterable[Job]) -> list[Job]:
+    """Of each stream among *jobs* the one that ships it, which is the most frequent: others only keep it longer."""
+    chosen: dict[Series, Job] = {}
+    for job in jobs:
+        if is_stream(job):
+            series = Series(service=job.service, source=job.source, kind=job.kind)
+            other = chosen.get(series)
+            if other is None or _wait_of(job) < _wait_of(other):
+                chosen[series] = job
+    return list(chosen.values())
+
+
+def _wait_of(job: Job) -> datetime.timedelta:
+    wait = longest_wait(job)
+    return datetime.timedelta.max if wait is None else wait
 
 
 def ship_request(job: Job, *, lock_timeout: float = 0.0) -> ShipRequest:

@@ -16,6 +16,7 @@ from ..core.errors import LifeboatError
 from ..core.state import StateDirectory, running_jobs
 from ..retention.rules import JOB_LABEL
 from ..storage.base import Storage
+from .due import DESCRIBED_AS
 from .status_due import Due, due_of
 from .wanted import FULL_KINDS, wanted_backup
 
@@ -139,7 +140,11 @@ def read_status(
         for problem in reading.problems:
             # A repository that is down says so once, not once for each job.
             problems.setdefault((problem.code, str(problem.details.get("repository"))), problem)
-        records = state.records(f"{job.service}.{job.source}.{job.kind}")
+        records = [
+            record
+            for record in state.records(f"{job.service}.{job.source}.{job.kind}")
+            if record.get(DESCRIBED_AS) not in job.others
+        ]
         history = tuple(one for one in reading.backups if one.manifest.labels.get(JOB_LABEL) not in job.others)
         newest = history[-1] if history else None
         runs = running.get(f"{job.service}/{job.source}/{job.kind}")

@@ -27,7 +27,7 @@ from ..storage.registry import open_storage
 from .backup_values import ON_DEPLOYMENT
 from .description_requests import recovery_objectives, repositories_of
 from .recovery_times import read_forecasts
-from .ship_requests import can_ship, ship_request
+from .ship_requests import can_ship, ship_request, shipping_jobs
 from .status import JobStatus, JobToLookAt, read_status
 from .status_attention import attention_of, exit_status
 from .status_due import due_of
@@ -99,7 +99,10 @@ class _Look:
         self._ids = frozenset(job.id for job in description.jobs())
 
     def report(self, select: t.Sequence[str]) -> StatusReport:
-        selected = {job.id for job in self._description.jobs(select)}
+        asked = self._description.jobs(select)
+        selected = {job.id for job in asked}
+        # By what they make: a stream is that of all of its jobs.
+        series = {f"{job.service}/{job.source}/{job.kind}" for job in asked}
         sources = [
             (service.name, source)
             for service in self._description.services
@@ -107,7 +110,7 @@ class _Look:
             if any(job.id in selected for job in source.jobs)
         ]
         every = [job for _service, source in sources for job in source.jobs]
-        requests = [ship_request(job) for job in every if can_ship(job)]
+        requests = [ship_request(job) for job in shipping_jobs(every) if can_ship(job)]
         there = read_stored(sources, requests, storages=self._storages, host=self._host)
         found = read_status(
             [self._look_at(job) for job in every if job.runnable],
@@ -125,7 +128,7 @@ class _Look:
         told = {_same(problem) for problem in found.problems}
         problems = (*found.problems, *(problem for problem in silent if _same(problem) not in told))
         jobs = [self._job(one, by_id, there) for one in found.jobs if one.job.job_id in selected]
-        flows = [self._stream(one, by_id) for one in streams if self._is_selected(one.job, selected)]
+        flows = [self._stream(one, by_id) for one in streams if one.job in series]
         facts = [
             self._source(f"{service}/{source.name}", source, _Seen(found.jobs, streams, there))
             for service, source in sources
@@ -285,10 +288,6 @@ class _Look:
 
     def _is_known(self, job: Job) -> bool:
         return job.runnable or can_ship(job)
-
-    @staticmethod
-    def _is_selected(series: str, selected: t.Collection[str]) -> bool:
-        return any(one == series or one.startswith(f"{series}.") for one in selected)
 
     @staticmethod
     def _left_out(job: Job) -> dict[str, str]:

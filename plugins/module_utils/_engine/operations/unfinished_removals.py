@@ -18,6 +18,7 @@ from ..catalog.folder_content import FolderContent, look_into, with_reasons
 from ..catalog.kept_reasons import kept_reasons
 from ..catalog.manifest import Manifest, parse_manifest
 from ..catalog.removal import REMOVED, RemovedCopy
+from ..catalog.set_members import member_folders
 from ..core.errors import ManifestInvalid, ManifestTooNew, StorageNotFound
 from ..storage.base import Storage
 from .prune_lease import VOID_AFTER
@@ -93,6 +94,7 @@ def _sort_begun(storage: Storage, copy: RemovedCopy, content: FolderContent, fou
         folder=copy.folder,
         reasons=removal.reasons if removal else (),
         parent=manifest.parent if manifest else None,
+        members=tuple(folder.backup_id for folder in member_folders(manifest)) if manifest else (),
         plan_hash=removal.plan_hash if removal else "",
     )
     mark = content.policy_removals[-1]

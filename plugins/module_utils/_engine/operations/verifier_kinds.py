@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..catalog.set_members import SET_ENGINE
+from ..core.description.kinds import SET_KIND
 from ..core.errors import KindNotRunnable
 from ..recovery.verifier import VerifierFactory
 
@@ -79,6 +81,11 @@ VERIFIERS: t.Mapping[tuple[str, str], t.Callable[[Options], VerifierFactory]] = 
     ("files", "static"): _files_static,
     ("files", "app"): _files_app,
 }
+
+
+def can_verify(engine: str, kind: str) -> bool:
+    """Whether backups of that kind can be verified beyond level 1; sets are, by their members (:mod:`verify_sets`)."""
+    return (engine, kind) in VERIFIERS or (engine, kind) == (SET_ENGINE, SET_KIND)
 
 
 def verifier_factory(engine: str, kind: str) -> t.Callable[[Options], VerifierFactory]:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import typing as t
 from dataclasses import replace
 
-from ..catalog.catalog import Backup, Reading, find_backup, read_catalog
+from ..catalog.catalog import Backup, Reading, Selection, find_backup, read_catalog
 from ..catalog.layout import Series
+from ..catalog.set_members import is_set, members_of
 from ..catalog.verification import Verification, in_order
 from ..core.errors import LifeboatError
 from ..core.host import Host
@@ -17,7 +20,7 @@ from ..core.journal import RecordingJournal
 from ..core.progress import ProgressSink
 from ..core.state import SourceLock, StateDirectory
 from .choosing import Sources, require_one_readable
-from .verify_run import VerificationRun
+from .verify_sets import MemberProof, SetVerificationRun
 from .verify_values import DUE, SAMPLE, UNVERIFIED, Outcome, VerifyRequest, VerifyResult
 
 
@@ -37,36 +40,119 @@ def run_verifications(request: VerifyRequest, *, host: Host, show: ProgressSink 
     """
     sources = Sources.open(request.repositories, host=host, identity=request.identity)
     reading = _read(sources, request)
-    outcomes = []
+    outcomes: list[Outcome] = []
     for backup in _chosen(reading, request):
-        journal = RecordingJournal(target=host.journal)
-        run_host = Host(clock=host.clock, runner=host.runner, journal=journal, name=host.name)
-        manifest = backup.manifest
-        lock = SourceLock(
-            state=StateDirectory(path=request.state_directory),
-            name=f"verify.{manifest.service}.{manifest.source}",
-            clock=host.clock,
-        )
-        lock.acquire(
-            holder={"job": f"verify {manifest.service}/{manifest.source}/{manifest.kind}", "id": manifest.backup_id},
-            timeout=request.lock_timeout,
-        )
-        try:
-            run = VerificationRun(
-                backup=backup,
-                request=request,
-                sources=Sources(storages=sources.storages, host=run_host, identity=sources.identity),
-                previous=_previous(reading, backup),
-                lock=lock,
-                show=show,
-            )
-            outcomes.append(Outcome(backup=backup, verification=run.run()))
-        except LifeboatError as error:
-            host.journal.warning(f"{manifest.backup_id} could not be verified: {error.message}")
-            outcomes.append(Outcome(backup=backup, verification=None, error=error))
-        finally:
-            lock.release()
+        if is_set(backup.manifest):
+            outcomes += _verify_set(backup, request, sources=sources, host=host, show=show)
+        else:
+            outcomes.append(_verify_one(backup, request, sources=sources, reading=reading, host=host, show=show))
     return VerifyResult(outcomes=tuple(outcomes), problems=reading.problems)
+
+
+def _verify_set(
+    backup: Backup, request: VerifyRequest, *, sources: Sources, host: Host, show: ProgressSink | None
+) -> list[Outcome]:
+    """The outcomes of the members, and last that of the set."""
+    level = request.proof.level
+    outcomes: list[Outcome] = []
+    proofs: list[MemberProof] = []
+    try:
+        members = members_of(backup.manifest)
+    except LifeboatError as error:
+        return [Outcome(backup=backup, verification=None, error=error)]
+    for member in members:
+        series = member.folder.series
+        selection = Selection(service=series.service, source=series.source, kind=series.kind)
+        reading = read_catalog(sources.storages, selection=selection)
+        found = next((one for one in reading.backups if one.manifest.folder == member.folder), None)
+        if found is None:
+            if reading.problems:
+                return [*outcomes, Outcome(backup=backup, verification=None, error=reading.problems[0])]
+            proofs.append(MemberProof(member=member, backup=None, verification=None))
+            continue
+        asked = replace(request, proof=replace(request.proofs.get(series.source, request.proof), level=level))
+        outcome = _verify_member(found, asked, sources=sources, reading=reading, host=host, show=show)
+        if outcome.error is not None:
+            return [*outcomes, outcome, Outcome(backup=backup, verification=None, error=outcome.error)]
+        outcomes.append(outcome)
+        proofs.append(MemberProof(member=member, backup=found, verification=outcome.verification))
+    with _running(backup, request, sources=sources, previous=(), host=host, show=show) as run:
+        try:
+            return [*outcomes, Outcome(backup=backup, verification=run.run_with(proofs))]
+        except LifeboatError as error:
+            host.journal.warning(f"{backup.manifest.backup_id} could not be verified: {error.message}")
+            return [*outcomes, Outcome(backup=backup, verification=None, error=error)]
+
+
+def _verify_member(
+    backup: Backup,
+    request: VerifyRequest,
+    *,
+    sources: Sources,
+    reading: Reading,
+    host: Host,
+    show: ProgressSink | None,
+) -> Outcome:
+    """What is due or unverified is not proved twice."""
+    if request.which in (DUE, UNVERIFIED):
+        passed = [one for one in backup.verifications if _counts(one, request)]
+        if passed and set(backup.repositories) <= set(passed[-1].copies):
+            return Outcome(backup=backup, verification=passed[-1])
+    return _verify_one(backup, request, sources=sources, reading=reading, host=host, show=show)
+
+
+def _verify_one(
+    backup: Backup,
+    request: VerifyRequest,
+    *,
+    sources: Sources,
+    reading: Reading,
+    host: Host,
+    show: ProgressSink | None,
+) -> Outcome:
+    previous = _previous(reading, backup)
+    with _running(backup, request, sources=sources, previous=previous, host=host, show=show) as run:
+        try:
+            return Outcome(backup=backup, verification=run.run())
+        except LifeboatError as error:
+            host.journal.warning(f"{backup.manifest.backup_id} could not be verified: {error.message}")
+            return Outcome(backup=backup, verification=None, error=error)
+
+
+@contextlib.contextmanager
+def _running(
+    backup: Backup,
+    request: VerifyRequest,
+    *,
+    sources: Sources,
+    previous: tuple[Verification, ...],
+    host: Host,
+    show: ProgressSink | None,
+) -> t.Iterator[SetVerificationRun]:
+    """The run, under the lock of its source. Raises LockHeld."""
+    journal = RecordingJournal(target=host.journal)
+    run_host = Host(clock=host.clock, runner=host.runner, journal=journal, name=host.name)
+    manifest = backup.manifest
+    lock = SourceLock(
+        state=StateDirectory(path=request.state_directory),
+        name=f"verify.{manifest.service}.{manifest.source}",
+        clock=host.clock,
+    )
+    lock.acquire(
+        holder={"job": f"verify {manifest.service}/{manifest.source}/{manifest.kind}", "id": manifest.backup_id},
+        timeout=request.lock_timeout,
+    )
+    try:
+        yield SetVerificationRun(
+            backup=backup,
+            request=request,
+            sources=Sources(storages=sources.storages, host=run_host, identity=sources.identity),
+            previous=previous,
+            lock=lock,
+            show=show,
+        )
+    finally:
+        lock.release()
 
 
 def _read(sources: Sources, request: VerifyRequest) -> Reading:
@@ -98,12 +184,12 @@ def _chosen(reading: Reading, request: VerifyRequest) -> tuple[Backup, ...]:
 
 
 def _has_passed(backup: Backup, request: VerifyRequest) -> bool:
-    return any(
-        one.passed
-        and one.reached >= request.proof.level
-        and (request.which != DUE or request.since is None or one.finished >= request.since)
-        for one in backup.verifications
-    )
+    return any(_counts(one, request) for one in backup.verifications)
+
+
+def _counts(one: Verification, request: VerifyRequest) -> bool:
+    is_in_time = request.which != DUE or request.since is None or one.finished >= request.since
+    return one.passed and one.reached >= request.proof.level and is_in_time
 
 
 def _previous(reading: Reading, backup: Backup) -> tuple[Verification, ...]:

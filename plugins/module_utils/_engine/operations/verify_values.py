@@ -50,7 +50,8 @@ class VerifyRequest:
 
     *which*: newest (the newest *count* of each series), unverified (all that have no verification at the level),
     sample (*count* of each series at random), due (the newest *count* of each series without a passed verification at
-    the level since *since*). A selection by id means that one.
+    the level since *since*). A selection by id means that one. *proofs* say, by the name of a source, what is proved of
+    the members of a set beside its level.
     """
 
     repositories: tuple[RepositoryRequest, ...]
@@ -65,6 +66,7 @@ class VerifyRequest:
     keep_scratch: bool = False
     state_directory: str = DEFAULT_STATE_DIRECTORY
     lock_timeout: float = 0.0
+    proofs: t.Mapping[str, Proof] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises RequestInvalid."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ..core.errors import LifeboatError
 from ..core.progress import Progress
 
 #: The key of a manifest's content under which producers that can tell changes note the content hash of their source.
@@ -96,6 +97,19 @@ class PayloadSink(t.Protocol):
         Returns when it is durable there. Raises PipelineFailed when a process of the pipeline failed, whatever the
         input raised, and StorageAllFailed when no repository is left; then nothing of it is visible.
         """
+
+
+class SelectiveSink(PayloadSink, t.Protocol):
+    """A sink of which single repositories can be left out while the others go on."""
+
+    def leave_out(self, repository: str, error: LifeboatError) -> None:
+        """Store nothing more in the repository of that name, and remove what this run stored there.
+
+        Raises StorageAllFailed when no repository is left.
+        """
+
+    def leave_out_lacking(self, folders: t.Sequence[str]) -> None:
+        """The same for every repository in which one of these folders (keys that end in a slash) is no backup."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from .chains import Chains, Place, bases_of_unreadable, chains_of, needed_elsewh
 from .fingerprint import came_later
 from .guards import HELD_BACK, Stops
 from .rules import JOB_LABEL, Reasons, series_reasons
+from .set_rules import Sets
 from .stream_spans import moment_text
 from .values import KEPT, REMOVED, Decision, Elsewhere, Entry, Pin, RepositoryContent, SeriesPolicy
 
@@ -47,6 +48,7 @@ class PlannedBackups:
         self._reasons: Reasons = {}
         self._beyond: list[str] = []
         self._later: set[int] = set()
+        self._sets = Sets(content, policies, now=now)
         self._jobs = {policy.series: frozenset(policy.jobs) for policy in policies.values()}
         for series, group in _in_order(content.entries):
             first = len(self.entries)
@@ -67,6 +69,8 @@ class PlannedBackups:
         jobs = self._jobs.get(series, frozenset())
         found: dict[str, Entry] = {}
         for entry in self.present(series):
+            if self._sets.is_for_set(entry):
+                continue  # its set is judged
             found[""] = entry
             label = entry.labels.get(JOB_LABEL, "") if jobs else ""
             if label in jobs:
@@ -131,11 +135,12 @@ class PlannedBackups:
 
     def _kept(self, number: int, staying: Staying, held: t.Sequence[str]) -> Decision:
         reasons = self._reasons.get(number, ())
-        children = staying.children.get(number)
+        needing = [self.entries[child] for child in staying.children.get(number, ())]
+        reasons = (*reasons, *(f"member of set {one.backup_id}" for one in needing if one.members))
+        children = [one.backup_id for one in needing if not one.members]
         if children:
-            newest = max(self.entries[child].backup_id for child in children)
             count = f"{len(children)} increments that stay, the newest" if len(children) > 1 else "increment"
-            reasons = (*reasons, f"base of {count} {newest}")
+            reasons = (*reasons, f"base of {count} {max(children)}")
         is_held_back = number not in self.wanted.numbers
         if is_held_back:
             reasons = (self._beyond[number], *reasons, *held)
@@ -156,6 +161,10 @@ class PlannedBackups:
             else:
                 present.append(number)
         self._beyond += [""] * len(numbers)
+        for_sets = {number for number in present if self._sets.is_for_set(self.entries[number])}
+        if for_sets:
+            self._add_set_rules(present, for_sets)
+            present = [number for number in present if number not in for_sets]
         if policy is None:
             self._reasons.update(dict.fromkeys(present, ("no job keeps this series here",)))
             return
@@ -164,6 +173,15 @@ class PlannedBackups:
             self._reasons[present[place]] = reasons
         for number, words in zip(present, beyond):
             self._beyond[number] = words
+
+    def _add_set_rules(self, present: t.Sequence[int], for_sets: t.AbstractSet[int]) -> None:
+        """What was made for sets is kept by them, or as they would be."""
+        places = [place for place, number in enumerate(present) if number in for_sets]
+        found, beyond = self._sets.reasons([self.entries[number] for number in present], places)
+        for place, reasons in found.items():
+            self._reasons[present[place]] = reasons
+        for place, words in beyond.items():
+            self._beyond[present[place]] = words
 
     def _add_words(
         self,

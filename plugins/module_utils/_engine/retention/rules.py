@@ -54,21 +54,45 @@ def series_reasons(
     beyond = [""] * len(entries)
     zone = timezone_named(policy.timezone)
     for places, keep, job in _groups(entries, policy):
-        group = [entries[place] for place in places]
-        suffix = f" ({job})" if job else ""
-        is_newest = bool(places) and (places[0] == 0 or job != _NO_JOB)
-        found: Reasons = {0: (f"the newest{suffix}",)} if is_newest else {}
-        _apply_rules(group, keep, found, now=now, zone=zone, suffix=suffix)
-        # The job of such backups makes none any more: what came after them is what the others make.
-        successors = entries if job == _NO_JOB else group
-        newest_verified = [one for one in successors if one.state == VERIFIED][: keep.minimum_verified]
-        _keep_verified(group, newest_verified, keep.minimum_verified, found)
-        for place, reasons in found.items():
-            kept[places[place]] = reasons
+        kept.update(_group_reasons(entries, places, keep, job=job, now=now, zone=zone))
         words = _beyond(keep)
         for place in places:
             beyond[place] = words
     return kept, beyond
+
+
+def former_reasons(
+    entries: t.Sequence[Entry], places: t.Sequence[int], policy: SeriesPolicy, *, now: datetime.datetime
+) -> tuple[Reasons, str]:
+    """Of those of *entries* (newest first) at *places* why some stay, and what the others are not.
+
+    They are counted among themselves by the keeps of *policy*, and nobody makes any more of them: they may go when
+    enough that are proved came after them, whoever made those. Raises as series_reasons() does.
+    """
+    keep = merged(policy.keeps)
+    zone = timezone_named(policy.timezone)
+    return _group_reasons(entries, places, keep, job=_NO_JOB, now=now, zone=zone), _beyond(keep)
+
+
+def _group_reasons(
+    entries: t.Sequence[Entry],
+    places: t.Sequence[int],
+    keep: KeepPolicy,
+    *,
+    job: str,
+    now: datetime.datetime,
+    zone: datetime.tzinfo,
+) -> Reasons:
+    group = [entries[place] for place in places]
+    suffix = f" ({job})" if job else ""
+    is_newest = bool(places) and (places[0] == 0 or job != _NO_JOB)
+    found: Reasons = {0: (f"the newest{suffix}",)} if is_newest else {}
+    _apply_rules(group, keep, found, now=now, zone=zone, suffix=suffix)
+    # The job of such backups makes none any more: what came after them is what the others make.
+    successors = entries if job == _NO_JOB else group
+    newest_verified = [one for one in successors if one.state == VERIFIED][: keep.minimum_verified]
+    _keep_verified(group, newest_verified, keep.minimum_verified, found)
+    return {places[place]: reasons for place, reasons in found.items()}
 
 
 #: Stands for all backups whose label names no job that there is.

@@ -40,7 +40,8 @@ class Entry:
 
     *state* is ``complete``, ``verified`` or ``failed`` there (:mod:`catalog.standing`). *locked_until* is when the
     storage lets its objects go, where that is known. *storage_class* and *stored* (when it was written) cost money.
-    *vendor* is where the data lies when a vendor's tool keeps it; *stored_bytes* don't count that.
+    *vendor* is where the data lies when a vendor's tool keeps it; *stored_bytes* don't count that. *members* are those
+    of a set. *is_asked* is False for backups of sources that nobody asked about, which are read for their sets alone.
     """
 
     series: Series
@@ -58,6 +59,13 @@ class Entry:
     storage_class: str | None = None
     stored: datetime.datetime | None = None
     vendor: VendorBackup | None = None
+    members: tuple[BackupFolder, ...] = ()
+    is_asked: bool = True
+
+    @property
+    def folder(self) -> BackupFolder:
+        """Where it lies."""
+        return self.series.backup(self.backup_id)
 
 
 @dataclass(frozen=True)
@@ -238,14 +246,14 @@ class RetentionPlan:
 
     @property
     def removals(self) -> tuple[Decision, ...]:
-        """What goes, children before parents, and the oldest first where neither builds on the other."""
+        """What goes, children before parents, sets before members, the oldest first where neither builds on another."""
         return tuple(one for group in self.removal_ranks for one in group)
 
     @property
     def removal_ranks(self) -> tuple[tuple[Decision, ...], ...]:
         """The same in groups: nothing of a group builds on another of it or of a later group; each oldest first."""
         going = [one for one in self.decisions if one.verdict == REMOVED]
-        if not any(one.entry.parent for one in going):
+        if not any(one.entry.parent or one.entry.members for one in going):
             return (tuple(sorted(going, key=_age)),) if going else ()
         parents = {_place(one.entry): _parent_place(one.entry) for one in going}
         above: dict[tuple[str, str, str], int] = {}  # how many bases it stands on that go, too
@@ -259,6 +267,10 @@ class RetentionPlan:
             for one in reversed(way):
                 above[one] = height
                 height += 1
+        for decision in going:
+            # Nothing builds on a set, so those heights are final.
+            place, members = _place(decision.entry), map(place_of_folder, decision.entry.members)
+            above[place] = max([above[place], *(above[member] + 1 for member in members if member in above)])
         groups: dict[int, list[Decision]] = {}
         for decision in going:
             groups.setdefault(above[_place(decision.entry)], []).append(decision)
@@ -267,6 +279,11 @@ class RetentionPlan:
 
 def _age(decision: Decision) -> tuple[datetime.datetime, str]:
     return decision.entry.started, decision.entry.backup_id
+
+
+def place_of_folder(folder: BackupFolder) -> tuple[str, str, str]:
+    """What tells a backup apart from all others."""
+    return folder.series.service, folder.series.source, folder.backup_id
 
 
 def _place(entry: Entry) -> tuple[str, str, str]:

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from .duration import parse_duration
 from .job_names import job_names
 from .keep import KeepPolicy, keep_policy_from
-from .kinds import is_runnable
+from .kinds import SET_KIND, is_runnable, made_kind
 from .model import DataClass, Job, Json, Objectives, Repository, RepositoryUse, Service, Settings, Source
 from .schedule import parse_schedule
+from .set_members import choose_members
 
 _SURROUNDINGS = (
     "description",
@@ -59,6 +61,11 @@ def build_settings(data: Json) -> Settings:
 def build_service(data: Json, *, repositories: t.Mapping[str, Repository], settings: Settings) -> Service:
     """One entry of ``lifeboat_services``."""
     objectives = _objectives(data.get("objectives", {}))
+    sources = tuple(
+        _source(item, service=data["name"], objectives=objectives, repositories=repositories, settings=settings)
+        for item in data["sources"]
+    )
+    every = tuple(job for source in sources for job in source.jobs)
     return Service(
         name=data["name"],
         objectives=objectives,
@@ -72,11 +79,18 @@ def build_service(data: Json, *, repositories: t.Mapping[str, Repository], setti
             for item in data.get("classes", ())
         ),
         sources=tuple(
-            _source(item, service=data["name"], objectives=objectives, repositories=repositories, settings=settings)
-            for item in data["sources"]
+            dataclasses.replace(source, jobs=tuple(_with_members(job, every) for job in source.jobs))
+            for source in sources
         ),
         surroundings={key: data[key] for key in _SURROUNDINGS if key in data},
     )
+
+
+def _with_members(job: Job, every: t.Sequence[Job]) -> Job:
+    if (job.engine, job.kind) != ("files", SET_KIND):
+        return job
+    chosen = choose_members(job, every)
+    return dataclasses.replace(job, members=chosen.jobs, left_out=chosen.left_out)
 
 
 def _source(
@@ -89,7 +103,7 @@ def _source(
     return Source(
         name=data["name"],
         engine=data["engine"],
-        connection=data["connection"],
+        connection=data.get("connection", {}),
         classes=tuple(data.get("classes", ())),
         objectives=own,
         jobs=tuple(
@@ -123,13 +137,14 @@ def _job(
 ) -> Job:
     keep = keep_policy_from(data["keep"]) if "keep" in data else None
     timezone = data.get("timezone", settings.timezone)
+    kind = made_kind(engine=source["engine"], kind=data["kind"])
     return Job(
         id=job_id,
         service=service,
         source=source["name"],
         engine=source["engine"],
-        kind=data["kind"],
-        connection=source["connection"],
+        kind=kind,
+        connection=source.get("connection", {}),
         options=data.get("options", {}),
         repositories=tuple(_use(item, keep=keep, repositories=repositories) for item in data["repositories"]),
         compression={**settings.compression, **data.get("compression", {})},
@@ -140,7 +155,7 @@ def _job(
         keep=keep,
         objectives=_objectives(data.get("objectives", {})).over(objectives),
         state_directory=settings.state_directory,
-        runnable=is_runnable(engine=source["engine"], kind=data["kind"]),
+        runnable=is_runnable(engine=source["engine"], kind=kind),
         questions=tuple(question for question in source.get("verify", {}).get("questions", ()) if _is_noted(question)),
     )
 

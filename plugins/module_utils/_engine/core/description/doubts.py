@@ -9,9 +9,10 @@ import re
 import typing as t
 
 from .duration import describe_duration
-from .kinds import STREAMED_KINDS
+from .kinds import SET_KIND, STREAMED_KINDS
 from .model import Job, Json, Service, Source
 from .objectives import unmet_objectives
+from .set_members import UNASKED
 
 _SECRETS = ("password", "token")
 _SECRET_IN_ADDRESS = re.compile(r"://[^/@\s]*:[^/@\s]+@")
@@ -29,6 +30,7 @@ def description_warnings(
     for service in services:
         for source in service.sources:
             yield from _windows(source)
+            yield from _sets(source)
             for job in source.jobs:
                 yield from _keep(job)
 
@@ -55,12 +57,25 @@ def _windows(source: Source) -> t.Iterator[str]:
     streamed = STREAMED_KINDS.get(source.engine, ())
     for job in source.jobs:
         window = job.objectives.window
-        longest = job.longest_kept
+        # Several jobs of a stream keep it together.
+        kept = [one.longest_kept for one in source.jobs if one.kind == job.kind]
+        longest = None if None in kept else max(one for one in kept if one is not None)
         if job.kind in streamed and window is not None and longest is not None and longest < window:
             yield (
                 f"{job.id}: any moment of the last {describe_duration(window)} is to be recoverable, but it is kept "
                 f"for {describe_duration(longest)} at most, so retention will refuse to remove any of it."
             )
+
+
+def _sets(source: Source) -> t.Iterator[str]:
+    for job in source.jobs:
+        if job.kind != SET_KIND or job.engine != "files":
+            continue
+        if not job.members:
+            yield f"{job.id}: no job of {job.service} can be a part of this set, so it can't be made."
+        for line in job.left_out:
+            if line.endswith(UNASKED):
+                yield f"{job.id}: not a part of the set: {line}."
 
 
 def _keep(job: Job) -> t.Iterator[str]:

@@ -20,7 +20,7 @@ RUNNABLE_KINDS: t.Mapping[str, tuple[str, ...]] = {
     "mongodb": ("full",),
     "postgresql": ("logical", "base", "incremental"),
     "redis": ("rdb", "aof"),
-    "files": ("config", "app", "static"),
+    "files": ("config", "app", "static", "system"),
 }
 
 #: Kinds whose backups follow each other without a hole, so that any moment between two of them can be restored.
@@ -29,6 +29,27 @@ STREAMED_KINDS: t.Mapping[str, tuple[str, ...]] = {
     "postgresql": ("wal",),
     "redis": ("aof-log",),
 }
+
+#: Kinds that are another job of a stream: what an incremental backup of MongoDB holds is what happened since the last
+#: one, and that is the oplog. It is stored once, and kept as long as one of the jobs says.
+STREAM_ALIASES: t.Mapping[str, t.Mapping[str, str]] = {"mongodb": {"incremental": "oplog"}}
+
+#: The kind of the engine files that is a set: backups of other sources, and a manifest of their manifests.
+SET_KIND = "system"
+
+#: Kinds that hold all of a source as it is at one time: what a set consists of. Of a source that has several of them
+#: the first one is brought back.
+MEMBER_KINDS: t.Mapping[str, tuple[str, ...]] = {
+    "mongodb": ("full",),
+    "postgresql": ("base", "logical"),
+    "redis": ("rdb", "aof"),
+    "files": ("config", "app", "static"),
+}
+
+
+def made_kind(*, engine: str, kind: str) -> str:
+    """The kind under which lies what a job of that kind stores."""
+    return STREAM_ALIASES.get(engine, {}).get(kind, kind)
 
 
 def is_runnable(*, engine: str, kind: str) -> bool:

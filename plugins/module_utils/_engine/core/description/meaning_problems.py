@@ -19,6 +19,8 @@ from .problems import Path, Problem, nearest
 from .reading import Entry, entries, mapping, text_at
 from .references import reference_problems, unique_name_problems
 from .schema_problems import check_name
+from .set_problems import set_problems
+from .stream_problems import stream_problems
 from .version_control import is_version_control
 
 _SECRETS = ("uri", "password", "token")
@@ -78,6 +80,8 @@ def _source(source: Entry, repositories: t.Mapping[str, t.Any]) -> t.Iterator[Pr
     yield from _questions(verify, (*source.path, "verify"), engine)
     backups = entries(source.data, source.path, "backups")
     yield from _job_names(backups, engine)
+    yield from set_problems(source, repositories)
+    yield from stream_problems(source)
     for backup in backups:
         yield from _encryption(backup.data, backup.path)
         yield from _backup(backup, engine, repositories)

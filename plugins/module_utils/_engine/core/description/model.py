@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from .duration import format_duration
 from .keep import KeepPolicy
+from .kinds import SET_KIND
 from .schedule import Schedule
 from .version_control import is_version_control
 
@@ -105,6 +106,7 @@ class Job:
     *connection* and *options* are as written (secrets by reference stay references). *encryption* is empty for none.
     *schedule* is None when only *triggers* or somebody start it. *runnable* says whether this version can make it.
     *questions* are those of the source's verification that are compared with the answer at backup time, as written.
+    *members* are the jobs that a set (kind ``system``) consists of, *left_out* says what is not in it, and why.
     """
 
     id: str
@@ -125,6 +127,8 @@ class Job:
     state_directory: str
     runnable: bool
     questions: tuple[Json, ...] = ()
+    members: tuple[Job, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def longest_kept(self) -> datetime.timedelta | None:
@@ -168,6 +172,8 @@ class Job:
             "state_directory": self.state_directory,
             "runnable": self.runnable,
             "questions": [dict(question) for question in self.questions],
+            "members": [member.id for member in self.members],
+            "left_out": list(self.left_out),
         }
 
 
@@ -187,6 +193,11 @@ class Source:
     verify: Json = field(default_factory=dict)
     service_control: Json = field(default_factory=dict)
     redeploy: tuple[str, ...] = ()
+
+    @property
+    def has_only_sets(self) -> bool:
+        """Whether it has no data of its own, but sets of backups of other sources."""
+        return bool(self.jobs) and all((job.engine, job.kind) == ("files", SET_KIND) for job in self.jobs)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .job_names import job_names
+from .kinds import SET_KIND
 from .problems import Path, Problem, nearest
 from .reading import Entry, entries, mapping, names_of, text_at
 
@@ -23,6 +24,7 @@ def reference_problems(service: Entry) -> t.Iterator[Problem]:
         yield from _each(source, "classes", known.classes, "class")
         for standby in entries(source.data, source.path, "standbys"):
             yield from _one(standby, "region", known.regions, "region")
+        yield from _members(source, known)
     for application in entries(service.data, service.path, "applications"):
         yield from _one(application, "region", known.regions, "region")
         code = Entry((*application.path, "code"), mapping(application.data.get("code")))
@@ -63,6 +65,14 @@ class _Known(t.NamedTuple):
             applications=names_of(entries(service.data, service.path, "applications")),
             selectable=selectable,
         )
+
+
+def _members(source: Entry, known: _Known) -> t.Iterator[Problem]:
+    for backup in entries(source.data, source.path, "backups"):
+        if backup.data.get("kind") == SET_KIND:
+            options = Entry((*backup.path, "options"), mapping(backup.data.get("options")))
+            for key in ("include", "exclude"):
+                yield from _each(options, key, known.selectable, "job")
 
 
 def _exercise(exercise: Entry, known: _Known) -> t.Iterator[Problem]:

@@ -176,6 +176,11 @@ _FILES_KINDS: dict[str, dict[str, Schema]] = {
         "max_age": duration("When a whole backup is too old for another increment; 30d without it."),
     },
     "app": _APP_OPTIONS,
+    "system": {
+        "include": texts("Only these sources (main) and jobs (main/full) of the service; all without it."),
+        "exclude": texts("Not these sources and jobs."),
+        "wait": duration("How long another run of a source is waited for; 1h without it."),
+    },
 }
 
 #: Options of a backup by engine and kind.
@@ -212,7 +217,8 @@ OPTIONS: dict[str, dict[str, dict[str, Schema]]] = {
                 default=False,
             ),
         },
-        "incremental": {"database": text("Only this database.")},
+        # The same stream, kept by another job.
+        "incremental": {**_OPLOG_OPTIONS, **_SPOOL_OPTIONS},
         "differential": {"database": text("Only this database.")},
         "oplog": {**_OPLOG_OPTIONS, **_SPOOL_OPTIONS},
     },

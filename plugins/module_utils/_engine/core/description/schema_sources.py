@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .kinds import KINDS
+from .kinds import KINDS, SET_KIND
 from .schema_engines import CONNECTIONS, OPTIONS
 from .schema_parts import Schema, cron, duration, free, listing, name, number, record, text, texts
 from .schema_repositories import BACKUP_COMMON
@@ -141,13 +141,25 @@ ENGINE_DEFINITIONS: dict[str, Schema] = {
 }
 ENGINE_DEFINITIONS["connection_files"]["required"] = ["paths"]
 
+#: A source of nothing but sets consists of other sources and is reached by no connection.
+_ONLY_SETS: Schema = {
+    "properties": {
+        "engine": {"const": "files"},
+        "backups": {"items": {"properties": {"kind": {"const": SET_KIND}}, "required": ["kind"]}},
+    },
+    "required": ["engine", "backups"],
+}
+
 SOURCE: Schema = {
     **record(
         {
             "name": name("Unique within the service."),
             "description": text("What it holds, for people."),
             "engine": text("What it is.", choices=tuple(KINDS)),
-            "connection": {"description": "How to reach it; the keys depend on the engine.", "type": "object"},
+            "connection": {
+                "description": "How to reach it; the keys depend on the engine. Only a source of sets has none.",
+                "type": "object",
+            },
             "classes": listing(name("A class."), "The service's classes whose data it holds."),
             "objectives": {"$ref": "#/$defs/objectives"},
             "service_control": SERVICE_CONTROL,
@@ -161,19 +173,22 @@ SOURCE: Schema = {
             "verify": VERIFY,
         },
         "One database server or set of files.",
-        required=("name", "engine", "connection", "backups"),
+        required=("name", "engine", "backups"),
     ),
     "allOf": [
-        {
-            "if": {"properties": {"engine": {"const": engine}}, "required": ["engine"]},
-            "then": {
-                "properties": {
-                    "connection": {"$ref": f"#/$defs/connection_{engine}"},
-                    "backups": {"items": {"$ref": f"#/$defs/backup_{engine}"}},
-                    "standbys": {"items": {"$ref": f"#/$defs/standby_{engine}"}},
-                }
-            },
-        }
-        for engine in KINDS
+        {"if": _ONLY_SETS, "else": {"required": ["connection"]}},
+        *(
+            {
+                "if": {"properties": {"engine": {"const": engine}}, "required": ["engine"]},
+                "then": {
+                    "properties": {
+                        "connection": {"$ref": f"#/$defs/connection_{engine}"},
+                        "backups": {"items": {"$ref": f"#/$defs/backup_{engine}"}},
+                        "standbys": {"items": {"$ref": f"#/$defs/standby_{engine}"}},
+                    }
+                },
+            }
+            for engine in KINDS
+        ),
     ],
 }
