@@ -202,6 +202,7 @@ def test_a_member_that_fails_leaves_no_set_and_the_others_as_they_are(
     assert states[JOB] == "failed"
     # What was made for a set is no run of the member's own job.
     assert states["shop/code/config"] == "never"
+    assert next(one["last_run"] for one in status["jobs"] if one["job"] == "shop/code/config") is None
 
 
 def test_a_repository_that_lacks_a_member_gets_no_set_until_it_is_copied(
