@@ -157,7 +157,7 @@ def test_modules_and_playbooks_take_applications(site: AppSite) -> None:
 
     assert "1 unchanged" in play("backup", "-e", "lifeboat_trigger=deployment")
     (site.app.path / "app.py").write_text("broken\n")
-    words = ["-e", f"lifeboat_restore={JOB}", "-e", "lifeboat_restore_in_place=true"]
+    words = ["-e", f"lifeboat_restore={JOB} lifeboat_restore_point=newest", "-e", "lifeboat_restore_in_place=true"]
     play("restore", *words, "-e", json.dumps({"lifeboat_restore_confirm": CONFIRM}))
     assert (site.app.path / "app.py").read_text() == "print('mended in production')\n"
     assert reloaded.exists()
