@@ -115,12 +115,14 @@ def words(host: Host) -> list[str]:
 
 
 def test_a_proof_that_only_one_side_knows_of_is_refused(site: Site) -> None:
-    alone = site.play("--check", of_keeper={"verify_for": [], "retention_for": []})
+    alone = site.play(of_keeper={"verify_for": [], "retention_for": []})
     assert alone.status != 0
     assert "Nobody would prove the backups of shop" in alone.words
-    twice = site.play("--check", of_shop={"verify_on": ""})
+    twice = site.play(of_shop={"verify_on": ""})
     assert twice.status != 0
     assert "still proves its backups itself" in twice.words
+    for host in (site.shop, site.keeper):
+        assert host.attempt("ls /opt/lifeboat").returncode != 0, "another host was touched all the same"
 
 
 def test_the_keeper_is_told_what_others_make_and_a_second_run_changes_nothing(site: Site) -> None:
