@@ -280,6 +280,6 @@ def test_modules_and_playbooks_make_and_restore_a_chain(site: Site) -> None:
     newest = site.lifeboat("list --json").document["backups"][-1]
     assert newest["parent"] == first["backup"]["id"]
     (site.tree / "tool").write_text("broken\n")
-    words = ["-e", f"lifeboat_restore={JOB}", "-e", "lifeboat_restore_in_place=true"]
+    words = ["-e", f"lifeboat_restore={JOB} lifeboat_restore_in_place=true lifeboat_restore_point=newest"]
     play("restore", *words, "-e", json.dumps({"lifeboat_restore_confirm": CONFIRM}))
     assert (site.tree / "tool").read_text() == "#!/bin/sh\n"
