@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ..core.acting import acting_as
 from ..core.errors import (
     PostgresAuthenticationFailed,
     PostgresHbaRefused,
@@ -19,6 +18,7 @@ from ..core.host import Host
 from ..core.options import refuse_unknown
 from ..core.preparation import Change, PreparationNote, Prepared, PrepareRequest, Step, nothing_to_put_back, run_steps
 from ..core.system_unit import parent_of, unit_of
+from .administrator import administrator_session
 from .connection import PostgresConnection
 from .prepare_needs import DEFAULT_SCRIPT, WantedSetting, by_hand, role_needs, wanted_settings
 from .prepare_role import put_back_role_steps, role_steps
@@ -36,7 +36,6 @@ from .prepare_settings import (
 from .session import Session
 
 _KEYS = ("account", "spool", "script", "archive_timeout", "replace_archiving", "rules")
-_SUPERUSER = "postgres"
 _RESTARTED = ("archive_mode", "max_replication_slots", "max_wal_senders", "wal_level")
 _ATTEMPTS = 50
 _POLL = 0.1
@@ -55,7 +54,8 @@ def prepare_postgresql(request: PrepareRequest, *, host: Host) -> Prepared:
     if request.absent and not note.content:
         return nothing_to_put_back(request)
     jobs = PostgresConnection.from_description(request.connection)
-    with _administrator(request, jobs=jobs, host=host) as session:
+    account = str(request.options.get("account") or "")
+    with administrator_session(request.administrator, jobs=jobs, account=account, host=host) as session:
         _refuse_without_rights(session)
         prepare = _Preparation(request=request, jobs=jobs, session=session, note=note, host=host)
         return prepare.put_back() if request.absent else prepare.make_ready()
@@ -186,25 +186,6 @@ class _Preparation:
             return None
         postmaster = parent_of(int(self._session.value("SELECT pg_catalog.pg_backend_pid()")))
         return None if postmaster is None else unit_of(postmaster, program="postgres")
-
-
-@contextlib.contextmanager
-def _administrator(request: PrepareRequest, *, jobs: PostgresConnection, host: Host) -> t.Iterator[Session]:
-    """The administrator's session: by default the superuser, over the socket of the server that the jobs come to."""
-    given = dict(request.administrator)
-    if "host" not in given and "service" not in given and jobs.host:
-        # The loopback is this host, and so is its socket, which needs no password.
-        is_remote = not is_on_this_host(jobs.host)
-        given.update({"host": jobs.host} if is_remote or jobs.host.startswith("/") else {})
-    if "port" not in given and jobs.port is not None:
-        given["port"] = jobs.port
-    connection = PostgresConnection.from_description({"user": _SUPERUSER, "database": _SUPERUSER, **given})
-    by_socket = not connection.host or connection.host.startswith("/")
-    account = str(request.options.get("account") or "") if by_socket and not connection.password.is_given else ""
-    with acting_as(account):
-        session = connection.connect(runner=host.runner)
-    with session:
-        yield session
 
 
 def _refuse_without_rights(session: Session) -> None:

@@ -106,6 +106,7 @@ def _source(
         standbys=tuple(data.get("standbys", ())),
         verify=data.get("verify", {}),
         service_control=data.get("service_control", {}),
+        fencing=data.get("fencing", {}),
     )
 
 

@@ -169,7 +169,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Source:
-    """One database server or set of files. *verify*, *standbys* and *service_control* are as written."""
+    """One database server or set of files. *verify*, *standbys*, *service_control* and *fencing* are as written."""
 
     name: str
     engine: str
@@ -180,6 +180,7 @@ class Source:
     standbys: tuple[Json, ...] = ()
     verify: Json = field(default_factory=dict)
     service_control: Json = field(default_factory=dict)
+    fencing: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
