@@ -11,7 +11,7 @@ PRINTED = """\
 rmgr: Transaction len (rec/tot):     34/    34, tx:        745, lsn: 0/05000028, prev 0/05000000, desc: COMMIT 2026-11-21 02:00:01.000001 UTC
 rmgr: Transaction len (rec/tot):     34/    34, tx:        746, lsn: 0/05000100, prev 0/050000C8, desc: ABORT 2026-11-21 02:00:02.000001 UTC
 rmgr: Transaction len (rec/tot):    125/   125, tx:        747, lsn: 0/05000200, prev 0/050001C8, desc: COMMIT 2026-11-21 02:00:03.000001 UTC; subxacts: 748
-rmgr: Transaction len (rec/tot):     82/    82, tx:        749, lsn: 0/05001FE8, prev 0/05001F00, desc: COMMIT_PREPARED 2026-11-21 02:00:04.000001 UTC: 749
+rmgr: Transaction len (rec/tot):     82/    82, tx:        749, lsn: 0/05001FE8, prev 0/05001F00, desc: COMMIT_PREPARED 749: 2026-11-21 02:00:04.000001 UTC
 """  # noqa: E501 as it prints them
 
 

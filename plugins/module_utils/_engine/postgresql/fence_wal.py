@@ -17,8 +17,8 @@ from .programs import ServerPrograms
 from .wal_names import format_lsn
 
 _COMMIT = re.compile(
-    r"len \(rec/tot\):\s*\d+/\s*(?P<total>\d+),.* lsn: (?P<lsn>[0-9A-F]+/[0-9A-F]+),.* desc: (?P<what>COMMIT\w*) "
-    r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+)"
+    r"len \(rec/tot\):\s*\d+/\s*(?P<total>\d+),.* lsn: (?P<lsn>[0-9A-F]+/[0-9A-F]+),.* desc: COMMIT\w* "
+    r"(?:\d+: )?(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+)"
 )
 _KEPT = 1000
 _LIMIT = 200_000
