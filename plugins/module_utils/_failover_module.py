@@ -13,6 +13,7 @@ from ._engine.failover.evidence import evidence
 from ._engine.failover.ledger import Ledger, begin, newest_run, note, read_run, resume
 from ._engine.failover.plan import parse_plan
 from ._engine.storage.registry import open_storage
+from ._module import as_diff
 
 if t.TYPE_CHECKING:
     from ._engine.core.host import Host
@@ -65,7 +66,9 @@ def _told(ledger: Ledger | None, *, changed: bool, host: Host) -> dict[str, t.An
         return {"changed": changed, "ledger": None, "evidence": None}
     for repository, error in ledger.problems.items():
         host.journal.warning(f"{repository} lacks a part of the ledger of {ledger.run}: {error.message} [{error.code}]")
-    return {"changed": changed, "ledger": ledger.as_dict(), "evidence": evidence(ledger)}
+    last = ledger.entries[-1]
+    told = {"changed": changed, "ledger": ledger.as_dict(), "evidence": evidence(ledger)}
+    return {**told, "diff": as_diff(f"{ledger.run}: {last.event} {last.step}".strip())} if changed else told
 
 
 def _needed(options: Options, name: str) -> t.Any:

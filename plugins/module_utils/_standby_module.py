@@ -51,7 +51,12 @@ def promote_standby(options: Options, *, check: bool, host: Host) -> dict[str, t
         written = None if check else prove_writes(session, timeline=promoted.timeline)
     for sentence in promoted.warnings:
         host.journal.warning(sentence)
-    return {"changed": promoted.changed, "promoted": promoted.as_dict(), "written": written}
+    return {
+        "changed": promoted.changed,
+        "diff": _diff(f"standby on timeline {promotion.timeline}", "primary", changed=promoted.changed),
+        "promoted": promoted.as_dict(),
+        "written": written,
+    }
 
 
 def fence_old_primary(options: Options, *, check: bool, host: Host) -> dict[str, t.Any]:
@@ -69,7 +74,12 @@ def fence_old_primary(options: Options, *, check: bool, host: Host) -> dict[str,
     fenced = fence_server(request, host=host, check=check)
     for sentence in fenced.warnings:
         host.journal.warning(sentence)
-    return {"changed": fenced.changed, "fenced": fenced.as_dict()}
+    before = "runs" if fenced.was_running else f"stopped ({fenced.cluster_state})"
+    return {
+        "changed": fenced.changed,
+        "diff": _diff(before, "stopped, a standby when it is started", changed=fenced.changed),
+        "fenced": fenced.as_dict(),
+    }
 
 
 def follow_new_primary(options: Options, *, check: bool, host: Host) -> dict[str, t.Any]:
@@ -92,4 +102,12 @@ def follow_new_primary(options: Options, *, check: bool, host: Host) -> dict[str
     jobs = PostgresConnection.from_description(options["connection"])
     with administrator_session(options["administrator"], jobs=jobs, account=options["account"], host=host) as session:
         followed = follow(session, primary, timeout=float(options["timeout"]), host=host, check=check)
-    return {"changed": followed.changed, "followed": followed.as_dict()}
+    return {
+        "changed": followed.changed,
+        "diff": _diff("follows another primary", f"follows {address}:{primary.port}", changed=followed.changed),
+        "followed": followed.as_dict(),
+    }
+
+
+def _diff(before: str, after: str, *, changed: bool) -> dict[str, str]:
+    return {"before": f"{before if changed else after}\n", "after": f"{after}\n"}

@@ -17,7 +17,7 @@ description:
   - Changes nothing. Needs a role of C(pg_monitor).
 extends_documentation_fragment:
   - lifeboat.recovery._postgresql
-  - lifeboat.recovery._attributes
+  - lifeboat.recovery._attributes.info
 seealso:
   - module: lifeboat.recovery.pg_promote
 """
