@@ -146,6 +146,17 @@ def test_a_killed_primary_is_replaced_and_what_did_not_arrive_is_counted_exactly
     with pytest.raises(FollowRefused, match="has WAL that the new primary never had"):
         follows(primary, hot, result)
 
+    # The way back, as docs/runbooks/promote.md says it: it was started and is stopped, then it is rewound.
+    primary.stop()
+    source = f"host=127.0.0.1 port={hot.port} user=postgres dbname=postgres passfile={hot.password_file}"
+    folder = f"--target-pgdata={primary.data_directory}"
+    rewound = primary.run("pg_rewind", folder, f"--source-server={source}", "--write-recovery-conf")
+    assert rewound.returncode == 0, rewound.stderr
+    primary.start()
+    write(hot, [100])
+    wait_for(lambda: numbers_in(primary) == set(range(101)))
+    assert state_of(primary).timeline == 2
+
 
 def follows(server: PostgreSQLServer, primary: PostgreSQLServer, result: Promoted) -> t.Any:
     new = NewPrimary(
