@@ -201,6 +201,22 @@ def test_a_living_primary_is_stopped_in_order_and_nothing_is_lost(cluster: Clust
     assert follows(other, hot, result).changed is False
 
 
+def test_a_standby_that_has_all_up_to_the_end_of_a_segment_lacks_nothing(cluster: Cluster) -> None:
+    primary, (hot, other) = cluster
+    other.stop()
+    primary.query("SELECT pg_switch_wal()")
+    freeze_senders(primary)
+    end = primary.query("SELECT pg_current_wal_insert_lsn()::text")[0][0]
+    primary.kill()
+    boundary = f"{end.partition('/')[0]}/{int(end.partition('/')[2], 16) & 0xFF000000:X}"
+    for received in (boundary, state_of(hot).replayed):
+        fenced = fence(primary, state_of(hot), received=received)
+        assert fenced.at_rest is not None
+        assert fenced.at_rest.count == 0
+    # So far back the disk has nothing any more.
+    assert fence(primary, state_of(hot), received="0/28").at_rest is None
+
+
 def test_what_is_not_the_old_primary_is_not_fenced(cluster: Cluster) -> None:
     primary, (hot, _other) = cluster
     before = state_of(hot)

@@ -25,6 +25,7 @@ from .base_folder import control_settings
 from .fence_wal import CommitsAhead, commits_ahead
 from .programs import ServerPrograms, find_server_programs
 from .server_state import postmaster_pid, read_pid_file
+from .wal_names import USUAL_SEGMENT_SIZE
 from .written_file import replace_file
 
 SIGNAL = "standby.signal"
@@ -199,13 +200,15 @@ class _Fence:
     def _evidence(
         self, *, running: bool, stopped_by: str, marked: bool, masked: bool, refused: tuple[str, ...]
     ) -> Fenced:
-        state = self._control_data().get("Database cluster state", "unknown")
+        said = self._control_data()
+        state = said.get("Database cluster state", "unknown")
         ahead = None
         if self._request.received:
             ahead = commits_ahead(
                 self._folder,
                 received=self._request.received,
                 timeline=self._request.timeline,
+                segment_size=int(said.get("Bytes per WAL segment", USUAL_SEGMENT_SIZE)),
                 programs=self._programs,
                 runner=self._host.runner,
             )

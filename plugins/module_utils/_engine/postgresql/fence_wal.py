@@ -14,7 +14,7 @@ from ..core.errors import CommandTimedOut
 from ..core.runner import Runner
 from .names import parse_lsn
 from .programs import ServerPrograms
-from .wal_names import format_lsn
+from .wal_names import format_lsn, segment_at
 
 _COMMIT = re.compile(
     r"len \(rec/tot\):\s*\d+/\s*(?P<total>\d+),.* lsn: (?P<lsn>[0-9A-F]+/[0-9A-F]+),.* desc: COMMIT\w* "
@@ -25,8 +25,8 @@ _LIMIT = 200_000
 #: A record may have come in part: reading begins so many bytes earlier, and what had come whole is left out again.
 _BEFORE = 64 * 1024
 _PAGE, _PAGE_HEADER = 8192, 24
-# With checksums of the WAL's records, the end of what is there is an invalid record: the status says nothing.
-_NOTHING = re.compile(r"could not find a valid record|could not find file|could not open file")
+# The end of what is there is an invalid record, or a segment that is not there: the status says nothing.
+_NOTHING = "could not find a valid record"
 
 
 @dataclass(frozen=True)
@@ -54,23 +54,31 @@ class CommitsAhead:
 
 
 def commits_ahead(
-    folder: str, *, received: str, timeline: int, programs: ServerPrograms, runner: Runner
+    folder: str, *, received: str, timeline: int, segment_size: int, programs: ServerPrograms, runner: Runner
 ) -> CommitsAhead | None:
     """The commits of *timeline* behind *received*; None when the disk's WAL can't be read from there."""
-    position = parse_lsn(received)
-    start = format_lsn(max(position - _BEFORE, position - position % (1024 * 1024)))
-    argv = ("--path", os.path.join(folder, "pg_wal"), "--timeline", str(timeline), "--start", start)
-    try:
-        done = programs.run(
-            "pg_waldump", *argv, "--rmgr", "Transaction", "--limit", str(_LIMIT),
-            runner=runner, timeout=300, environment={"TZ": "UTC"}, check=False,
-        )  # fmt: skip
-    except CommandTimedOut:
-        return None
-    said = done.error.decode("utf-8", "replace")
-    if not done.output and _NOTHING.search(said):
-        return None
-    return _counted(done.text, received=received)
+    path, position = os.path.join(folder, "pg_wal"), parse_lsn(received)
+
+    def is_there(at: int) -> bool:
+        name = segment_at(at, timeline=timeline, segment_size=segment_size)
+        return os.path.exists(os.path.join(path, name))
+
+    # The end of a segment may be empty, where the server went on to the next one.
+    starts = (max(0, position - _BEFORE), position - position % segment_size, position)
+    for start in filter(is_there, dict.fromkeys(starts)):
+        argv = ("--path", path, "--timeline", str(timeline), "--start", format_lsn(start))
+        try:
+            done = programs.run(
+                "pg_waldump", *argv, "--rmgr", "Transaction", "--limit", str(_LIMIT),
+                runner=runner, timeout=300, environment={"TZ": "UTC"}, check=False,
+            )  # fmt: skip
+        except CommandTimedOut:
+            return None
+        if _NOTHING not in done.error.decode("utf-8", "replace"):
+            return _counted(done.text, received=received)
+    if position and position % segment_size == 0 and is_there(position - 1):
+        return _counted("", received=received)  # the next segment was not begun
+    return None  # recycled
 
 
 def _counted(text: str, *, received: str) -> CommitsAhead:
