@@ -92,13 +92,13 @@ def fence(server: PostgreSQLServer, state: StandbyState, **changes: t.Any) -> Fe
         "received": state.replayed,
         "port": server.port,
         "bin_directory": str(server.bin_directory),
-        "timeout": 30.0,
+        "timeout": 120.0,
     }
     return fence_server(FenceRequest(**{**request, **changes}), host=HOST)
 
 
 def promoted(server: PostgreSQLServer, state: StandbyState, *, timeline: int = 1, check: bool = False) -> Promoted:
-    promotion = Promotion(system_identifier=state.system_identifier, timeline=timeline, timeout=30)
+    promotion = Promotion(system_identifier=state.system_identifier, timeline=timeline, timeout=120)
     with connection_to(server).connect(runner=RUNNER) as session:
         return promote(session, promotion, host=HOST, check=check)
 
@@ -168,7 +168,7 @@ def follows(server: PostgreSQLServer, primary: PostgreSQLServer, result: Promote
         connection=connection_to(primary),
     )
     with connection_to(server).connect(runner=RUNNER) as session:
-        return follow(session, new, timeout=30, host=HOST)
+        return follow(session, new, timeout=120, host=HOST)
 
 
 def test_a_living_primary_is_stopped_in_order_and_nothing_is_lost(cluster: Cluster) -> None:
