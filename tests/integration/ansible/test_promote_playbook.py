@@ -127,7 +127,7 @@ class Site:
                 return any((one["event"], one["step"]) == ("intended", step) for one in new)
 
             try:
-                wait_for(reached, what=(self.directory / "killed.log").read_text, seconds=120)
+                wait_for(reached, what=(self.directory / "killed.log").read_text, seconds=400)
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
