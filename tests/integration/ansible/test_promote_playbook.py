@@ -136,7 +136,7 @@ class Site:
     def entries(self) -> list[Json]:
         """The ledger of the newest run."""
         runs = sorted((self.local / "adhd/.failover").glob("run-*"))
-        return [json.loads(path.read_text()) for path in sorted(runs[-1].glob("*.json"))] if runs else []
+        return [json.loads(path.read_text()) for path in sorted(runs[-1].glob("[0-9]*.json"))] if runs else []
 
 
 @pytest.fixture
