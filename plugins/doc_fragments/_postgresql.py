@@ -73,3 +73,9 @@ options:
         "Who may change the server; a superuser. By default V(postgres), over the socket of the same server.",
         1,
     )
+    # And for the new primary of a standby.
+    PRIMARY: str = DOCUMENTATION.replace("  connection:\n", "  primary:\n", 1).replace(
+        "How to reach the server. What is left out is libpq's default.",
+        "How the new primary is reached. Host and port are those that the standby will use.",
+        1,
+    )

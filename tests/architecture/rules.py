@@ -40,6 +40,7 @@ LEVELS: t.Final[dict[str, int]] = {
     "redis": 5,
     "files": 5,
     "retention": 6,
+    "failover": 6,
     "verify": 6,
     "notify": 6,
     "operations": 7,

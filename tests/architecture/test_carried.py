@@ -25,12 +25,17 @@ _ABOUT = {
     "backup_copy": {"postgresql"},  # the options of WAL-G's place
     "backup_follow": set(),
     "backup_info": set(),
+    "failover_ledger": set(),
     "files_backup": {"files"},
     "mongo_dump": {"mongodb"},
     "mongo_prepare": {"mongodb"},
     "pg_basebackup_walg": {"postgresql"},
+    "pg_fence": {"postgresql"},
+    "pg_follow": {"postgresql"},
     "pg_logical_dump": {"postgresql"},
     "pg_prepare": {"postgresql"},
+    "pg_promote": {"postgresql"},
+    "pg_standby_info": {"postgresql"},
     "redis_prepare": {"redis"},
     "redis_snapshot": {"redis"},
 }

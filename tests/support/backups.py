@@ -32,7 +32,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import Storage
 
-SERIES = Series(service="shop", source="main", kind="app")
+SERIES = Series(service="shop", source="main", kind="static")
 MIB = 1024 * 1024
 
 

@@ -46,7 +46,7 @@ def test_a_backup_is_in_every_repository_byte_for_byte_and_the_source_was_read_o
         assert backup.manifest == result.manifest
         assert broken_payloads(storage) == []
         assert leftovers(storage) == []
-    folder = bench.folder / "repository" / "shop" / "main" / "app" / result.manifest.backup_id
+    folder = bench.folder / "repository" / "shop" / "main" / "static" / result.manifest.backup_id
     assert sorted(os.listdir(folder)) == ["RESTORE.md", "manifest.json", "process.zst", "started.json", "writer.zst"]
     for name in ("process", "writer"):
         plain = subprocess.run(["zstd", "-dc", str(folder / f"{name}.zst")], stdout=subprocess.PIPE, check=True).stdout
@@ -196,13 +196,13 @@ def test_an_increment_is_of_the_newest_backup_that_is_in_every_repository_that_c
     bench.storages["far"], far = faulty(forbidden, at_call=1, times=None), bench.storages["far"]
     bench.run()  # in near only
     bench.storages["far"] = far
-    result = bench.run(parent_kinds=("app", "base"))
+    result = bench.run(parent_kinds=("static", "base"))
     assert result.manifest.parent == first.manifest.backup_id
     assert bench.source.contexts[-1].parent == first.manifest
     assert bench.source.contexts[-1].backup_id == result.manifest.backup_id
-    assert bench.plan(parent_kinds=("app",)).parent == result.manifest.backup_id
+    assert bench.plan(parent_kinds=("static",)).parent == result.manifest.backup_id
     bench.storages["far"] = faulty(at_call=1, times=None)
-    again = bench.run(parent_kinds=("app",))
+    again = bench.run(parent_kinds=("static",))
     assert again.manifest.parent == result.manifest.backup_id
 
 

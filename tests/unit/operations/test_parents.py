@@ -58,7 +58,7 @@ def assert_none_without_its_base(storage: Storage, where: object) -> set[str]:
 
 
 def test_started_json_says_what_the_increment_builds_on(bench: Bench, parent: Manifest) -> None:
-    result = bench.run(parent_kinds=("app",))
+    result = bench.run(parent_kinds=("static",))
     for storage in bench.storages.values():
         assert json.loads(storage.get(result.manifest.folder.key("started.json")))["parent"] == parent.backup_id
         assert json.loads(storage.get(parent.folder.key("started.json")))["parent"] is None
@@ -69,7 +69,7 @@ def test_a_removal_that_comes_at_any_call_of_the_increments_run(bench: Bench, pa
     refill(bench, before)
     counting = FaultyStorage(storage=bench.storages["near"])
     bench.storages["near"] = counting
-    bench.run(parent_kinds=("app",))
+    bench.run(parent_kinds=("static",))
     outcomes = set()
     for call in range(1, len(counting.calls) + 1):
         refill(bench, before)
@@ -84,7 +84,7 @@ def test_a_removal_that_comes_at_any_call_of_the_increments_run(bench: Bench, pa
         where = f"call {call}: {counting.calls[call - 1]}"
         result = None
         with contextlib.suppress(LifeboatError):
-            result = bench.run(parent_kinds=("app",))
+            result = bench.run(parent_kinds=("static",))
         shown = assert_none_without_its_base(near, where)
         outcomes.add((bool(spared[0]), result is not None and result.manifest.backup_id in shown))
         assert leftovers(near) == [], where
@@ -103,7 +103,7 @@ def test_a_run_that_begins_at_any_call_of_the_removal(bench: Bench, parent: Mani
 
         def strike() -> None:
             with contextlib.suppress(LifeboatError):
-                bench.run(parent_kinds=("app",))
+                bench.run(parent_kinds=("static",))
 
         near = bench.storages["near"]
         remove(bench, FaultyStorage(storage=near, fault=strike, point=FaultPoint(at_call=call)), parent)
@@ -127,7 +127,7 @@ def test_the_repository_in_which_it_is_being_removed_is_left_out_with_the_reason
             return found
 
     bench.storages["near"] = Marked(storage=near)
-    result = bench.run(parent_kinds=("app",))
+    result = bench.run(parent_kinds=("static",))
     assert result.is_partial
     (failed,) = [one for one in result.repositories if one["state"] == "failed"]
     assert failed["error"]["code"] == "backup.parent_removed"
@@ -136,7 +136,7 @@ def test_the_repository_in_which_it_is_being_removed_is_left_out_with_the_reason
     del bench.storages["far"]
     near.delete([parent.folder.key("removal-20261121T030000Z-0000aa.json")])
     with pytest.raises(StorageAllFailed, match=r"backup\.parent_removed"):
-        bench.run(parent_kinds=("app",))
+        bench.run(parent_kinds=("static",))
 
 
 def test_who_may_only_write_can_not_look_and_goes_on(bench: Bench, parent: Manifest) -> None:
@@ -149,4 +149,4 @@ def test_who_may_only_write_can_not_look_and_goes_on(bench: Bench, parent: Manif
             return super().list(prefix)
 
     bench.storages["near"] = WriteOnly(storage=bench.storages["near"])
-    assert bench.run(parent_kinds=("app",)).manifest.parent == parent.backup_id
+    assert bench.run(parent_kinds=("static",)).manifest.parent == parent.backup_id

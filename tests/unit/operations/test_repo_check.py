@@ -253,8 +253,10 @@ def test_notes_and_documents_that_are_missing_or_unreadable_are_told(two: Reposi
     )
     two["local"].put(pin_key(backup.folder, pin.pin_id), pin.as_bytes()[:-20])
     two["local"].put("family/.labels/x.json", b"{}")
+    two["local"].put("family/.failover/run-0001/0000.json", b"{}")
     assert found(two) == {
         "document-unreadable": [
+            "family/.failover/run-0001/0000.json",
             "family/.labels/x.json",
             pin_key(backup.folder, pin.pin_id),
             verification,

@@ -76,6 +76,7 @@ def test_the_table_of_family() -> None:
         f"0 6 * * *\troot\t{CALL} verify family/main --due --quiet {SYSLOG}",
         f"0 6 * * *\troot\t{CALL} verify family/cache --due --quiet {SYSLOG}",
         f"0 6 * * *\troot\t{CALL} verify family/configuration --due --quiet {SYSLOG}",
+        f"0 6 * * *\troot\t{CALL} verify family/code --due --quiet {SYSLOG}",
         f"0 6 * * *\troot\t{CALL} verify family/system --due --quiet {SYSLOG}",
         # Not in the cloud: a host that makes backups should not be able to delete them there.
         f"45 4 * * *\troot\t{CALL} prune family --yes --quiet --repository local {SYSLOG}",
@@ -90,6 +91,7 @@ def test_the_table_of_family() -> None:
         "verify family/main --due --quiet",
         "verify family/cache --due --quiet",
         "verify family/configuration --due --quiet",
+        "verify family/code --due --quiet",
         "verify family/system --due --quiet",
     ]
     assert all("incremental" not in line and "system" not in line for line in schedule.left_out)
@@ -106,6 +108,8 @@ def test_the_table_of_adhd() -> None:
         "ship adhd/main/wal": "* * * * *",
         "backup adhd/cache/rdb": "*/5 * * * *",
         "backup adhd/cache/aof": "40 * * * *",
+        "backup adhd/assets/static": "0 3 * * *",
+        "backup adhd/logs/shipped": "10 * * * *",
         "verify adhd/main": "0 4 * * *",
         "verify adhd/cache": "0 4 * * *",
     }

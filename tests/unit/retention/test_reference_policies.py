@@ -18,7 +18,10 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.description import (
     load_description,
 )
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.kinds import STREAMED_KINDS
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.kinds import (
+    STREAMED_KINDS,
+    made_kind,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.model import Job
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retention.planner import plan
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retention.values import (
@@ -45,11 +48,11 @@ MONTH = DAY * 45
 STAY: dict[str, dict[str, int]] = {
     "family": {
         "local main/full": 30,
-        "local main/incremental": 7 * 6,
         "local cache/rdb": 7,
         "local configuration/config": 12,  # that of the Sunday of 90 days ago was made before noon
         "cloud main/full": 30,
         "cloud cache/rdb": 7,
+        "cloud code/app": 36,
         "cloud system/system": 12,
     },
     "adhd": {
@@ -83,7 +86,11 @@ def jobs_of(name: str) -> tuple[Job, ...]:
 
 
 def is_stream(job: Job) -> bool:
-    return job.kind in STREAMED_KINDS.get(job.engine, ())
+    return made_kind(engine=job.engine, kind=job.kind) in STREAMED_KINDS.get(job.engine, ())
+
+
+def series_of(job: Job) -> Series:
+    return Series(job.service, job.source, made_kind(engine=job.engine, kind=job.kind))
 
 
 def moments_of(job: Job) -> t.Iterator[datetime.datetime]:
@@ -118,7 +125,7 @@ def stream_of(job: Job, bases: t.Sequence[Entry]) -> StreamEntry:
     )
     inside = [one for one in bases if one.finished > begins]
     return StreamEntry(
-        Series(job.service, job.source, job.kind),
+        series_of(job),
         "lineage",
         job.engine,
         hours,
@@ -136,9 +143,7 @@ class Service:
         policies: dict[str, dict[Series, SeriesPolicy]] = {}
         bases: dict[str, list[Entry]] = {}
         for job in jobs_of(name):
-            found = (
-                bases.get(job.source, []) if job.kind in ("incremental", *STREAMED_KINDS.get(job.engine, ())) else []
-            )
+            found = bases.get(job.source, []) if job.kind == "incremental" or is_stream(job) else []
             made = [] if is_stream(job) else entries_of(job, found)
             if job.kind in ("base", "full", "incremental"):
                 bases.setdefault(job.source, []).extend(made if job.kind != "incremental" else [])
@@ -146,11 +151,18 @@ class Service:
                 if use.description["type"] == "git":
                     continue
                 entries.setdefault(use.name, []).extend(made)
-                if is_stream(job):
+                series = series_of(job)
+                known = policies.setdefault(use.name, {})
+                if is_stream(job) and series not in known:
                     streams.setdefault(use.name, []).append(stream_of(job, found))
-                series = Series(job.service, job.source, job.kind)
-                policies.setdefault(use.name, {})[series] = SeriesPolicy(
-                    series, (use.keep,), jobs=(job.id,), timezone=job.timezone, is_stream=is_stream(job)
+                # Two jobs of one stream: both say how long it stays.
+                others = known[series] if series in known else SeriesPolicy(series, (), jobs=())
+                known[series] = SeriesPolicy(
+                    series,
+                    (*others.keeps, use.keep),
+                    jobs=(*others.jobs, job.id),
+                    timezone=job.timezone,
+                    is_stream=is_stream(job),
                 )
         self.policies = {name: tuple(found.values()) for name, found in policies.items()}
         self.contents = {
@@ -187,7 +199,8 @@ def test_a_year_of_backups_becomes_what_the_tables_say(service: tuple[str, Servi
 def test_the_streams_reach_back_as_far_as_their_policies_say(service: tuple[str, Service]) -> None:
     name, all_of_it = service
     repository, kind, since, first = {
-        "family": ("local", "oplog", NOW - DAY, "2026112002"),
+        # The incremental job's seven days, and not the one day of the oplog's.
+        "family": ("local", "oplog", NOW - 7 * DAY, "2026111402"),
         "adhd": ("wal", "wal", NOW - 8 * DAY, "2026111301"),
     }[name]
     made = all_of_it.plan(repository)

@@ -718,6 +718,62 @@ class CopyIncomplete(LifeboatError):
     exit_status = 3
 
 
+# --- failover ---------------------------------------------------------------------------------------------------
+
+
+class FailoverError(LifeboatError):
+    """Something about a failover failed that has no better name."""
+
+    code = "failover.error"
+
+
+class FailoverPlanInvalid(FailoverError):
+    """The plan of a failover was changed after it was made, so what would run is not what was read and confirmed."""
+
+    code = "failover.plan_invalid"
+    exit_status = 2
+
+
+class FailoverRefused(FailoverError):
+    """A failover may not begin or go on as things are; the message has every reason."""
+
+    code = "failover.refused"
+    exit_status = 2
+
+
+class FailoverRunning(FailoverError):
+    """Somebody else's failover of the service is open; two at once would end in two primaries."""
+
+    code = "failover.running"
+    exit_status = 4
+
+
+class FailoverOvertaken(FailoverError):
+    """Somebody else has gone on with this failover meanwhile; whoever was first with an entry of the ledger has it."""
+
+    code = "failover.overtaken"
+    exit_status = 4
+
+
+class FailoverRunUnknown(FailoverError):
+    """No repository that answers has a failover of that name."""
+
+    code = "failover.run_unknown"
+    exit_status = 2
+
+
+class FailoverLedgerInvalid(FailoverError):
+    """The ledger of a failover was changed or is not the same everywhere, so nobody knows what was done."""
+
+    code = "failover.ledger_invalid"
+
+
+class FailoverNotRecorded(FailoverError):
+    """No repository took the entry; a step that nobody could know of later must not be taken."""
+
+    code = "failover.not_recorded"
+
+
 # --- mongodb ----------------------------------------------------------------------------------------------------
 
 
@@ -1260,6 +1316,45 @@ class WalgRemovalLocked(PostgresError):
     """Object lock holds what WAL-G would remove, so it stays until that ends; the next run tries again."""
 
     code = "postgresql.walg_removal_locked"
+
+
+class PromotionRefused(PostgresError):
+    """The server is no standby that may be promoted; promoting the wrong one would make two primaries."""
+
+    code = "postgresql.promotion_refused"
+    exit_status = 2
+
+
+class PromotionNotReached(PostgresError):
+    """A standby that was told to become a primary did not in its time; whether it still will is not known."""
+
+    code = "postgresql.promotion_not_reached"
+
+
+class FenceRefused(PostgresError):
+    """The folder is not the old primary's; stopping that server would take the standbys away as well."""
+
+    code = "postgresql.fence_refused"
+    exit_status = 2
+
+
+class FenceNotProven(PostgresError):
+    """After fencing, something could still write to the old primary, so a second one must not begin."""
+
+    code = "postgresql.fence_not_proven"
+
+
+class FollowRefused(PostgresError):
+    """A standby can't follow the new primary as it is; pointing it there would leave it standing still, unseen."""
+
+    code = "postgresql.follow_refused"
+    exit_status = 2
+
+
+class FollowNotReached(PostgresError):
+    """A standby was pointed at the new primary and does not receive its timeline."""
+
+    code = "postgresql.follow_not_reached"
 
 
 # --- redis ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from ..core.host import Host
 from ..core.ids import is_backup_id, is_name
 from ..core.parallel import wait_for
 from ..core.progress import Progress, ProgressSink
+from ..failover.entry import failovers_folder, parse_entry
 from ..recovery.label import labels_folder, parse_label
 from ..recovery.label_pin import label_pin_in, parse_label_pin
 from ..storage.base import CHECK_KEY, ObjectInfo, Storage
@@ -36,9 +37,15 @@ from .check_streams import LineageCheck
 from .check_values import CheckRequest, CheckResult, Finding, Findings, Looked, Looking, RepositoryChecked
 from .copy_object import Place
 
+
+class _Parse(t.Protocol):
+    def __call__(self, data: bytes, *, key: str) -> t.Any: ...
+
+
 #: What Lifeboat keeps for itself, beside services.
 OWN_FOLDER = ".lifeboat/"
 LABELS = ".labels"
+FAILOVERS = ".failover"
 # So many objects are looked at between two looks of whoever watches.
 _SHOWN_EVERY = 10_000
 # No upload lasts longer, whatever it is of.
@@ -167,8 +174,8 @@ class _Repository:
                     if self._is_selected(group.series):
                         check = LineageCheck(group, place=self.place, looking=self._looking, clock=self._host.clock)
                         check.check(members)
-                elif group == LABELS:
-                    self._check_labels(members)
+                elif group in (LABELS, FAILOVERS):
+                    self._check_documents(members, parser=_label_parser if group == LABELS else _entry_parser)
                 elif group is None:
                     self._tell_orphans(members)
             while pending:
@@ -205,11 +212,10 @@ class _Repository:
             and selection.kind in (None, series.kind)
         )
 
-    def _check_labels(self, objects: t.Iterable[ObjectInfo]) -> None:
+    def _check_documents(self, objects: t.Iterable[ObjectInfo], *, parser: t.Callable[[str], _Parse]) -> None:
         for found in objects:
             try:
-                parse = parse_label if label_pin_in(found.key) is None else parse_label_pin
-                parse(self.place.storage.get(found.key), key=found.key)
+                parser(found.key)(self.place.storage.get(found.key), key=found.key)
             except StorageNotFound:
                 continue
             except LifeboatError as error:
@@ -275,6 +281,14 @@ class _Repository:
                 )
 
 
+def _label_parser(key: str) -> _Parse:
+    return parse_label if label_pin_in(key) is None else parse_label_pin
+
+
+def _entry_parser(_key: str) -> _Parse:
+    return parse_entry
+
+
 _PRUNE = "See what would be swept: lifeboat prune --plan"
 
 
@@ -285,6 +299,8 @@ def _group(key: str) -> BackupFolder | StreamFolder | str | None:
     parts = key.split("/", 4)
     if len(parts) == 3 and is_name(parts[0]) and key.startswith(labels_folder(parts[0])):
         return LABELS
+    if len(parts) == 4 and is_name(parts[0]) and key.startswith(failovers_folder(parts[0])):
+        return FAILOVERS
     found = parse_key(key)
     if found is not None:
         return found.folder

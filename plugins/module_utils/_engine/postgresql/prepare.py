@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ..core.acting import acting_as
 from ..core.errors import (
     PostgresAuthenticationFailed,
     PostgresHbaRefused,
@@ -19,6 +18,7 @@ from ..core.host import Host
 from ..core.options import refuse_unknown
 from ..core.preparation import Change, PreparationNote, Prepared, PrepareRequest, Step, nothing_to_put_back, run_steps
 from ..core.system_unit import parent_of, unit_of
+from .administrator import administrator_session
 from .connection import PostgresConnection
 from .prepare_functions import function_steps, functions_needed, noted_database, put_back_function_steps
 from .prepare_needs import DEFAULT_SCRIPT, WantedSetting, by_hand, role_needs, wanted_settings
@@ -37,7 +37,6 @@ from .prepare_settings import (
 from .session import Session
 
 _KEYS = ("account", "spool", "script", "archive_timeout", "replace_archiving", "rules", "labels", "walg")
-_SUPERUSER = "postgres"
 _RESTARTED = ("archive_mode", "max_replication_slots", "max_wal_senders", "wal_level")
 _ATTEMPTS = 50
 _POLL = 0.1
@@ -230,28 +229,11 @@ class _Preparation:
         return None if postmaster is None else unit_of(postmaster, program="postgres")
 
 
-@contextlib.contextmanager
 def _administrator(
     request: PrepareRequest, *, jobs: PostgresConnection, host: Host, database: str = ""
-) -> t.Iterator[Session]:
-    """The administrator's session: by default the superuser, over the socket of the server that the jobs come to.
-
-    *database* instead of the administrator's own.
-    """
-    given = dict(request.administrator)
-    if "host" not in given and "service" not in given and jobs.host:
-        # The loopback is this host, and so is its socket, which needs no password.
-        is_remote = not is_on_this_host(jobs.host)
-        given.update({"host": jobs.host} if is_remote or jobs.host.startswith("/") else {})
-    if "port" not in given and jobs.port is not None:
-        given["port"] = jobs.port
-    connection = PostgresConnection.from_description({"user": _SUPERUSER, "database": _SUPERUSER, **given})
-    by_socket = not connection.host or connection.host.startswith("/")
-    account = str(request.options.get("account") or "") if by_socket and not connection.password.is_given else ""
-    with acting_as(account):
-        session = connection.connect(runner=host.runner, database=database)
-    with session:
-        yield session
+) -> t.ContextManager[Session]:
+    account = str(request.options.get("account") or "")
+    return administrator_session(request.administrator, jobs=jobs, account=account, host=host, database=database)
 
 
 def _database_of_functions(request: PrepareRequest, *, jobs: PostgresConnection) -> str:

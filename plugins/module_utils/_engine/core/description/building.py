@@ -122,6 +122,7 @@ def _source(
         verify=data.get("verify", {}),
         service_control=data.get("service_control", {}),
         redeploy=tuple(data.get("redeploy", ())),
+        fencing=data.get("fencing", {}),
     )
 
 

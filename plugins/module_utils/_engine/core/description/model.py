@@ -179,8 +179,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Source:
-    """One database server or set of files. *verify*, *standbys* and *service_control* are as written, *redeploy* is the
-    command that is run after a restore of files in place.
+    """One database server or set of files. *verify*, *standbys*, *service_control* and *fencing* are as written,
+    *redeploy* is the command that is run after a restore of files in place.
     """
 
     name: str
@@ -193,6 +193,7 @@ class Source:
     verify: Json = field(default_factory=dict)
     service_control: Json = field(default_factory=dict)
     redeploy: tuple[str, ...] = ()
+    fencing: Json = field(default_factory=dict)
 
     @property
     def has_only_sets(self) -> bool:

@@ -98,6 +98,20 @@ SERVICE_CONTROL: Schema = record(
 )
 
 
+FENCING: Schema = record(
+    {
+        "data_directory": text("The data folder of the primary on its host: it is stopped there, and stays read-only."),
+        "command": text(
+            "A command on the controller that cuts the primary off, and ends with status 0 only when no client can "
+            "write to it any more; without a shell."
+        ),
+        "bin_directory": text("The folder of the server's programs, where it is not the distribution's."),
+    },
+    "How a primary is kept from writing before a standby is promoted; the ways are tried in this order.",
+    at_least=1,
+)
+
+
 def _backup(engine: str) -> Schema:
     kinds = KINDS[engine]
     schema = record(
@@ -125,7 +139,8 @@ def _standby(engine: str) -> Schema:
             "name": name("What it is called."),
             "region": name("The region (from regions) that it is in."),
             "connection": {"$ref": f"#/$defs/connection_{engine}"},
-            "max_lag": duration("How far it may be behind."),
+            "inventory_host": text("The host of the inventory that it runs on, where that has another name."),
+            "max_lag": duration("How far it may be behind, and how much may be lost with it."),
             "description": text("A note for people."),
         },
         "A copy of the source that follows it and can take its place.",
@@ -168,6 +183,7 @@ SOURCE: Schema = {
                 "[systemctl, restart, app].",
                 at_least=1,
             ),
+            "fencing": FENCING,
             "standbys": listing({"type": "object"}, "Copies of it that follow."),
             "backups": listing({"type": "object"}, "What is backed up, when, where to and for how long."),
             "verify": VERIFY,

@@ -28,6 +28,18 @@ APPLICATION: Schema = record(
             "How to ask whether it works.",
             one_of=("url", "path", "command"),
         ),
+        "wiring": listing(
+            record(
+                {
+                    "file": text("The file on the application's hosts."),
+                    "match": text("A regular expression for the line; the last one that it finds is replaced."),
+                    "line": text("The line, with {host} and {port} for where the database is."),
+                },
+                "One line of one file.",
+                required=("file", "match", "line"),
+            ),
+            "Where it is written which server the application uses; changed when a standby is promoted.",
+        ),
         "code": record(
             {
                 "path": text("The folder on hosts."),
