@@ -39,7 +39,7 @@ def test_a_run_that_is_told_to_stop_in_mid_stream_leaves_nothing(rig: Rig, numbe
     waiting = replace(rig.plain, script="cat data && touch streaming && sleep 60")
     pid = rig.nursery.begin(waiting)
     wait_for(pathlib.Path(rig.plain.source, "streaming").exists)
-    assert [job["job"] for job in running_jobs(StateDirectory(path=rig.plain.state))] == ["shop/main/app"]
+    assert [job["job"] for job in running_jobs(StateDirectory(path=rig.plain.state))] == ["shop/main/static"]
     os.kill(pid, number)
     outcome = rig.nursery.end()
     assert outcome.document is not None
@@ -49,7 +49,7 @@ def test_a_run_that_is_told_to_stop_in_mid_stream_leaves_nothing(rig: Rig, numbe
     assert leftovers(rig.storage) == []
     rig.assert_lock_is_free(number)
     assert processes_that_name(rig.plain.source) == []
-    last = StateDirectory(path=rig.plain.state).records("shop.main.app")[-1]
+    last = StateDirectory(path=rig.plain.state).records("shop.main.static")[-1]
     assert (last["state"], last["error"]["code"]) == ("failed", "run.interrupted")
 
 

@@ -161,8 +161,8 @@ def test_a_plan_changes_nothing_in_folder_and_bucket(s3_job: Job, proxy: FaultPr
     s3_job.source.script = "head -c 1000 data"
     s3_job.run()
     far = s3_job.open(s3_job.far)
-    dead = far.writer("shop/main/app/20261101T000000Z-aaaaaa/process.zst")
-    far.put("shop/main/app/20261101T000000Z-aaaaaa/started.json", b'{"host": "db1"}')
+    dead = far.writer("shop/main/static/20261101T000000Z-aaaaaa/process.zst")
+    far.put("shop/main/static/20261101T000000Z-aaaaaa/started.json", b'{"host": "db1"}')
     before = list(far.list()), list(far.unfinished()), tree(s3_job.near["path"]), tree(s3_job.state)
     seen = len(proxy.requests)
     wanted = request(s3_job.source, {"near": s3_job.near, "far": s3_job.far}, state_directory=s3_job.state)

@@ -72,7 +72,7 @@ class Bench:
     @property
     def records(self) -> list[dict[str, t.Any]]:
         """The records of the runs."""
-        return self.state.records("shop.main.app")
+        return self.state.records("shop.main.static")
 
     def assert_idle(self) -> None:
         """Nothing runs, and nobody holds the lock."""

@@ -80,8 +80,8 @@ def test_the_result_says_what_was_made_where_and_how_long_it_took(bench: Bench) 
     document = bench.run().as_dict()
     assert json.loads(json.dumps(document)) == document
     assert document["state"] == "complete"
-    assert document["job"] == "shop/main/app"
-    assert document["path"] == f"shop/main/app/{document['id']}/"
+    assert document["job"] == "shop/main/static"
+    assert document["path"] == f"shop/main/static/{document['id']}/"
     assert document["seconds"] == 30
     assert document["stages"]["backing up"] == 30
     assert [entry["name"] for entry in document["payloads"]] == ["process.zst", "writer.zst"]
@@ -103,7 +103,7 @@ def test_progress_is_shown_with_its_stages_and_in_the_notes_of_the_lock(bench: B
     stages = [name for name, _group in itertools.groupby(snapshot["stage"] for snapshot in shown)]
     assert stages == ["inspecting", "checking repositories", "backing up", "finishing"]
     (note,) = seen
-    assert (note["job"], note["id"], note["pid"]) == ("shop/main/app", result.manifest.backup_id, os.getpid())
+    assert (note["job"], note["id"], note["pid"]) == ("shop/main/static", result.manifest.backup_id, os.getpid())
     assert note["progress"]["stage"] == "backing up"
     assert note["progress"]["bytes_expected"] == 5_000_000
 
@@ -119,7 +119,7 @@ def test_each_run_is_recorded_with_how_it_ended(bench: Bench) -> None:
     assert (first["state"], first["id"], first["error"]) == ("complete", complete.manifest.backup_id, None)
     assert (second["state"], second["id"]) == ("partial", partial.manifest.backup_id)
     assert second["error"]["code"] == "backup.partial"
-    assert (third["state"], third["error"]["code"], third["job"]) == ("failed", "pipeline.failed", "shop/main/app")
+    assert (third["state"], third["error"]["code"], third["job"]) == ("failed", "pipeline.failed", "shop/main/static")
     assert third["id"] not in (first["id"], second["id"])
     assert first["stored_bytes"] > 5_000_000
     assert first["started"] < second["started"] < third["started"]

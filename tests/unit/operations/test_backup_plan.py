@@ -40,7 +40,7 @@ def test_a_plan_says_what_would_be_done_and_changes_nothing(bench: Bench) -> Non
     assert tree(bench.folder) == before
     document = plan.as_dict()
     assert json.loads(json.dumps(document)) == document
-    assert document["job"] == "shop/main/app"
+    assert document["job"] == "shop/main/static"
     assert document["steps"] == ["read the file twice"]
     assert document["expected_bytes"] == 5_000_000
     assert document["compression"] == {"method": "zstd", "level": 1}

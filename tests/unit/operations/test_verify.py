@@ -28,6 +28,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.backup_values import (
     RepositoryRequest,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verifier_kinds import VERIFIERS
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.verify import (
     plan_verifications,
     run_verifications,
@@ -206,7 +207,7 @@ def test_bad_requests_are_refused(place: Place) -> None:
 def test_one_verification_of_a_source_at_a_time(place: Place) -> None:
     place.back_up()
     lock = SourceLock(state=StateDirectory(path=place.state), name="verify.shop.main", clock=Host().clock)
-    lock.acquire(holder={"job": "verify shop/main/app"}, timeout=0)
+    lock.acquire(holder={"job": "verify shop/main/static"}, timeout=0)
     try:
         with pytest.raises(LockHeld):
             run_verifications(place.request(), host=Host())
