@@ -93,7 +93,7 @@ stage_interop() { serving_suite "$venv" integration --numprocesses "$workers" --
 stage_sandbox() { serving_suite "$venv" sandbox; }
 stage_breakglass() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" breakglass --numprocesses "$workers" --dist loadfile; }
 # A machine of its own compiles in its own place.
-stage_hosts() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" hosts --numprocesses "$workers" --dist loadfile; }
+stage_hosts() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" hosts --numprocesses "$waiting_workers" --dist loadfile; }
 stage_faults() { serving_suite "$venv" faults --numprocesses "$workers" --dist loadfile -m "not soak"; }
 stage_soak() {
     local examples=default
