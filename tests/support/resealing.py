@@ -21,8 +21,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline.producer import StoredPayload
 from tests.support.manifests import signed
 
-Place: t.TypeAlias = BackupFolder | str
-Repository: t.TypeAlias = Path | str
+if t.TYPE_CHECKING:
+    Place: t.TypeAlias = BackupFolder | str
+    Repository: t.TypeAlias = Path | str
 
 
 def mutate_payload(
