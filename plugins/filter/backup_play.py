@@ -46,7 +46,7 @@ def backup_summary(hosts: t.Sequence[Json], *, check_mode: bool = False, all_eng
     for host in hosts:
         name = str(host["inventory_hostname"])
         results = host.get("lifeboat_results") or []
-        if _is_unreachable(host, all_engines=all_engines):
+        if was_never_reached(host, tried="lifeboat_made", all_engines=all_engines):
             counts["failed"] += 1
             rows.append([name, "-", "unreachable", *("-" * (len(_COLUMNS) - 3))])
             problems.append(f"{name}: can't be reached; none of its {len(host['lifeboat_selected'])} jobs ran.")
@@ -92,12 +92,15 @@ def _names(entry: str, job: Json) -> bool:
     return str(job["id"]) == entry or str(job["id"]).startswith(f"{entry}/")
 
 
-def _is_unreachable(host: Json, *, all_engines: bool) -> bool:
-    """Whether the first that was tried did not come to it; a host that was lost later has results."""
+def was_never_reached(host: Json, *, tried: str, all_engines: bool) -> bool:
+    """Whether the first that was tried did not come to it; a host that was lost later has results.
+
+    *tried* is the variable in which the play keeps what came of its module.
+    """
     results = host.get("lifeboat_results") or ()
     if any(not result.get("skipped") for result in results):
         return False
-    if (host.get("lifeboat_made") or {}).get("unreachable"):
+    if (host.get(tried) or {}).get("unreachable"):
         return True
     return all_engines and bool(host.get("lifeboat_selected")) and not results
 

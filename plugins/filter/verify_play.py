@@ -9,6 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
+from .backup_play import was_never_reached
 from .recovery_play import Json, read, series
 
 if t.TYPE_CHECKING:
@@ -67,7 +68,7 @@ def verify_summary(hosts: t.Sequence[Json], *, check_mode: bool = False, all_eng
     for host in hosts:
         name = str(host["inventory_hostname"])
         results = host.get("lifeboat_results") or []
-        if _is_unreachable(host, all_engines=all_engines):
+        if was_never_reached(host, tried="lifeboat_proved", all_engines=all_engines):
             counts["error"] += 1
             rows.append([name, "-", "unreachable", *("-" * (len(_COLUMNS) - 3))])
             problems.append(f"{name}: the host that verifies can't be reached; nothing of it was verified.")
@@ -83,16 +84,6 @@ def verify_summary(hosts: t.Sequence[Json], *, check_mode: bool = False, all_eng
         "verdict": "\n".join([f"{len(rows)} looked at: {summed}." if rows else "Nothing was selected.", *problems]),
         "failed": any(counts[state] for state in _LOUD),
     }
-
-
-def _is_unreachable(host: Json, *, all_engines: bool) -> bool:
-    """Whether the first that was tried did not come to it; a host that was lost later has results."""
-    results = host.get("lifeboat_results") or ()
-    if any(not result.get("skipped") for result in results):
-        return False
-    if (host.get("lifeboat_proved") or {}).get("unreachable"):
-        return True
-    return all_engines and bool(host.get("lifeboat_selected")) and not results
 
 
 def _proof(source: Source) -> dict[str, t.Any]:

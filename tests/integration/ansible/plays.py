@@ -21,6 +21,7 @@ from sandbox.mongodb import MongoReplicaSet
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.redis import RedisServer
 from sandbox.s3 import S3Identity, S3Server
+from tests.support.command_line import CommandLine
 
 ROOT = pathlib.Path(__file__).parents[3]
 PASSWORD = "not-for-anybody-8c1f"
@@ -133,6 +134,27 @@ class HasDirectory(t.Protocol):
 
     @property
     def directory(self) -> pathlib.Path: ...
+
+
+class Described(HasDirectory, t.Protocol):
+    """It has a description of its own, too."""
+
+    lifeboat: CommandLine
+
+
+def plays_of(lab: Described) -> t.Callable[..., str]:
+    """Runs playbooks by name on one local host that has the description of the lab; what they print."""
+    variables = json.loads(lab.lifeboat.configuration.read_text(encoding="utf-8"))
+    variables |= {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory = lab.directory / "inventory.yml"
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": {"web1": variables}}}), encoding="utf-8")
+
+    def play(name: str, *words: str) -> str:
+        played = run_playbook(lab, "-i", str(inventory), *words, playbook=f"playbooks/{name}.yml")
+        assert played.status == 0, played.output
+        return str(played.output)
+
+    return play
 
 
 def run_playbook(

@@ -15,7 +15,7 @@ import typing as t
 import pytest
 import yaml
 
-from tests.integration.ansible.plays import ROOT, Played, run_modules, run_playbook
+from tests.integration.ansible.plays import ROOT, Played, plays_of, run_modules, run_playbook
 from tests.integration.files.app_site import JOB, AppSite
 from tests.support.children import ENGINE
 from tests.support.git_repositories import Repository
@@ -145,16 +145,7 @@ def test_modules_and_playbooks_take_applications(site: AppSite) -> None:
 
     reloaded = site.directory / "reloaded"
     site.describe(source={"redeploy": ["/usr/bin/touch", str(reloaded)]})
-    variables = json.loads(site.lifeboat.configuration.read_text())
-    variables |= {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    inventory = site.directory / "inventory.yml"
-    inventory.write_text(yaml.safe_dump({"all": {"hosts": {"web1": variables}}}))
-
-    def play(name: str, *words: str) -> str:
-        played = run_playbook(site, "-i", str(inventory), *words, playbook=f"playbooks/{name}.yml")
-        assert played.status == 0, played.output
-        return str(played.output)
-
+    play = plays_of(site)
     assert "1 unchanged" in play("backup", "-e", "lifeboat_trigger=deployment")
     (site.app.path / "app.py").write_text("broken\n")
     words = ["-e", f"lifeboat_restore={JOB} lifeboat_restore_point=newest", "-e", "lifeboat_restore_in_place=true"]

@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import typing as t
 
 import pytest
-import yaml
 
-from tests.integration.ansible.plays import run_modules, run_playbook
+from tests.integration.ansible.plays import plays_of, run_modules
 from tests.integration.files.conftest import CONFIRM, Site
 
 pytestmark = [pytest.mark.newest, pytest.mark.slow]
@@ -84,16 +82,7 @@ def test_back_up_verify_and_restore_by_modules(site: Site) -> None:
 
 def test_the_playbooks_take_jobs_of_files(site: Site) -> None:
     site.describe(options={"system_snapshot": True}, verify={"level": 4, "require_paths": [str(site.tree)]})
-    variables = json.loads(site.lifeboat.configuration.read_text())
-    variables |= {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    inventory = site.directory / "inventory.yml"
-    inventory.write_text(yaml.safe_dump({"all": {"hosts": {"web1": variables}}}))
-
-    def play(name: str, *words: str) -> str:
-        played = run_playbook(site, "-i", str(inventory), *words, playbook=f"playbooks/{name}.yml")
-        assert played.status == 0, played.output
-        return str(played.output)
-
+    play = plays_of(site)
     assert "1 complete" in play("backup", "--tags", "files")
     assert "1 unchanged" in play("backup", "-e", "lifeboat_trigger=change")
     assert "1 passed" in play("verify")

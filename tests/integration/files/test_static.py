@@ -11,14 +11,12 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import time
 import typing as t
 
 import pytest
-import yaml
 
-from tests.integration.ansible.plays import run_modules, run_playbook
+from tests.integration.ansible.plays import plays_of, run_modules
 from tests.integration.files.conftest import CONFIRM, Site
 from tests.support import resealing
 from tests.support.file_trees import look, without_folder_times
@@ -266,16 +264,7 @@ def test_modules_and_playbooks_make_and_restore_a_chain(site: Site) -> None:
     assert first["backup"]["parent"] is None, first.get("msg")
     assert "it was asked for" in planned["plan"]["steps"][0]
     (site.tree / "server.conf").write_text("listen 81;\n")
-    variables = json.loads(site.lifeboat.configuration.read_text())
-    variables |= {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    inventory = site.directory / "inventory.yml"
-    inventory.write_text(yaml.safe_dump({"all": {"hosts": {"web1": variables}}}))
-
-    def play(name: str, *words: str) -> str:
-        played = run_playbook(site, "-i", str(inventory), *words, playbook=f"playbooks/{name}.yml")
-        assert played.status == 0, played.output
-        return str(played.output)
-
+    play = plays_of(site)
     assert "1 complete" in play("backup", "--tags", "files")
     newest = site.lifeboat("list --json").document["backups"][-1]
     assert newest["parent"] == first["backup"]["id"]

@@ -70,9 +70,14 @@ class Ledger:
         return parse_plan(self.entries[0].data.get("plan"))
 
     @property
+    def taken(self) -> Entry:
+        """The entry of whoever goes on with it: by which it was opened, or resumed last."""
+        return next(one for one in reversed(self.entries) if one.event in (OPENED, RESUMED))
+
+    @property
     def operator(self) -> Operator:
-        """Who goes on with it: whoever opened it, or resumed it last."""
-        return next(one.by for one in reversed(self.entries) if one.event in (OPENED, RESUMED))
+        """Who goes on with it."""
+        return self.taken.by
 
     @property
     def is_open(self) -> bool:
@@ -172,7 +177,7 @@ def note(
     _require_open(ledger)
     if ledger.operator.session != session:
         raise FailoverOvertaken(
-            f"{run} of {service} was taken over by {ledger.operator} at {_taken(ledger)}.",
+            f"{run} of {service} was taken over by {ledger.operator} at {ledger.taken.at}.",
             hint="Leave it to them, or take it back: " + _RESUME.format(service, ledger.plan.source, run),
             details={"operator": str(ledger.operator)},
         )
@@ -342,10 +347,6 @@ def _require_open(ledger: Ledger) -> None:
             hint="Begin a new one: ansible-playbook playbooks/promote_standby.yml -e lifeboat_promote=SERVICE/SOURCE",
             details={"run": ledger.run},
         )
-
-
-def _taken(ledger: Ledger) -> str:
-    return next(one.at for one in reversed(ledger.entries) if one.event in (OPENED, RESUMED))
 
 
 def _running(ledger: Ledger) -> FailoverRunning:

@@ -28,7 +28,7 @@ from .git_tool import git_argv, unusable
 from .names import shown
 from .noted import TREE_FINGERPRINT
 from .packing import Packed, fingerprint_of
-from .producer import FilesProducer, system_content, tree_content, tree_warnings
+from .producer import FilesProducer, absent_warnings, system_content, tree_content, tree_warnings
 from .roots import Roots
 from .walk import WalkNotes, walk
 
@@ -104,7 +104,7 @@ class AppProducer(FilesProducer):
             packed = self._pack(roots, sink, progress)
         else:
             self._walk(roots)
-        warnings = [*self._absent(roots), *tree_warnings(packed)]
+        warnings = [*absent_warnings(roots), *tree_warnings(packed)]
         doubts = packed.doubts()
         repositories: list[GitRepository] = []
         noted: list[dict[str, t.Any]] = []

@@ -71,7 +71,7 @@ class FilesProducer:
         """Make the backup. Raises FilesMissing and FilesUnreadable."""
         roots = self._roots()
         packed = self._pack(roots, sink, progress)
-        warnings = [*self._absent(roots), *tree_warnings(packed)]
+        warnings = [*absent_warnings(roots), *tree_warnings(packed)]
         system = self._system(sink, progress) if self._options.system_snapshot else None
         for warning in warnings:
             self._journal.warning(warning)
@@ -85,9 +85,6 @@ class FilesProducer:
             content=content,
             restore_commands=restore_commands(first=shlex.quote(shown(roots.paths[0])), has_system=system is not None),
         )
-
-    def _absent(self, roots: Roots) -> list[str]:
-        return [f"Optional, and not on this host: {path}." for path in roots.missing]
 
     def _pack(self, roots: Roots, sink: PayloadSink, progress: Progress) -> Packed:
         """Store the trees and their list."""
@@ -118,6 +115,11 @@ class FilesProducer:
 
         sink.store(PayloadInput(name=SYSTEM_PAYLOAD, media=SYSTEM_MEDIA, write=write))
         return snapshot
+
+
+def absent_warnings(roots: Roots) -> list[str]:
+    """Which optional paths are not there."""
+    return [f"Optional, and not on this host: {path}." for path in roots.missing]
 
 
 def tree_content(roots: Roots, packed: Packed) -> dict[str, t.Any]:

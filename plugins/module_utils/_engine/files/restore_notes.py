@@ -11,7 +11,8 @@ SYSTEM_PAYLOAD = "system.tar"
 #: Of increments (kind static): which file lies in the tar of which earlier backup.
 KEPT_PAYLOAD = "kept.names"
 
-_COMMANDS = """\
+#: How every unpacking begins: a part of a format, as all commands here.
+PREPARING = """\
 Run this as root: owners, access lists and attributes can't be given back by anybody else. `FLAGS` has GNU tar (1.29 or
 later) restore everything that the backup has.
 
@@ -21,6 +22,10 @@ FLAGS="--same-owner --same-permissions --numeric-owner --acls --xattrs --xattrs-
 mkdir -p "$INTO"
 ```
 
+"""
+_COMMANDS = (
+    PREPARING
+    + """\
 See what is in it. Names have no slash at the beginning:
 
 ```sh
@@ -59,6 +64,7 @@ Then, only if that is what you want: keep what would be replaced, and put the ba
 {{fetch:files.tar}} | tar -x $FLAGS --backup=numbered -C /
 ```
 {system}"""
+)
 
 _SYSTEM = """
 ## The host

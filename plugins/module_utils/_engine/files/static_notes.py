@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
-_COMMANDS = """\
+from .restore_notes import PREPARING
+
+_WHAT_IT_IS = """\
 This is an increment: its `files.tar` has every folder and link, and of the files those that are new or changed. All
 others lie in the `files.tar` of {others}. Copy these folders to the host, too, beside this one.
 
-Run this as root: owners, access lists and attributes can't be given back by anybody else. `FLAGS` has GNU tar (1.29 or
-later) restore everything that the backup has.
-
-```sh
-INTO=${{INTO:-/root/restored}}                # an empty folder; nothing that exists is touched
-FLAGS="--same-owner --same-permissions --numeric-owner --acls --xattrs --xattrs-include=*"
-mkdir -p "$INTO"
-```
-
+"""
+_REST = """\
 `kept.names` says which file lies in which of them: the id, a space, the path, a zero byte. First out of each what is
 needed of it, then all of this one:
 
@@ -75,4 +70,6 @@ def increment_commands(*, needed: t.Sequence[str]) -> str:
     """*needed* are the ids of the backups whose tars have files of it."""
     if not needed:
         return _NOTHING.format()
-    return _COMMANDS.format(others=", ".join(f"`{one}`" for one in needed), ids=" ".join(needed))
+    return (_WHAT_IT_IS + PREPARING + _REST).format(
+        others=", ".join(f"`{one}`" for one in needed), ids=" ".join(needed)
+    )

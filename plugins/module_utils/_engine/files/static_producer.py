@@ -19,7 +19,7 @@ from .entry import Entry
 from .names import shown
 from .packing import Packed, Packer, fingerprint_of, hash_from_beginning, listing_file, look_over
 from .patterns import Patterns
-from .producer import FILES_MEDIA, LIST_MEDIA, tree_content, tree_warnings
+from .producer import FILES_MEDIA, LIST_MEDIA, absent_warnings, tree_content, tree_warnings
 from .remembered import LIST_HASH, Notes, Recall, Shelf, Stamp
 from .restore_notes import FILES_PAYLOAD, KEPT_PAYLOAD, LIST_PAYLOAD, restore_commands
 from .roots import Roots, resolve_roots
@@ -109,7 +109,7 @@ class StaticProducer:
     def produce(self, *, sink: PayloadSink, progress: Progress) -> Production:
         """Make the backup. Raises FilesMissing and FilesUnreadable."""
         roots, basis = self._roots(), self._basis
-        warnings = [f"Optional, and not on this host: {path}." for path in roots.missing]
+        warnings = absent_warnings(roots)
         if basis.is_odd:
             warnings.append(f"This backup is a whole one: {basis.why}.")
         noting = _Noting(self._shelf, self._backup_id, warnings)

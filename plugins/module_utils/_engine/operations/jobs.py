@@ -48,16 +48,8 @@ def _members(system: Job, request: BackupRequest) -> tuple[BackupRequest, ...]:
     wait = set_options_from(system.options).wait
     members = []
     for job in system.members:
-        # Where a kind builds on its own, a set has one that builds on nothing.
-        builds_on_its_own = KINDS[(job.engine, job.kind)].parent_kinds == (job.kind,)
-        member = _request(
-            job,
-            system.repositories,
-            labels=request.labels,
-            lock_timeout=wait,
-            trigger=None,
-            whole=builds_on_its_own,
-        )
+        # A set builds on nothing outside of it.
+        member = _request(job, system.repositories, labels=request.labels, lock_timeout=wait, trigger=None, whole=True)
         transforms = transforms_from(compression=job.compression, encryption=system.encryption)
         members.append(replace(member, transforms=transforms, labels=dict(request.labels)))
     return tuple(members)

@@ -77,11 +77,7 @@ def _verify_set(
         outcomes.append(outcome)
         proofs.append(MemberProof(member=member, backup=found, verification=outcome.verification))
     with _running(backup, request, sources=sources, previous=(), host=host, show=show) as run:
-        try:
-            return [*outcomes, Outcome(backup=backup, verification=run.run_with(proofs))]
-        except LifeboatError as error:
-            host.journal.warning(f"{backup.manifest.backup_id} could not be verified: {error.message}")
-            return [*outcomes, Outcome(backup=backup, verification=None, error=error)]
+        return [*outcomes, _outcome(backup, lambda: run.run_with(proofs), host=host)]
 
 
 def _verify_member(
@@ -112,11 +108,16 @@ def _verify_one(
 ) -> Outcome:
     previous = _previous(reading, backup)
     with _running(backup, request, sources=sources, previous=previous, host=host, show=show) as run:
-        try:
-            return Outcome(backup=backup, verification=run.run())
-        except LifeboatError as error:
-            host.journal.warning(f"{backup.manifest.backup_id} could not be verified: {error.message}")
-            return Outcome(backup=backup, verification=None, error=error)
+        return _outcome(backup, run.run, host=host)
+
+
+def _outcome(backup: Backup, verify: t.Callable[[], Verification], *, host: Host) -> Outcome:
+    """What *verify* finds, or why nobody could tell."""
+    try:
+        return Outcome(backup=backup, verification=verify())
+    except LifeboatError as error:
+        host.journal.warning(f"{backup.manifest.backup_id} could not be verified: {error.message}")
+        return Outcome(backup=backup, verification=None, error=error)
 
 
 @contextlib.contextmanager
