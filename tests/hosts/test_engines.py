@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,17 @@ class Site:
     def lifeboat(self, command: str) -> t.Any:
         return json.loads(self.host.run(f"lifeboat {command} --json"))
 
+    def windows_when_archived(self, *, seconds: float = 120) -> t.Any:
+        """Of the cluster, once the server has handed over a first segment: it does so when it comes to it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            shipped = self.lifeboat("ship")
+            asked = self.host.attempt("lifeboat windows shop/main --json")
+            if asked.returncode == 0:
+                return json.loads(asked.stdout)["sources"]
+            assert time.monotonic() < deadline, (asked.stdout, shipped)
+            time.sleep(2)
+
     def show(self, setting: str) -> str:
         """A setting of PostgreSQL, as the superuser sees it over the socket."""
         return self.host.run(f"psql -XAtc 'SHOW {setting}'", user="postgres").strip()
@@ -168,9 +180,8 @@ def test_the_jobs_come_as_the_accounts_that_were_made(site: Site) -> None:
         assert made["backup"]["state"] == "complete", made
     label = site.lifeboat("label shop before-upgrade-7")["label"]
     assert {point["source"] for point in label["points"]} == {"main", "documents"}
-    site.lifeboat("ship")
-    windows = site.lifeboat("windows shop/main")["sources"]
-    assert windows[0]["windows"], windows
+    (windows,) = site.windows_when_archived()
+    assert windows["windows"], windows
     roles = site.host.run(
         "psql -XAtc \"SELECT rolsuper, rolreplication FROM pg_roles WHERE rolname = 'lifeboat'\"", user="postgres"
     )
