@@ -50,8 +50,7 @@ py39: setup ## the engine's unit tests on Python 3.9, where this machine has one
 	@tools/test.sh py39
 
 bench: setup ## measure against the tools' own pipes and the peers (tens of minutes)
-	@tools/setup.sh bench
-	@.venv/bin/python -m tests.bench
+	@tools/bench.sh
 
 docs: setup ## write the generated pages again
 	@.venv/bin/python tools/error_codes.py

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -64,7 +66,14 @@ SERVERS: tuple[tuple[_Server, dict[str, _Opening]], ...] = (
     (redis_server, {"redis": redis_contest}),
     (filled_server, {"deletes-s3": deletes_s3_contest}),
 )
-_NAMES = tuple(name for _server, contests in SERVERS for name in contests)
+# What nobody contests: programs of this folder that say by their exit status whether a promise of size is kept.
+SIZES: dict[str, tuple[str, ...]] = {
+    "retention-plan": ("retention_plan",),
+    "stream-summary": ("stream_summary", "--prune"),
+    "many-hosts": ("many_hosts",),
+}
+_NAMES = (*(name for _server, contests in SERVERS for name in contests), *SIZES)
+_ROOT = Path(__file__).resolve().parents[2]
 # Sources, what is stored of them, the script's folder of dumps, and four times the data for the memory.
 _ROOM = 12
 _BUSY = 0.15
@@ -92,6 +101,7 @@ def main() -> int:
         facts = machine_facts(folder)
         failures: list[str] = []
         outcomes = list(_outcomes(place, wanted=wanted, runs=options.runs, failures=failures))
+        failures += _sizes(place, wanted=wanted)
         facts["command"] = "python -m tests.bench " + " ".join(sys.argv[1:])
         facts["took"] = f"{time.monotonic() - started:.0f} s"
         _leave(outcomes, options, facts=facts)
@@ -120,6 +130,21 @@ def _outcomes(place: Place, *, wanted: t.Sequence[str], runs: int, failures: lis
                         continue
                 print(report.text_of(outcome), flush=True)
                 yield outcome
+
+
+def _sizes(place: Place, *, wanted: t.Sequence[str]) -> list[str]:
+    """Which of them were not kept."""
+    failed = []
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT / ".collections")}
+    for name, (program, *options) in SIZES.items():
+        if name not in wanted:
+            continue
+        place.say(name)
+        print(f"\n{name}", flush=True)
+        argv = [sys.executable, "-m", f"tests.bench.{program}", *options]
+        if subprocess.run(argv, cwd=_ROOT, env=environment, check=False).returncode != 0:
+            failed.append(f"{name}: its promise is not kept; see above")
+    return failed
 
 
 def _leave(outcomes: t.Sequence[Outcome], options: argparse.Namespace, *, facts: t.Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python -m tests.bench.many_hosts``: what `backup.yml` and `status.yml` cost for each host, and whether that grows.
+"""``tools/bench.sh --only many-hosts``: what `backup.yml` and `status.yml` cost for each host, and whether that grows.
 
 The hosts are simulated: connections to this machine, each with a folder of its own to back up. What the same backups
 cost by the command line, without Ansible, is taken off, so that the figure is the plays' own. Prints seconds for each

@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python -m tests.bench.retention_plan``: how long planning takes, the catalog being read already.
+"""``tools/bench.sh --only retention-plan``: how long planning takes, the catalog being read already.
 
 No contest: the peers decide while they delete. Prints seconds for repositories of several shapes, exits with 1 when
 planning 100,000 backups takes 2 s or longer.

@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python -m tests.bench.stream_summary``: how long retention takes to sum up a lineage of a million segments.
+"""``tools/bench.sh --only stream-summary``: how long retention takes to sum up a lineage of a million segments.
 
 The promise is under 60 seconds and under 300 MB. No contest: nobody else has such a list. With ``--prune`` half of the
 hours are then removed, of which there are no segments here: what is measured is what is read to remove them.
