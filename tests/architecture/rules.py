@@ -47,6 +47,8 @@ LEVELS: t.Final[dict[str, int]] = {
     "report": 8,
     "cli_options": 8,
     "cli_telling": 8,
+    "cli_backup": 9,
+    "cli_list": 9,
     "cli_config": 9,
     "cli_verify": 9,
     "cli_restore": 9,

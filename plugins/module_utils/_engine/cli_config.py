@@ -14,15 +14,13 @@ from .operations.ship_requests import is_stream
 from .report.printer import Printer
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The arguments of the command."""
-    parser = commands.add_parser(
-        "config", help="look through the description", description="Look through the description."
-    )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """``check`` with its arguments."""
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     purpose = "check the whole description, and that its schedules can meet its objectives"
     check_command = actions.add_parser("check", help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
-    check_command.add_argument("--json", action="store_true", help="print one JSON document")
+    # Not the default: the one of the command above, given before the action, would be overwritten.
+    check_command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON document")
 
 
 def check(options: argparse.Namespace, printer: Printer) -> int:

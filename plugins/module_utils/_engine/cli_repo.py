@@ -28,21 +28,6 @@ from .report.printer import Printer
 from .report.repository import check_text, leases_text, stats_text
 
 
-def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """``copy`` and ``repo`` with all their arguments."""
-    for name, purpose, add in (
-        (
-            "copy",
-            "bring repositories up to the others: what one of them lacks, verified on its way",
-            add_copy_arguments,
-        ),
-        ("repo", "look through whole repositories: check, stats, unlock", add_repo_arguments),
-    ):
-        command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
-        command.add_argument("--json", action="store_true", help="print one JSON document")
-        add(command)
-
-
 def add_copy_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of ``copy``."""
     command.add_argument(

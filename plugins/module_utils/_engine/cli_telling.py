@@ -15,11 +15,13 @@ from .notify.channels import PING, selects
 from .notify.delivery import send_waiting, tell_started
 from .notify.recorder import Recorder
 from .notify.values import BACKUP, FAILED, PARTIAL, RETENTION, VERIFICATION, WELL, Json, Occurrence
-from .operations.backup_values import BackupResult
-from .operations.prune_results import PruneResult
-from .operations.ship_values import ShipResult
-from .operations.verify_values import Outcome
 from .retention.rules import JOB_LABEL
+
+if t.TYPE_CHECKING:
+    from .operations.backup_values import BackupResult
+    from .operations.prune_results import PruneResult
+    from .operations.ship_values import ShipResult
+    from .operations.verify_values import Outcome
 
 
 class Telling:

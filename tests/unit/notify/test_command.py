@@ -202,13 +202,13 @@ def test_no_secret_is_seen_while_it_is_told(site: Site, web: WebServer) -> None:
 _DYING = """
 import os, signal, sys
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.notify import delivery
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine import cli
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine import cli, cli_notify
 
 def record(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if sys.argv[1] == "before-sending":
-    cli.cli_notify.send_waiting = record
+    cli_notify.send_waiting = record
 else:
     tell = delivery._SENDERS["webhook"]
     def told(*arguments, **options):

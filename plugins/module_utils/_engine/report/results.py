@@ -8,9 +8,11 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ..catalog.catalog import Reading
-from ..operations.backup_values import BackupPlan, BackupResult
 from .text import format_age, format_bytes, format_seconds, format_table
+
+if t.TYPE_CHECKING:
+    from ..catalog.catalog import Reading
+    from ..operations.backup_values import BackupPlan, BackupResult
 
 
 def plan_text(plan: BackupPlan) -> str:
