@@ -409,7 +409,7 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_written(
         monkeypatch.setattr(module, "free_bytes", lambda _path: 10)  # a fault: disks that are full
     for more in ("", " --dry-run"):
         said = lifeboat(f"restore {LOCAL} -o data_directory={folder}{more}").refused("restore.no_space", status=2)
-        assert "10 bytes are free" in said.err
+        assert "and 10 are free" in said.err
     assert not folder.exists()
     # Of the backup it says nothing: no verdict, and no document.
     state = [backup["state"] for backup in lifeboat("list --json").document["backups"]]
