@@ -63,6 +63,7 @@ def test_a_copy_beside_production_runs_no_jobs_and_does_not_subscribe(whole: Sel
 def test_a_schema_called_cron_is_not_a_scheduler_by_its_name() -> None:
     own = (Entry(1, "SCHEMA", "cron"), Entry(2, "TABLE", "job", schema="cron", needs=(1,)))
     own += (Entry(3, "TABLE DATA", "job", schema="cron", needs=(2,), has_data=True),)
-    assert for_scratch(select(read_toc(io.BytesIO(dump_head(own))))).entries == read_toc(
-        io.BytesIO(dump_head(own))
-    ).entries
+    assert (
+        for_scratch(select(read_toc(io.BytesIO(dump_head(own))))).entries
+        == read_toc(io.BytesIO(dump_head(own))).entries
+    )
