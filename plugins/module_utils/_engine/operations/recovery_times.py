@@ -134,7 +134,7 @@ def restores_of(state: StateDirectory, series: Series) -> list[Observation]:
 
 
 def restores_a_part(options: t.Mapping[str, t.Any], manifest: Manifest) -> bool:
-    """Whether a restore with these options leaves some of the backup out: how long it takes says nothing of the whole."""
+    """Whether a restore with these options leaves some of the backup out: its time says nothing of the whole."""
     if any(options.get(key) for key in _PARTS):
         return True
     wanted = {name for key in _DATABASES for name in _names(options.get(key))}
