@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import yaml
 
 from sandbox.demo.layout import Layout
 from sandbox.demo.servers import server_folders
@@ -147,6 +149,62 @@ def test_the_bucket_is_there(description: t.Any) -> None:
     client.put_object(Bucket="lifeboat-demo", Key="kept", Body=b"42")
     assert client.get_object(Bucket="lifeboat-demo", Key="kept")["Body"].read() == b"42"
     client.close()
+
+
+def demo_restores() -> t.Any:
+    """tools/demo_restores.py, which is no part of a package."""
+    found = importlib.util.spec_from_file_location("demo_restores", ROOT / "tools" / "demo_restores.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_make_demo_restores_one_of_each_kind_that_it_backs_up_and_beside(description: t.Any, tmp_path: Path) -> None:
+    backed_up = {
+        f"{service['name']}/{source['name']}/{backup['kind']}"
+        for path in (ROOT / "inventories" / "sandbox" / "host_vars").glob("*.yml")
+        for service in yaml.safe_load(path.read_text(encoding="utf-8"))["lifeboat_services"]
+        for source in service["sources"]
+        for backup in source["backups"]
+    }
+    restored = dict(demo_restores().restores(tmp_path, description))
+    assert set(restored) == backed_up
+    assert len(backed_up) >= 5
+    assert not any(options.get("in_place") for options in restored.values())
+
+
+@pytest.mark.slow
+def test_make_demo_proves_and_restores_with_measured_times(
+    directory: Path, description: t.Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As ``make demo`` does it, with one of its kinds; the others differ by their task files, which are played."""
+    pytest.importorskip("ansible")
+    job, variables = "family/cache/rdb", {"sandbox_directory": str(directory), "lifeboat_jobs": "family/cache/rdb"}
+    proof = {"lifeboat_verify_level": 4, "lifeboat_identity_file": description["age"]["identity_file"]}
+    for name, more in (("backup", {}), ("verify", proof)):
+        command = [str(Path(sys.executable).parent / "ansible-playbook"), f"playbooks/{name}.yml"]
+        command += ["-i", "inventories/sandbox", "-e", json.dumps({**variables, **more})]
+        played = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+        assert played.returncode == 0, played.stdout + played.stderr
+    assert "4 of 4" in played.stdout
+    demo = demo_restores()
+    copies = Path(description["scratch_directory"]).parent / "copies"
+    copies.parent.mkdir(mode=0o711, exist_ok=True)
+    copies.mkdir(mode=0o711)
+    try:
+        options = dict(demo.restores(copies, description))[job]
+        assert demo.restore(directory, description, job, options), capsys.readouterr().out
+        told = capsys.readouterr().out
+        assert told.startswith(f"{copies / 'rdb'}: restored from ")
+        assert "(the newest verified)" in told
+        assert re.search(r"\n  took [0-9.]+ s; the objective is 1h\n", told), told
+        assert "Nothing was moved aside" in told
+        assert re.search(r"the whole play took [0-9.]+ s", told)
+    finally:
+        demo.clear(copies, description)
+    assert not copies.exists()
 
 
 def test_what_was_killed_comes_back_where_it_was_with_its_data(directory: Path, description: t.Any) -> None:

@@ -18,7 +18,7 @@ from .core.state import StateDirectory, running_jobs
 from .operations.choosing import NEWEST, NEWEST_VERIFIED, Sources
 from .operations.description_requests import repositories_of, selection_of, source_of
 from .operations.earlier_restores import discard_restore, resume_restore, roll_back_restore
-from .operations.option_names import restore_options_text
+from .operations.option_names import RESTORE_OPTIONS, restore_options_text
 from .operations.restore import plan_restore, run_restore
 from .operations.restore_values import EarlierRestore, RestoreRequest, RestoreResult
 from .operations.set_restore import plan_set_restore, refuse_set_restore
@@ -29,7 +29,8 @@ from .report.sets import set_plan_text
 
 VERIFIED_POINT = "verified"
 _OF_NEW_RESTORES = ("before", "in_place", "allow_failed", "repository", "dry_run")
-_IS_OPTION = re.compile(r"\b[a-z_]+: (?=[\w/{\[])")
+_NAME_AND_VALUE = re.compile(r"\b([a-z_]+): (?=[\w/{\[])")
+_OPTIONS = {name for names in RESTORE_OPTIONS.values() for name in names}
 _OPTIONS_HERE = (
     "here: such options are -o NAME=VALUE, as -o data_directory=/srv/copy or -o service_control.unit=redis-server"
 )
@@ -92,7 +93,8 @@ def restore(options: argparse.Namespace, printer: Printer, description: Descript
             return _earlier(options, printer, description, host)
         return _new(options, printer, description, host)
     except LifeboatError as error:
-        if error.exit_status == RequestInvalid.exit_status and "--" not in error.hint and _IS_OPTION.search(error.hint):
+        named = _OPTIONS.intersection(_NAME_AND_VALUE.findall(error.hint))
+        if error.exit_status == RequestInvalid.exit_status and "--" not in error.hint and named:
             # The hint has the words of modules and descriptions.
             error.hint += f"\n  {_OPTIONS_HERE}"
         raise

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import io
 import subprocess
@@ -14,7 +15,9 @@ import typing as t
 from pathlib import Path
 
 import bson
+import pymongo
 import pytest
+from pymongo import monitoring
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import (
@@ -93,6 +96,45 @@ def test_another_name_for_the_database(source: Source, client: t.Any, restored: 
     load(restored, source.dump(database=KINDS).archive, names=names)
     assert hashes(restored, "kinds_recovery") == hashes(client, KINDS)
     assert KINDS not in restored.list_database_names()
+
+
+class Watching(monitoring.CommandListener):
+    """The commands of a client in their order; the first two inserts wait for each other."""
+
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+        self.met = False
+        self._together = threading.Barrier(2)
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.commands.append(event.command_name)
+        if event.command_name == "insert" and not self.met and not self._together.broken:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                self._together.wait(timeout=60)
+                self.met = True
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
+def test_several_insert_at_once_and_indexes_come_last(
+    source: Source, client: t.Any, database: t.Any, target: MongoReplicaSet, restored: t.Any
+) -> None:
+    for name in ("one", "two"):
+        database[name].insert_many({"_id": number, "text": "x" * 100} for number in range(500))
+        database[name].create_index("text")
+    watching = Watching()
+    archive = source.dump(database=database.name).archive
+    with pymongo.MongoClient(target.uri, event_listeners=[watching]) as loading:
+        load(loading, archive, threads=2)
+    assert watching.met, "two collections are inserted by two threads"
+    commands = [name for name in watching.commands if name in ("create", "insert", "createIndexes")]
+    assert commands == sorted(commands, key=["create", "insert", "createIndexes"].index)
+    assert commands.count("createIndexes") == 2
+    assert hashes(restored, database.name) == hashes(client, database.name)
 
 
 def test_one_collection_alone(source: Source, client: t.Any, restored: t.Any) -> None:

@@ -78,6 +78,8 @@ def test_beside_production_and_gone_again(lifeboat: CommandLine, client: t.Any) 
     assert "sold_recovery" not in client.list_database_names(), "a plan changes nothing"
     result = restored(lifeboat, "-o", "suffix=_recovery")
     assert result["content"]["documents"] == 100
+    [forecast] = lifeboat("list --json").succeeded().document["forecasts"]
+    assert forecast["forecast"]["count"] == 1
     assert client.sold_recovery.dear.count_documents({}) == 9
     assert client.sold.orders.count_documents({}) == 100
     lifeboat(f"restore {JOB} --point newest --quiet -o suffix=_recovery").refused(
@@ -118,3 +120,5 @@ def test_one_collection(lifeboat: CommandLine, client: t.Any) -> None:
     result = restored(lifeboat, "-o", "collections=[sold.orders]", "-o", "rename={sold: sold_recovery}")
     assert client.sold_recovery.list_collection_names() == ["orders"]
     assert "sold_recovery.orders at" in result["target"]
+    [forecast] = lifeboat("list --json").succeeded().document["forecasts"]
+    assert forecast["forecast"] is None, "how long one collection takes says nothing of the whole"

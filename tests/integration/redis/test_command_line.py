@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations import verify_run
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis import beside
 from tests.integration.redis.daemons import Daemon
 from tests.integration.redis.servers import digest, fill
 from tests.support.command_line import CommandLine, Said, describe
@@ -129,6 +131,11 @@ def test_verify_from_nothing_to_a_proof_of_all(place: Place) -> None:
     assert len(verified(lifeboat("verify --sample 1 --level 0 --json"))) == 1
     assert verified(lifeboat(f"verify {first} --level 1 --json")) == [first]
     assert verified(lifeboat("verify --due --json --quiet")) == [second]
+    # Where the time went is kept: fetched (decrypted and loaded on the way), ready, questioned.
+    document = lifeboat(f"show {second} --json").document["verifications"][-1]
+    assert {"reading through", "fetching and loading", "starting", "questioning"} <= set(document["stages"])
+    assert 0 < document["recovery_seconds"] <= sum(document["stages"].values())
+    assert document["plain_bytes"] > 0
     assert list((place.folder / "scratch").glob("*")) == []
 
 
@@ -259,6 +266,7 @@ def test_requests_that_say_nothing_or_nonsense_are_refused_before_anything_is_to
     ):
         said = lifeboat(command).refused(code, hint=hint)
         assert said.out == ""
+        assert ("-o NAME=VALUE" in said.err) <= (code == "request.invalid"), "how options are written is of no help"
         as_json = lifeboat(f"{command} --json")
         assert as_json.document["error"]["code"] == code, command
     assert not folder.exists()
@@ -390,6 +398,44 @@ def test_an_encrypted_backup(tmp_path: pathlib.Path) -> None:
         done = lifeboat(f"{to} --json --identity-file {tmp_path / 'key'}").succeeded().document["restore"]
         lifeboat(f"restore --roll-back {done['id']} --confirm {folder}").succeeded()
         assert not folder.exists()
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_written(
+    two: tuple[Place, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, (_first, second) = two
+    lifeboat, folder = place.lifeboat, place.folder / "too-small"
+    for module in (beside, verify_run):
+        monkeypatch.setattr(module, "free_bytes", lambda _path: 10)  # a fault: disks that are full
+    for more in ("", " --dry-run"):
+        said = lifeboat(f"restore {LOCAL} -o data_directory={folder}{more}").refused("restore.no_space", status=2)
+        assert "and 10 are free" in said.err
+    assert not folder.exists()
+    # Of the backup it says nothing: no verdict, and no document.
+    state = [backup["state"] for backup in lifeboat("list --json").document["backups"]]
+    said = lifeboat(f"verify {second} --quiet").refused("verify.not_proved", status=1)
+    assert "NOT VERIFIED" in said.out
+    assert "[restore.no_space]\n  hint: " in said.out
+    assert "scratch_directory" in said.out
+    assert [backup["state"] for backup in lifeboat("list --json").document["backups"]] == state
+    assert lifeboat(f"show {second} --json").succeeded().document["verifications"] == []
+    lifeboat(f"verify {second} --level 2 --dry-run").succeeded()
+
+
+def test_on_request_the_scratch_copy_is_kept_to_look_at(two: tuple[Place, list[str]], tmp_path: pathlib.Path) -> None:
+    place, (first, _second) = two
+    wrong = description(place.folder, place.server.port, scratch_directory=str(tmp_path / "scratch"))
+    wrong["lifeboat_services"][0]["sources"][0]["verify"]["questions"][0]["equals"] = 7
+    lifeboat = describe(tmp_path / "wrong.yml", wrong)
+    said = lifeboat(f"verify {first} --keep-scratch --quiet").refused("verify.not_proved", status=1)
+    (kept,) = (tmp_path / "scratch").iterdir()
+    assert f"rm -r {kept}" in said.out + said.err
+    assert list(kept.rglob("*.rdb")), "what was restored is there"
+    # Neither the next run nor one without the wish touches it, and that one leaves nothing of its own.
+    lifeboat(f"verify {first} --quiet").refused("verify.not_proved", status=1)
+    assert list((tmp_path / "scratch").iterdir()) == [kept]
+    lifeboat = describe(tmp_path / "right.yml", description(place.folder, place.server.port))
+    lifeboat(f"verify {first} --quiet").succeeded()
 
 
 def test_repositories_that_cannot_be_read(two: tuple[Place, list[str]], tmp_path: pathlib.Path) -> None:

@@ -42,6 +42,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
     SeriesForecast,
     read_forecasts,
     restore_record_name,
+    restores_a_part,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.recovery import forecasts_text
 from tests.support.manifests import DATA, FULL, manifest, payload, store
@@ -108,6 +109,7 @@ def test_the_median_of_verifications_and_restores_with_the_range_seen(shelf: She
         newest = shelf.backup(day, recovery=seconds)
     shelf.state.append_record(restore_record_name(FULL), {"state": "finished", "seconds": 250.0, "plain_bytes": 2 * GB})
     shelf.state.append_record(restore_record_name(FULL), {"state": "rolled back", "seconds": 9999.0})
+    shelf.state.append_record(restore_record_name(FULL), {"state": "finished", "seconds": 2.0, "part": True})
     [found] = shelf.forecasts(HOUR)
     assert (found.series, found.backup_id) == (FULL, newest)
     assert found.forecast is not None
@@ -127,6 +129,31 @@ def test_the_median_of_verifications_and_restores_with_the_range_seen(shelf: She
     assert "1 hour: met" in text[2]
     assert "100 s to 6 min 40 s" in text[2]
     assert "1 GB to 2 GB" in text[2]
+
+
+MANY = {"databases": {"shop": {}, "users": {}, "admin": {}}}
+ONE = {"databases": [{"name": "shop", "size": 5}]}
+
+
+@pytest.mark.parametrize(
+    ("options", "content", "is_part"),
+    [
+        ({}, MANY, False),
+        ({"suffix": "_recovery", "databases": []}, MANY, False),
+        ({"databases": ["shop"]}, MANY, True),
+        ({"databases": ["shop", "users"]}, MANY, False),
+        ({"collections": ["shop.orders"]}, MANY, True),
+        ({"database": "shop", "into": "shop_recovery"}, ONE, False),
+        ({"database": "shop", "existing": True, "tables": ["public.orders"]}, ONE, True),
+        ({"database": "shop", "schemas": "public"}, ONE, True),
+        ({"data_directory": "/srv/copy"}, {}, False),
+        ({"in_place": True, "paths": ["/etc/nginx"]}, {}, True),
+    ],
+)
+def test_a_restore_of_a_part_says_nothing_of_how_long_the_whole_takes(
+    options: dict[str, t.Any], content: dict[str, t.Any], is_part: bool
+) -> None:
+    assert restores_a_part(options, manifest(content=content)) is is_part
 
 
 def test_an_objective_that_is_missed_is_said_in_capitals(shelf: Shelf) -> None:

@@ -48,7 +48,13 @@ def test_beside_nothing_acts_in_the_sources_name(folder: pathlib.Path) -> None:
     for _turn in range(2):  # a second time after a death
         assert prepare_beside(str(folder), port=5433, listen_addresses="", socket_directory="/s", programs=PROGRAMS)
     text = (folder / "postgresql.auto.conf").read_text()
-    for line in ("archive_mode = 'off'", "port = '5433'", "max_logical_replication_workers = '0'", "work_mem = '5MB'"):
+    for line in (
+        "archive_mode = 'off'",
+        "port = '5433'",
+        "max_logical_replication_workers = '0'",
+        "cron.launch_active_jobs = 'off'",
+        "work_mem = '5MB'",
+    ):
         assert text.count(line) == 1
     assert "push" not in text
     assert "primary_conninfo" not in text

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from ..catalog.catalog import Backup, Reading, Selection, read_catalog
 from ..catalog.layout import Series
+from ..catalog.manifest import Manifest
 from ..core.description.kinds import is_runnable
 from ..core.errors import StateDirectoryUnusable
 from ..core.state import StateDirectory
@@ -20,6 +21,10 @@ from .forecast import Forecast, Observation, forecast
 
 # Of a series that was asked for in part, so many of its newest backups are looked at for measured recoveries.
 _LOOK_BACK = 10
+# Options of restores that choose some of what is in a backup, and those that choose some of its databases.
+_PARTS = ("collections", "paths", "schemas", "tables")
+_DATABASES = ("database", "databases")
+_NOBODYS = {"admin", "config", "local"}  # of MongoDB; nobody names them
 MET, MISSED, UNKNOWN = "met", "missed", "unknown"
 
 #: The recovery time objective of a series, None where it has none.
@@ -122,8 +127,24 @@ def restores_of(state: StateDirectory, series: Series) -> list[Observation]:
     return [
         Observation(seconds=float(record["seconds"]), plain_bytes=record.get("plain_bytes"))
         for record in records
-        if record.get("state") == FINISHED and isinstance(record.get("seconds"), (int, float))
+        if record.get("state") == FINISHED
+        and isinstance(record.get("seconds"), (int, float))
+        and not record.get("part")
     ]
+
+
+def restores_a_part(options: t.Mapping[str, t.Any], manifest: Manifest) -> bool:
+    """Whether a restore with these options leaves some of the backup out: its time says nothing of the whole."""
+    if any(options.get(key) for key in _PARTS):
+        return True
+    wanted = {name for key in _DATABASES for name in _names(options.get(key))}
+    there = manifest.content.get("databases") or ()
+    every = {str(one["name"]) if isinstance(one, t.Mapping) else str(one) for one in there} - _NOBODYS
+    return bool(wanted) and not wanted >= every
+
+
+def _names(value: t.Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(str(name) for name in value or ())
 
 
 def restore_record_name(series: Series) -> str:

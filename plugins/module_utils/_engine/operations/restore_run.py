@@ -21,7 +21,7 @@ from ..recovery.ledger import FINISHED, ROLLED_BACK, Ledger
 from ..recovery.restorer import Restorer, RestorerContext
 from ..recovery.steps import run_steps
 from .choosing import Choice, Sources
-from .recovery_times import restore_record_name
+from .recovery_times import restore_record_name, restores_a_part
 from .restore_values import (
     EarlierRestore,
     RestoreRequest,
@@ -127,6 +127,7 @@ def _record(
         "state": ledger.state,
         "seconds": round(seconds, 3),
         "plain_bytes": choice.manifest.restored_bytes,
+        "part": restores_a_part(ledger.request["options"], choice.manifest),
         "ended": format_time(host.clock.now()),
         "error": error.as_dict() if isinstance(error, LifeboatError) else (str(error) if error else None),
     }

@@ -45,7 +45,8 @@ def run_verifications(request: VerifyRequest, *, host: Host, show: ProgressSink 
         if is_set(backup.manifest):
             outcomes += _verify_set(backup, request, sources=sources, host=host, show=show)
         else:
-            outcomes.append(_verify_one(backup, request, sources=sources, reading=reading, host=host, show=show))
+            previous = _previous(reading, backup, outcomes)
+            outcomes.append(_verify_one(backup, request, sources=sources, previous=previous, host=host, show=show))
     return VerifyResult(outcomes=tuple(outcomes), problems=reading.problems)
 
 
@@ -94,7 +95,8 @@ def _verify_member(
         passed = [one for one in backup.verifications if _counts(one, request)]
         if passed and set(backup.repositories) <= set(passed[-1].copies):
             return Outcome(backup=backup, verification=passed[-1])
-    return _verify_one(backup, request, sources=sources, reading=reading, host=host, show=show)
+    previous = _previous(reading, backup)
+    return _verify_one(backup, request, sources=sources, previous=previous, host=host, show=show)
 
 
 def _verify_one(
@@ -102,11 +104,10 @@ def _verify_one(
     request: VerifyRequest,
     *,
     sources: Sources,
-    reading: Reading,
+    previous: tuple[Verification, ...],
     host: Host,
     show: ProgressSink | None,
 ) -> Outcome:
-    previous = _previous(reading, backup)
     with _running(backup, request, sources=sources, previous=previous, host=host, show=show) as run:
         return _outcome(backup, run.run, host=host)
 
@@ -193,14 +194,22 @@ def _counts(one: Verification, request: VerifyRequest) -> bool:
     return one.passed and one.reached >= request.proof.level and is_in_time
 
 
-def _previous(reading: Reading, backup: Backup) -> tuple[Verification, ...]:
-    """The passed verifications of earlier backups of the series, newest first."""
+def _previous(reading: Reading, backup: Backup, outcomes: t.Sequence[Outcome] = ()) -> tuple[Verification, ...]:
+    """The passed verifications of earlier backups of the series, those of the newest backup first.
+
+    Not by when they were verified: a sample of last month's would stand for yesterday. *outcomes* are those of this
+    run, which *reading* doesn't know yet.
+    """
+    made_now = {outcome.backup.manifest.folder: outcome.verification for outcome in outcomes}
     earlier = [
-        one
+        other
         for other in reading.backups
         if other.manifest.folder.series == backup.manifest.folder.series
         and other.manifest.started < backup.manifest.started
-        for one in other.verifications
-        if one.passed
     ]
-    return tuple(sorted(earlier, key=in_order, reverse=True))
+    found: list[Verification] = []
+    for other in sorted(earlier, key=lambda one: one.manifest.started, reverse=True):
+        fresh = made_now.get(other.manifest.folder)
+        every = [*other.verifications, *([fresh] if fresh is not None else [])]
+        found += sorted((one for one in every if one.passed), key=in_order, reverse=True)
+    return tuple(found)

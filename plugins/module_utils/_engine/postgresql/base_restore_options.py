@@ -76,7 +76,7 @@ def base_restore_options(description: t.Mapping[str, t.Any]) -> BaseRestoreOptio
     if data_directory is None or not os.path.isabs(data_directory) or os.path.normpath(data_directory) == "/":
         raise RequestInvalid(
             "A base backup is restored into a folder, and data_directory does not name one by its whole path.",
-            hint="Set data_directory, such as /var/lib/postgresql/15/restored.",
+            hint="Name one that is not there yet: data_directory: /var/lib/postgresql/15/restored",
         )
     in_place = flag(description, "in_place", of=OF)
     port = description.get("port")
