@@ -86,14 +86,14 @@ stage_unit_quick() { LIFEBOAT_FUZZ_PERCENT=$fuzz_elsewhere suite "$venv" unit --
 stage_conformance_quick() { suite "$venv" conformance --numprocesses "$workers" --dist loadfile -m "not slow"; }
 stage_conformance() { suite "$venv" conformance --numprocesses "$workers" --dist loadfile; }
 stage_integration_quick() { suite "$venv" integration --numprocesses "$waiting_workers" --dist loadfile -m "smoke"; }
-# The files in their own order: `ansible`, which takes longest with the fewest tests, begins.
+# The files in their own order: what takes longest with the fewest tests begins.
 readonly in_order=(--dist loadfile --no-loadscope-reorder)
 stage_integration() { serving_suite "$venv" integration --numprocesses "$waiting_workers" "${in_order[@]}" -m "not interop and not soak"; }
 stage_interop() { serving_suite "$venv" integration --numprocesses "$workers" --dist loadfile -m interop; }
 stage_sandbox() { serving_suite "$venv" sandbox; }
 stage_breakglass() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" breakglass --numprocesses "$workers" --dist loadfile; }
 # A machine of its own compiles in its own place.
-stage_hosts() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" hosts --numprocesses "$waiting_workers" --dist loadfile; }
+stage_hosts() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" hosts --numprocesses "$waiting_workers" "${in_order[@]}"; }
 stage_faults() { serving_suite "$venv" faults --numprocesses "$workers" --dist loadfile -m "not soak"; }
 stage_soak() {
     local examples=default
@@ -108,14 +108,14 @@ stage_artefact() { tools/artefact-test.sh; }
 # What walks through every call, or searches for bad inputs, is whole once, in the environment of the project: elsewhere it is
 # about what differs in Python, and `fast` is about what the change broke most likely.
 readonly fuzz_elsewhere=10
-suite_elsewhere() { LIFEBOAT_FUZZ_PERCENT=$fuzz_elsewhere suite "$1" unit --numprocesses "$workers" -m "not thorough" "${@:2}"; }
+suite_elsewhere() { LIFEBOAT_FUZZ_PERCENT=$fuzz_elsewhere suite "$1" unit --numprocesses "$workers" -m "$2"; }
 
 stage_newest() {
     tools/setup.sh newest
     local status=$?
     ((status == 3)) && return "$SKIPPED"
     ((status == 0)) || return 1
-    suite_elsewhere "$PWD/.venv-newest" || return 1
+    suite_elsewhere "$PWD/.venv-newest" "not thorough and not slow" || return 1
     PATH="$PWD/.venv-newest/bin:$PATH" serving_suite "$PWD/.venv-newest" integration --numprocesses "$waiting_workers" "${in_order[@]}" \
         -m "newest and not interop"
 }
@@ -125,7 +125,7 @@ stage_py39() {
     local status=$?
     ((status == 3)) && return "$SKIPPED"
     ((status == 0)) || return 1
-    PATH="$PWD/.venv-3.9/bin:$PATH" suite_elsewhere "$PWD/.venv-3.9"
+    PATH="$PWD/.venv-3.9/bin:$PATH" suite_elsewhere "$PWD/.venv-3.9" "not thorough"
 }
 
 # --- the run ----------------------------------------------------------------------------------------------------

@@ -40,8 +40,14 @@ def start_hosts(able_machine: None) -> t.Iterator[StartHosts]:
         yield start
 
 
+#: Processes take whole files; what takes longest begins.
+_FIRST = ("test_roles.py", "test_hard_days.py", "test_dedicated_host.py", "test_molecule.py", "test_getting_started.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test of a machine makes the root file system, which takes minutes."""
-    for item in items:
-        if "/tests/hosts/" in str(item.path):
-            item.add_marker(pytest.mark.timeout(1200))
+    ours = [item for item in items if "/tests/hosts/" in str(item.path)]
+    for item in ours:
+        item.add_marker(pytest.mark.timeout(1200))
+    if len(ours) == len(items):
+        items.sort(key=lambda item: _FIRST.index(item.path.name) if item.path.name in _FIRST else len(_FIRST))
