@@ -376,7 +376,18 @@ def test_one_window_from_the_first_base_to_the_end(site: Site, source: str) -> N
 
 @pytest.mark.parametrize("source", STREAMS)
 def test_to_moments_of_the_trouble_and_others(site: Site, source: str) -> None:
-    for moment in site.moments(source, 4):
+    _check_moments(site, source, count=4)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("source", STREAMS)
+def test_to_thirty_moments(site: Site, source: str) -> None:
+    _check_moments(site, source, count=30)
+
+
+def _check_moments(site: Site, source: str, *, count: int) -> None:
+    for moment in site.moments(source, count):
         # PostgreSQL knows instants; the others whole seconds, with all that is in them.
         through = moment if source == "main" else moment + SECOND - datetime.timedelta(microseconds=1)
         with site.recovered(source, "--to-time", format_time(moment)) as found:

@@ -458,3 +458,42 @@ def run_child(recovery: Recovery, *, deadly: int, moment: str) -> int | None:
         return None
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
+
+
+def test_a_database_that_is_younger_than_the_backup(production: Production) -> None:
+    """By its name alone, though the backup does not know it; a name that nobody knows is refused as before."""
+    client = production.client
+    backup = production.back_up()
+    client.young.people.insert_one({"_id": 1})
+    before = last_position(client)
+    with client.start_session() as session, session.start_transaction():
+        client.young.people.insert_one({"_id": 2}, session=session)
+    stream = production.cut()
+    one = production.recovery(backup, LATEST, stream=stream, suffix="_recovery", databases=["young"])
+    assert one.inspect().replaces is None
+    one.run()
+    assert state_of(client, ["young"], suffix="_recovery") == state_of(client, ["young"])
+    assert "shop_recovery" not in client.list_database_names()
+    in_place = production.recovery(backup, at(before), stream=stream, in_place=True, collections=["young.people"])
+    assert in_place.inspect().replaces is not None, "what is there steps aside, and that has to be confirmed"
+    in_place.run()
+    assert [found["_id"] for found in client.young.people.find()] == [1]
+    with pytest.raises(errors.RestoreTargetInvalid, match=r"has young\.people already"):
+        production.recovery(backup, LATEST, stream=stream, databases=["young"]).inspect()
+    with pytest.raises(errors.RequestInvalid, match="Neither the backup nor the oplog up to the target") as refused:
+        production.recovery(backup, LATEST, stream=stream, suffix="_x", databases=["yuong"]).inspect()
+    assert "shop" in refused.value.hint
+
+
+def test_a_backup_that_was_made_before_there_was_anything(production: Production) -> None:
+    """As on a new server, whose first full backup is made at once: all there is, is in the oplog."""
+    client = production.client
+    for name in ("shop", "other"):
+        client.drop_database(name)
+    backup = production.back_up()
+    with pytest.raises(errors.RequestInvalid, match="the oplog makes none before the target"):
+        production.recovery(backup, LATEST, suffix="_recovery").inspect()
+    client.shop.orders.insert_many({"_id": number} for number in range(7))
+    client.shop.orders.create_index("v")
+    production.recovery(backup, LATEST, suffix="_recovery").run()
+    assert state_of(client, ["shop"], suffix="_recovery") == state_of(client, ["shop"])

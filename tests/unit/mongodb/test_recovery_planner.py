@@ -201,11 +201,13 @@ def test_a_hole_is_refused_with_the_nearest_on_both_sides(slices: list[OplogSlic
         planned(bases, [stream(slices)], optime((1025, 1)))
     assert refused.value.details["before"] == "1020:1"
     assert refused.value.details["after"] == "1045:1"
+    assert "--to-optime 1020:1 or --to-optime 1045:1" in refused.value.hint
     assert any("between 1020:1 and 1030:1 nothing is stored" in reason for reason in refused.value.details["backups"])
     with pytest.raises(RecoveryTargetUnreachable) as refused:
         planned(bases, [stream(slices)], second(1025))
     assert refused.value.details["before"] == "1970-01-01T00:16:59Z"
     assert refused.value.details["after"] == "1970-01-01T00:17:25Z"
+    assert "--to-time 1970-01-01T00:16:59Z or --to-time 1970-01-01T00:17:25Z" in refused.value.hint
     for text in (refused.value.details["before"], refused.value.details["after"]):
         planned(bases, [stream(slices)], second(int(parse_time(text).timestamp())))
     assert planned(bases, [stream(slices)], optime((1019, 1))).base == bases[0]

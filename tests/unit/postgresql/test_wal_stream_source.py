@@ -278,7 +278,9 @@ def test_each_trouble_has_a_name(changes: dict[str, t.Any], expected: list[str])
 
 def test_no_timeout_is_worth_a_word_even_when_nobody_asked_for_one() -> None:
     without = dataclasses.replace(HEALTHY, timeout_seconds=0)
-    assert list(health_warnings(without, spool=SPOOL, wanted_timeout=None)) == ["archive-timeout-off"]
+    said = health_warnings(without, spool=SPOOL, wanted_timeout=None)
+    assert list(said) == ["archive-timeout-off"]
+    assert "'45s'" in said["archive-timeout-off"], "a minute, with the way into the repositories"
     assert health_warnings(HEALTHY, spool=SPOOL, wanted_timeout=None) == {}
 
 

@@ -193,9 +193,8 @@ def _unreachable(
     else:
         what = f"{_shown_target(target)} can't be reached from what is stored"
     first = f" ({reasons[0]})" if reasons else ""
-    nearest = ", ".join(
-        f"{word} {text}" for word, text in (("before it", before), ("after it", after)) if text is not None
-    )
+    # Where there is no whole second, a time has a position as its neighbour.
+    nearest = " or ".join(f"--to-{'time' if 'T' in one else 'optime'} {one}" for one in (before, after) if one)
     return RecoveryTargetUnreachable(
         f"{what}{first}.",
         hint=f"The nearest that can be reached: {nearest}. All of it: lifeboat windows"

@@ -129,11 +129,11 @@ def in_the_way_of(
         items = {item.name: item for item in selection.items if item.database == database}
         for name, found in there.items():
             item = items.get(name)
-            if item is None:
+            if item is None and (database, name) not in selection.later:
                 if not names.is_own(name):
                     others.append(found)
                 continue
-            if options.in_place and item.way == DIRECT:
+            if options.in_place and item is not None and item.way == DIRECT:
                 raise in_the_way(found, read_metadata(item.source).options)
             if options.in_place and not _can_step_aside(found):
                 raise RestoreTargetInvalid(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.errors import RequestInvalid
 from .archive import ArchiveCollection
@@ -56,11 +56,15 @@ class RestoreItem:
 
 @dataclass(frozen=True)
 class RestoreSelection:
-    """What is restored. *people* says that the archive has users and roles."""
+    """What is restored. *people* says that the archive has users and roles.
+
+    *later* holds database and name on the target of what a recovery's oplog makes, where the backup has not all of it.
+    """
 
     items: tuple[RestoreItem, ...]
     people: bool
     has_oplog: bool
+    later: frozenset[tuple[str, str]] = frozenset()
 
     def of(self, way: str) -> tuple[RestoreItem, ...]:
         """Those that go this way."""
@@ -69,7 +73,7 @@ class RestoreSelection:
     @property
     def databases(self) -> tuple[str, ...]:
         """The databases of the target that something goes to."""
-        return tuple(sorted({item.database for item in self.items}))
+        return tuple(sorted({item.database for item in self.items} | {database for database, _name in self.later}))
 
     @property
     def size(self) -> int | None:
@@ -79,7 +83,7 @@ class RestoreSelection:
 
 
 def select_items(prelude: ArchivePrelude, noted: NotedContent, options: MongoRestoreOptions) -> RestoreSelection:
-    """What of the archive is wanted. Raises RequestInvalid for what is not in it and for names that can't be."""
+    """What of the archive is wanted. Raises RequestInvalid for names that can't be."""
     items: list[RestoreItem] = []
     people = has_oplog = False
     for one in prelude.collections:
@@ -89,13 +93,45 @@ def select_items(prelude: ArchivePrelude, noted: NotedContent, options: MongoRes
             has_oplog = True
         elif not is_servers_own(one) and options.takes(one.database, one.name):
             items.append(_item(one, noted, options))
-    _require_all_found(prelude, options)
     _require_different(items)
     for database in sorted({item.database for item in items}):
         require_database_name(database)
-    if not items and not (people and options.users_and_roles):
-        raise RequestInvalid("The backup has no collections: there is nothing to restore.")
     return RestoreSelection(items=tuple(items), people=people, has_oplog=has_oplog)
+
+
+def has_all(selection: RestoreSelection, prelude: ArchivePrelude, options: MongoRestoreOptions) -> bool:
+    """Whether the archive has everything that is named, and anything at all."""
+    databases, collections = _there(prelude)
+    return (
+        bool(selection.items)
+        and {*options.databases, *options.rename} <= databases
+        and set(options.collections) <= collections
+    )
+
+
+def require_all(
+    selection: RestoreSelection,
+    prelude: ArchivePrelude,
+    options: MongoRestoreOptions,
+    *,
+    made: t.Collection[tuple[str, str]] | None = None,
+) -> RestoreSelection:
+    """The selection with what the oplog makes. *made* is that, by its names on the source; None: none is replayed.
+
+    Raises RequestInvalid for what is neither in the archive nor made later.
+    """
+    _require_all_found(prelude, options, made=made)
+    later = frozenset((options.database(database), name) for database, name in made or ())
+    for database in sorted({database for database, _name in later}):
+        require_database_name(database)
+    found = replace(selection, later=later)
+    if not found.databases and not (selection.people and options.users_and_roles):
+        oplog = "" if made is None else ", and the oplog makes none before the target"
+        raise RequestInvalid(
+            f"The backup has no collections{oplog}: there is nothing to restore.",
+            hint="Choose another backup (lifeboat list), or a later moment of a recovery (lifeboat windows).",
+        )
+    return found
 
 
 def wanted_of(noted: NotedContent, options: MongoRestoreOptions) -> dict[tuple[str, str], NotedCollection]:
@@ -130,6 +166,14 @@ def namespace_map(
     )
 
 
+def recovery_map(
+    selection: RestoreSelection, options: MongoRestoreOptions, names: RestoreNames, *, noted: NotedContent
+) -> NamespaceMap:
+    """The same for a recovery: an oplog has changes of what the backup left out, too."""
+    found = namespace_map(selection, options, names, only=noted.database)
+    return replace(found, within=noted.include, exclude=noted.exclude)
+
+
 def _item(one: ArchiveCollection, noted: NotedContent, options: MongoRestoreOptions) -> RestoreItem:
     metadata = read_metadata(one)
     found = noted.collections.get((one.database, one.name))
@@ -150,21 +194,33 @@ def _item(one: ArchiveCollection, noted: NotedContent, options: MongoRestoreOpti
     )
 
 
-def _require_all_found(prelude: ArchivePrelude, options: MongoRestoreOptions) -> None:
-    there = {(one.database, one.name) for one in prelude.collections if not is_servers_own(one)}
-    databases = {database for database, _name in there if database}
+def _there(prelude: ArchivePrelude) -> tuple[set[str], set[str]]:
+    """The databases of an archive, and its collections by their full names."""
+    there = [one for one in prelude.collections if not is_servers_own(one)]
+    return {one.database for one in there if one.database}, {f"{one.database}.{one.name}" for one in there}
+
+
+def _require_all_found(
+    prelude: ArchivePrelude, options: MongoRestoreOptions, *, made: t.Collection[tuple[str, str]] | None
+) -> None:
+    databases, collections = _there(prelude)
+    databases |= {database for database, _name in made or ()}
+    collections |= {f"{database}.{name}" for database, name in made or ()}
+    where = "The backup has no" if made is None else "Neither the backup nor the oplog up to the target has the"
     for name in (*options.databases, *options.rename):
         if name not in databases:
             raise RequestInvalid(
-                f"The backup has no database {name}.", hint=f"It has: {', '.join(sorted(databases)) or 'none'}."
+                f"{where} database {name}.", hint=f"There is: {', '.join(sorted(databases)) or 'none'}."
             )
     for full in options.collections:
-        database, _dot, name = full.partition(".")
-        if (database, name) not in there:
-            near = sorted(f"{one}.{other}" for one, other in there if one == database)[:10]
+        if full not in collections:
+            database = full.partition(".")[0]
+            near = sorted(one for one in collections if one.partition(".")[0] == database)[:10]
             raise RequestInvalid(
-                f"The backup has no collection {full}.",
-                hint=f"It has: {', '.join(near)}." if near else f"It has the databases {', '.join(sorted(databases))}.",
+                f"{where} collection {full}.",
+                hint=f"There is: {', '.join(near)}."
+                if near
+                else f"There are the databases {', '.join(sorted(databases))}.",
             )
 
 

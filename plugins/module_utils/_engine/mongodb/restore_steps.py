@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from ..core.errors import RestoreTargetInvalid
@@ -24,7 +23,15 @@ from .restore_load import Load, read_prelude
 from .restore_options import ASIDE
 from .restore_people import forget_kept, forget_loaded, keep_people, put_in_force, take_back
 from .restore_replay import ReplayStep
-from .restore_selection import DIRECT, RestoreSelection, namespace_map, select_items, wanted_of
+from .restore_selection import (
+    DIRECT,
+    RestoreSelection,
+    namespace_map,
+    recovery_map,
+    require_all,
+    select_items,
+    wanted_of,
+)
 from .restore_session import RestoreSession
 from .restore_target import existing_in, read_target
 from .restore_views import make_views, noted_view, remove_views
@@ -145,10 +152,7 @@ class RestoreSteps:
     def _map(self, selection: RestoreSelection) -> NamespaceMap:
         if self._segments is None:
             return namespace_map(selection, self._options, self._names)
-        # An oplog has changes of what the backup left out, too.
-        noted = self._noted
-        found = namespace_map(selection, self._options, self._names, only=noted.database)
-        return dataclasses.replace(found, within=noted.include, exclude=noted.exclude)
+        return recovery_map(selection, self._options, self._names, noted=self._noted)
 
     def _load(self, facts: Facts) -> Facts:
         selection, names = self._select(), self._names
@@ -272,7 +276,10 @@ class RestoreSteps:
             action(client)
 
     def _select(self) -> RestoreSelection:
-        return select_items(read_prelude(self._source, progress=self._session.progress()), self._noted, self._options)
+        prelude = read_prelude(self._source, progress=self._session.progress())
+        selection = select_items(prelude, self._noted, self._options)
+        # What a recovery's oplog has to make was looked up by the inspection, and the exchange takes what is there.
+        return selection if self._segments is not None else require_all(selection, prelude, self._options)
 
     def _databases(self) -> list[str]:
         """The databases of the target, by the manifest."""

@@ -19,8 +19,9 @@ from ..recovery.payload_source import PayloadSource
 from ..recovery.recovery_planner import SegmentReader
 from ..recovery.restorer import Restoration, RestoreInspection, RestorerContext
 from ..recovery.steps import Facts, Step
-from .noted_content import noted_content
+from .noted_content import NotedContent, noted_content
 from .recovery_checks import described, recovered, require_operations, require_recoverable, told
+from .recovery_later import made_later
 from .restore_checks import (
     in_the_way_of,
     require_loadable,
@@ -33,7 +34,7 @@ from .restore_commands import drop
 from .restore_load import read_prelude
 from .restore_options import MongoRestoreOptions
 from .restore_people import forget_kept
-from .restore_selection import RestoreSelection, select_items
+from .restore_selection import RestoreSelection, has_all, recovery_map, require_all, select_items
 from .restore_session import RestoreSession
 from .restore_steps import CHECK, CLEAR, EXCHANGE, KEEP_PEOPLE, LOAD, REPLAY, RestoreSteps
 from .restore_target import TargetFacts, existing_in, read_target
@@ -68,7 +69,7 @@ class MongoRestorer:
         options, noted = self._options, noted_content(source.manifest)
         if self._segments is not None:
             require_recoverable(self._segments, options, noted=noted, backup_id=source.manifest.backup_id)
-        selection = select_items(read_prelude(source, progress=self._session.progress()), noted, options)
+        selection = self._selection(source, noted)
         with self._session.look() as client:
             facts = read_target(client)
             warnings = require_version(noted, facts)
@@ -167,6 +168,20 @@ class MongoRestorer:
                 forget_kept(client, self._names)
                 removed.append("users and roles of before")
         return tuple(removed)
+
+    def _selection(self, source: PayloadSource, noted: NotedContent) -> RestoreSelection:
+        """Only what the backup does not have is looked for in the oplog, for that means reading all of it."""
+        options, segments = self._options, self._segments
+        prelude = read_prelude(source, progress=self._session.progress())
+        selection = select_items(prelude, noted, options)
+        if segments is None:
+            return require_all(selection, prelude, options)
+        made: frozenset[tuple[str, str]] = frozenset()
+        if not has_all(selection, prelude, options):
+            names = recovery_map(selection, options, self._names, noted=noted)
+            with tempfile.TemporaryDirectory(prefix="lifeboat-slices-") as folder:
+                made = made_later(segments, names, folder=folder)
+        return require_all(selection, prelude, options, made=made)
 
     @property
     def _segments(self) -> SegmentReader | None:

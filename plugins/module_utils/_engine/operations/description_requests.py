@@ -94,7 +94,9 @@ def selection_of(job_path: str, *, backup_id: str | None = None, before: datetim
     parts = job_path.strip("/").split("/")
     if not 2 <= len(parts) <= 3:
         raise RequestInvalid(
-            f"{job_path!r} does not say what to restore.", hint="Name SERVICE/SOURCE/KIND, as lifeboat list shows it."
+            f"{job_path!r} names no source and no backup.",
+            hint="Write SERVICE/SOURCE, or SERVICE/SOURCE/KIND of a backup, as lifeboat list shows them. "
+            "A whole service comes back by a label only: lifeboat label SERVICE --list",
         )
     return Selection(
         service=parts[0],

@@ -252,7 +252,7 @@ def _timeout_warnings(state: ArchivingState, *, wanted: datetime.timedelta | Non
             return {}
         return {
             "archive-timeout-off": "archive_timeout is 0: a write can wait for hours in a segment that does not fill. "
-            "Run: ALTER SYSTEM SET archive_timeout = '60s'; SELECT pg_reload_conf();"
+            "Run: ALTER SYSTEM SET archive_timeout = '45s'; SELECT pg_reload_conf();"
         }
     seconds = int(wanted.total_seconds())
     if 0 < state.timeout_seconds <= seconds:
