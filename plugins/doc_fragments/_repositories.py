@@ -80,7 +80,9 @@ options:
             required: true
             choices: [governance, compliance]
           retain:
-            description: V(policy), as long as the job's policy keeps what is written, or a time such as V(30d).
+            description: >-
+              A time such as V(30d), or V(policy), as long as the job's policy keeps by age what is written. The playbook
+              gives modules that make backups a time for that; by itself such a module knows no policy and locks nothing.
             type: str
             required: true
       credentials:
