@@ -81,8 +81,9 @@ options:
             choices: [governance, compliance]
           retain:
             description: >-
-              A time such as V(30d), or V(policy), as long as the job's policy keeps by age what is written. The playbook
-              gives modules that make backups a time for that; by itself such a module knows no policy and locks nothing.
+              A time such as V(30d), or V(policy), as long as the job's policy keeps by age what is written. For that
+              the playbook gives a time to modules that make backups; such a module by itself knows no policy and
+              locks nothing.
             type: str
             required: true
       credentials:
