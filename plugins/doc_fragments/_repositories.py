@@ -80,7 +80,10 @@ options:
             required: true
             choices: [governance, compliance]
           retain:
-            description: V(policy), as long as the job's policy keeps what is written, or a time such as V(30d).
+            description: >-
+              A time such as V(30d), or V(policy), as long as the job's policy keeps by age what is written. For that
+              the playbook gives a time to modules that make backups; such a module by itself knows no policy and
+              locks nothing.
             type: str
             required: true
       credentials:

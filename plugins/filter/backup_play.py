@@ -27,10 +27,14 @@ def unmatched_jobs(selection: t.Any, jobs: t.Sequence[Json]) -> list[str]:
 
 def job_repositories(job: Json) -> list[dict[str, t.Any]]:
     """The repositories of a job in the form that the modules take, without git, where nothing is stored yet."""
+    from ..module_utils._engine.core.description.model import written_description
     from ..module_utils._engine.core.description.version_control import is_version_control
 
     uses = [use for use in job["repositories"] if not is_version_control(use["description"])]
-    return [{"name": use["name"], **use["description"]} for use in uses]
+    return [
+        {"name": use["name"], **written_description(use["description"], within=use.get("keep", {}).get("within"))}
+        for use in uses
+    ]
 
 
 def backup_summary(hosts: t.Sequence[Json], *, check_mode: bool = False, all_engines: bool = False) -> dict[str, t.Any]:

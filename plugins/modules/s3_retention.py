@@ -123,7 +123,9 @@ options:
     choices: [current, all]
     default: current
   sweep_age:
-    description: What belongs to nothing (unfinished uploads, leftovers) and is older goes too. V(7d) when left out.
+    description: >-
+      What belongs to nothing (unfinished uploads, leftovers) and is older goes too. V(7d) when left out, V(2d) at
+      least: what is younger may belong to a run that goes on.
     type: str
   price_table:
     description:
@@ -203,6 +205,12 @@ vendors:
   type: list
   elements: dict
   sample: []
+leftovers:
+  description:
+    - In check mode, what belongs to nothing in each repository and would be swept as well; else RV(results) say it.
+  returned: success
+  type: dict
+  sample: {}
 results:
   description:
     - What was done in each repository; what was removed, deferred (still locked, until when), refused by the storage.

@@ -110,6 +110,12 @@ def test_everybody_can_do_his_work_and_nobody_that_of_others(day: Day) -> None:
         day.lifeboat(f"backup {JOB}").succeeded()
         made_now += sorted(day.ids() - before)
     assert len(made_now) == 3
+    # Everything of it is locked, from the moment it was stored, as long as the policy keeps it.
+    for found in everything.list(f"family/cache/rdb/{made_now[0]}/"):
+        lock = everything.lock_state(found.key)
+        assert lock is not None, found.key
+        assert lock.until is not None
+        assert abs(lock.until - now - 30 * DAY) < DAY / 24, found.key
     # With what was stolen from it nothing can be removed.
     day.lifeboat("prune --yes")
     assert day.ids() == {*old, *made_now}

@@ -10,6 +10,7 @@ import datetime
 import getpass
 import json
 import os
+import shlex
 import typing as t
 
 from .cli_telling import Telling
@@ -91,7 +92,7 @@ def prune(options: argparse.Namespace, printer: Printer, description: Descriptio
     request = _request(options, description)
     if options.apply is None and not options.yes:
         plans = plan_prune(request, host=host)
-        printer.result(plans_text(plans, everything=options.all))
+        printer.result(plans_text(plans, everything=options.all, apply=_apply_command(options)))
         document = plans.as_dict()
         if options.out:
             _write(options.out, document)
@@ -199,6 +200,22 @@ def _request(options: argparse.Namespace, description: Description) -> PruneRequ
         price_table=_prices(options.prices) if options.prices else None,
         state_directory=description.settings.state_directory,
     )
+
+
+def _apply_command(options: argparse.Namespace) -> str:
+    """What to type, without the hash, to have done what these options planned: with other ones it is another plan."""
+    words = ["lifeboat", "prune", *options.jobs]
+    for option, values in (("--repository", options.repository), ("--allow", options.allow)):
+        for value in values:
+            words += [option, value]
+    for option, value in (
+        ("--max-share", options.max_share),
+        ("--max-number", options.max_number),
+        ("--sweep-age", options.sweep_age),
+        ("--versions", None if options.versions == VERSIONS[0] else options.versions),
+    ):
+        words += [] if value is None else [option, str(value)]
+    return shlex.join([*words, "--apply"])
 
 
 def _prices(path: str) -> t.Any:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import StorageUnreachable
 
 _PATIENCE = 120.0
+_PAUSES = 0.02
 
 
 class Crashed(BaseException):
@@ -82,6 +83,9 @@ class Baton:
     In one half of all runs whoever goes on is drawn anew again and again. In the other half each goes on until it is
     overtaken, at a few moments only, and then waits until all others have ended: rare orders are found so, in which one
     program does much while another is in the middle of something.
+
+    In some runs it takes an hour or two, once or twice, until anybody goes on: somebody stores something large. That is
+    less than pruners and their marks live, and more than a sweep may take for the age of what is being made.
     """
 
     def __init__(self, chance: random.Random, clock: SimulatedClock) -> None:
@@ -91,6 +95,7 @@ class Baton:
         self._clock = clock
         self._running: list[Program] = []
         self._patient = chance.random() < 0.5
+        self._pauses = chance.choice((0, 0, 1, 2))
         self._last_rank = 0
         self._done = threading.Lock()
         self._done.acquire()
@@ -122,6 +127,9 @@ class Baton:
             program.is_dead = True
             raise Crashed
         self._clock.advance(self._chance.random() * 20)
+        if self._pauses and self._chance.random() < _PAUSES:
+            self._pauses -= 1
+            self._clock.advance(self._chance.uniform(3600, 7200))
         if len(self._running) > 1:
             other = self._next(program)
             if other is not program:

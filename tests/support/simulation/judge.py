@@ -180,6 +180,8 @@ class Judge:
         if object_name != MANIFEST and object_name not in payloads:
             return
         names = repository.folders[folder]
+        if object_name == MANIFEST and payloads & names:
+            raise Violation(f"{repository.name}: the manifest of {folder.backup_id} goes, and payloads are left")
         if not payloads <= names:
             return  # it had begun before
         self.removed.append((repository.name, folder.backup_id))

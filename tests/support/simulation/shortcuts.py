@@ -27,6 +27,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
     choosing,
     copy_backup,
     increments,
+    prune,
     sweep,
     unfinished_removals,
     verify_run,
@@ -200,6 +201,7 @@ def installed() -> t.Iterator[SeededIds]:
             (unfinished_removals, "parse_manifest", manifest),
             (backup, "open_storage", opened),
             (choosing, "open_storage", opened),
+            (prune, "open_storage", opened),
             (verify_run, "verifier_factory", lambda _engine, _kind: lambda _options: Checker),
             (verify_run, "scratch_instance", lambda *_arguments, **_options: contextlib.nullcontext()),
         ]

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import pathlib
+import shlex
 import shutil
 import typing as t
 
 import pytest
 
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.removal import Removal, removal_key
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.ids import new_backup_id
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations import prune as prune_module
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.prune_lease import Lease, take_lease
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import Storage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.registry import open_storage
 from tests.support.command_line import CommandLine
@@ -127,6 +132,67 @@ def test_a_plan_changes_nothing_and_its_hash_does_exactly_that(place: Place) -> 
     assert "Nothing would be removed." in again.out
 
 
+def test_what_it_says_to_type_does_it_whatever_the_plan_was_made_with(place: Place) -> None:
+    """A plan that some option changed is another one without it."""
+    options = ["family/main", "--repository", "local", "--max-share", "0.2", "--allow", "share", "--sweep-age", "3d"]
+    said = place.lifeboat("prune", *options).succeeded()
+    typed = shlex.split(said.out.strip().rpartition("To have exactly this done: ")[2])
+    assert typed[:1] == ["lifeboat"]
+    place.lifeboat(*typed[1:]).succeeded()
+    assert len(place.there("local")) == 30
+    assert len(place.there("offsite")) == DAYS
+
+
+def test_leftovers_are_shown_before_they_are_swept(place: Place) -> None:
+    place.lifeboat("prune", "--yes").succeeded()
+    key = described(new_backup_id(now=datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc))).folder.key("dump")
+    left = place.folder / "local" / key
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    strange = place.folder / "local" / f"{JOB}/notes.txt"
+    strange.write_bytes(b"by hand")
+    assert "Nothing would be removed." in place.lifeboat("prune").succeeded().out
+    long_ago = left.stat().st_mtime - datetime.timedelta(days=8).total_seconds()
+    os.utime(left, (long_ago, long_ago))
+
+    said = place.lifeboat("prune").succeeded()
+    assert "leftovers that belong to nothing: 1 would be swept, 4 B" in said.out
+    assert str(pathlib.PurePosixPath(key).parent) in said.out
+    assert f"not of Lifeboat's making, and left alone: 1\n  {JOB}/notes.txt" in said.out
+    assert "--apply" in said.out
+    assert left.exists()
+    document = place.lifeboat("prune", "--json").succeeded().document
+    assert [one["objects"] for one in document["leftovers"]["local"]["orphans"]] == [1]
+
+    done = place.lifeboat("prune", "--yes").succeeded()
+    assert "swept: 1 leftovers" in done.out
+    assert "not of Lifeboat's making" in done.out
+    assert not left.exists()
+    assert strange.exists()
+
+
+def test_what_an_earlier_run_began_is_told_when_it_is_finished(place: Place) -> None:
+    backup_id = place.ids[44]
+    folder = described(backup_id).folder
+    storage = place.storages["local"]
+    removal = Removal(
+        removal_id=new_backup_id(now=datetime.datetime.now(tz=datetime.timezone.utc)),
+        backup_id=backup_id,
+        repository="local",
+        plan_hash="an earlier one",
+        reasons=("too old",),
+        started=datetime.datetime.now(tz=datetime.timezone.utc),
+        host="db1",
+        lifeboat_version="0.1.0",
+    )
+    storage.put(removal_key(folder, removal.removal_id), removal.as_bytes())
+    storage.delete([folder.key(described(backup_id).payloads[0].name)])
+    assert "an earlier run left 1 removal unfinished" in place.lifeboat("prune").succeeded().out
+    done = place.lifeboat("prune", "--yes", "--repository", "local").succeeded()
+    assert "local: 15 backups removed" in done.out
+    assert "of an earlier run: 1" in done.out
+
+
 def test_what_is_gone_here_by_policy_is_not_missing(place: Place) -> None:
     place.lifeboat("prune", "--yes").succeeded()
     document = place.lifeboat("list", "--json").succeeded().document
@@ -218,8 +284,50 @@ def test_an_overdue_backup_stops_the_series(place: Place) -> None:
     assert len(place.there("local")) == 27
 
 
+def test_what_another_repository_learned_meanwhile_spares_what_had_failed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = described(place.ids[44], labels={"job": JOB})
+    for storage in place.storages.values():
+        put_verification(storage, backup, dict.fromkeys(NAMES, 4), error="a page is zero", number=2)
+
+    def take_and_pass(storage: Storage, **more: t.Any) -> Lease:
+        put_verification(place.storages["offsite"], backup, dict.fromkeys(NAMES, 4), number=3)
+        return take_lease(storage, **more)
+
+    monkeypatch.setattr(prune_module, "take_lease", take_and_pass)
+    done = place.lifeboat("prune", "--yes", "--repository", "local").succeeded()
+    assert f"stays all the same: {place.ids[44]}: it was verified meanwhile" in done.out
+    assert place.there("local") == {place.ids[age] for age in (*range(30), 44)}
+
+
 def test_a_word_that_overrides_nothing(place: Place) -> None:
     place.lifeboat("prune", "--allow", "everything").refused("request.invalid", hint="overdue")
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["--allow", "share:family/main/fulll"], JOB),
+        (["--max-share", "80"], "0.8"),
+        (["--max-share=-0.1"], "0.8"),
+        (["--max-share", "nan"], "0.8"),
+        (["--max-number=-1"], "usual"),
+        (["--sweep-age", "1d"], "2 days"),
+    ],
+)
+def test_what_would_lift_a_guard_unseen_or_sweep_what_is_being_made_is_refused(
+    place: Place, options: list[str], hint: str
+) -> None:
+    place.lifeboat("prune", "--yes", *options).refused("request.invalid", status=2, hint=hint)
+    assert len(place.there("local")) == DAYS
+
+
+def test_a_repository_that_is_gone_is_told_once(place: Place) -> None:
+    shutil.rmtree(place.folder / "offsite")
+    said = place.lifeboat("prune").ended(3)
+    assert "1 entry of offsite can't be read" in said.out
+    assert said.out.count("does not exist") == 1
 
 
 def test_one_repository_alone(place: Place) -> None:

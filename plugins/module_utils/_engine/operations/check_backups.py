@@ -181,7 +181,10 @@ class _Folder:
         for key, found in self._content.objects.items():
             if key not in known_keys:
                 self._looking.findings.add(
-                    "orphan", key, f"{found.size} bytes beside a backup, named by nobody", hint="lifeboat prune --plan"
+                    "orphan",
+                    key,
+                    f"{found.size} bytes beside a backup, named by nobody",
+                    hint="It goes with the backup.",
                 )
 
     def _tell_unfinished_run(self) -> None:
@@ -193,7 +196,7 @@ class _Folder:
             hint = "The next backup of this source, or the next copy, goes on with it or sweeps it."
         else:
             what = f"a run or a copy that died: {size} bytes, the last at {format_time(newest)}"
-            hint = "The next backup of this source sweeps it, or: lifeboat prune --plan"
+            hint = "The next backup of this source sweeps it, or lifeboat prune. See: lifeboat prune --plan"
         self._add("run-unfinished", "", what, hint=hint)
 
     def _tell_unfinished_removal(self) -> None:

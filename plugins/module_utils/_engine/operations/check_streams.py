@@ -58,7 +58,7 @@ class LineageCheck:
                             "orphan",
                             found.key,
                             f"{found.size} bytes that no stream knows",
-                            hint="lifeboat prune --plan",
+                            hint="Look what it is: nothing removes it by itself.",
                         )
             self._tell_missing()
         finally:
@@ -119,7 +119,8 @@ class LineageCheck:
                         "segment-unrecorded",
                         found.key,
                         f"{found.size} bytes that no record which counts names",
-                        hint="lifeboat prune --plan",
+                        hint="lifeboat ship records it, where the host still has it; else nothing needs it, and "
+                        "nothing removes it by itself.",
                     )
             elif numbers[0] != found.size:
                 self._looking.findings.add(

@@ -97,7 +97,7 @@ def _request(
     return BackupRequest(
         series=Series(service=job.service, source=job.source, kind=job.kind),
         engine=job.engine,
-        repositories=tuple(RepositoryRequest(name=use.name, description=use.description) for use in uses),
+        repositories=tuple(RepositoryRequest(name=use.name, description=use.written) for use in uses),
         make_producer=kind.factory({**job.options, "connection": job.connection}),
         transforms=transforms_from(compression=job.compression, encryption=job.encryption),
         state_directory=job.state_directory,

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Retention, start to end: read every repository, plan, and then remove exactly what the plan says.
 
-Under the lease of the repository the plan is made again for the time that it was made for: when it differs from the
-one that was looked at, nothing is removed. Backups go first, then what streams no longer need, then leftovers.
+The plan is made again for the time that it was made for: when it differs from the one that was looked at, nothing is
+removed. What becomes of it between that and the lease of a repository, each removal looks for after it has marked
+(:mod:`prune_backups`). Backups go first, then what streams no longer need, then leftovers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import datetime
 import os
 import typing as t
+from dataclasses import replace
 
 from ..catalog.removal import REMOVED, RemovedCopy
 from ..core.clock import format_time
@@ -36,7 +38,7 @@ from .prune_stream import prune_stream
 from .prune_values import PruneRequest
 from .removing import ALL
 from .stream_pruned import StreamPruned
-from .sweep import sweep_orphans
+from .sweep import Swept, sweep_orphans
 from .vendor_removals import VendorRemovals, vendor_places
 
 _SHOWN = 5
@@ -44,7 +46,9 @@ _SHOWN = 5
 
 def plan_prune(request: PruneRequest, *, host: Host, now: datetime.datetime | None = None) -> PrunePlans:
     """What would go at *now* (aware; this moment when it is left out), and why the rest stays. Reads only."""
-    return _Prune(request, host=host).plan(now or host.clock.now())
+    run = _Prune(request, host=host)
+    plans = run.plan(now or host.clock.now())
+    return replace(plans, leftovers=run.leftovers(plans))
 
 
 def run_prune(
@@ -91,6 +95,10 @@ class _Prune:
                 if one.description.get("storage_class")
             },
         )
+
+    def leftovers(self, plans: PrunePlans) -> dict[str, Swept]:
+        """What would be swept."""
+        return {plan.repository: self._sweep(self._storages[plan.repository], apply=False) for plan in plans.plans}
 
     def run(self, plan_hash: str | None, *, reviewed: ReviewedPlans | None, show: ProgressSink | None) -> PruneResult:
         """Repository by repository, each under its lease."""
@@ -160,13 +168,16 @@ class _Prune:
             streams=self._prune_streams(plan, reading, storage, lease, progress),
             vendor_logs=dict(vendors.trimmed),
             vendor_rests=vendors.rests(),
-            swept=sweep_orphans(
-                storage,
-                older_than=self._request.sweep_age,
-                host=self._host,
-                apply=True,
-                versions=self._request.versions,
-            ),
+            swept=self._sweep(storage, apply=True),
+        )
+
+    def _sweep(self, storage: Storage, *, apply: bool) -> Swept:
+        return sweep_orphans(
+            storage,
+            older_than=self._request.sweep_age,
+            host=self._host,
+            apply=apply,
+            versions=self._request.versions,
         )
 
     def _shared(self, plan: RetentionPlan, plans: PrunePlans, lease: Lease, progress: Progress) -> dict[str, t.Any]:

@@ -17,18 +17,24 @@ from ..retention.costs import PlanCosts, PriceTable, plan_costs
 from ..retention.plan_document import PlanDocument, differences, parse_plan, plan_document, plan_hash, plan_not_trusted
 from ..retention.values import RetentionPlan
 from .prune_reading import RepositoryReading
+from .sweep import Swept
 from .vendor_plans import VendorPlan, vendor_plans
 
 
 @dataclass(frozen=True)
 class PrunePlans:
-    """What is to happen in each repository, decided for *now* (aware, UTC) from what *readings* say."""
+    """What is to happen in each repository, decided for *now* (aware, UTC) from what *readings* say.
+
+    *leftovers* is by repository what belongs to nothing and would be swept as well, where that was looked for. It is no
+    part of the hash: whatever belongs to nothing by then goes.
+    """
 
     now: datetime.datetime
     plans: tuple[RetentionPlan, ...]
     readings: t.Mapping[str, RepositoryReading]
     prices: PriceTable = field(default_factory=PriceTable)
     storage_classes: t.Mapping[str, str] = field(default_factory=dict)  # of repositories: what they write in
+    leftovers: t.Mapping[str, Swept] = field(default_factory=dict)
 
     def costs_of(self, plan: RetentionPlan) -> PlanCosts:
         """What a plan saves, as far as prices and classes are known."""
@@ -47,7 +53,7 @@ class PrunePlans:
     @property
     def removes_something(self) -> bool:
         """Whether anything would go."""
-        return any(
+        return any(swept.orphans for swept in self.leftovers.values()) or any(
             plan.removals or plan.unfinished_removals or any(one.keep_from for one in plan.streams)
             for plan in self.plans
         )
@@ -68,6 +74,7 @@ class PrunePlans:
             "now": format_time(self.now),
             "plans": self.as_dicts(),
             "vendors": [one.as_dict() for one in self.vendors],
+            "leftovers": {name: swept.as_dict() for name, swept in self.leftovers.items()},
         }
 
 

@@ -139,7 +139,8 @@ def _read_one(
         name=name,
         entries=entries,
         streams=tuple(summary.entry for summary in summaries),
-        problems=tuple(f"{problem.message} [{problem.code}]" for problem in found),
+        # A repository that is not there says so of its catalog and of its clock.
+        problems=tuple(dict.fromkeys(f"{problem.message} [{problem.code}]" for problem in found)),
         clock_skew=skew,
         unfinished_removals=tuple(one.folder.key("") for one in removals if one.state == DELETING),
         unreadable=tuple(folder for folder in map(_unreadable, found) if folder is not None),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..catalog.catalog import Backup
 from ..catalog.layout import Series
+from ..core.description.duration import describe_duration
 from ..core.description.keep import KeepPolicy
 from ..core.description.kinds import STREAMED_KINDS
 from ..core.description.schedule import Schedule
@@ -22,7 +23,10 @@ from .backup_values import RepositoryRequest
 #: After a job was due, so long it may take until its backup is called overdue.
 OVERDUE_AFTER = datetime.timedelta(hours=1)
 SWEEP_AGE = datetime.timedelta(days=7)
+#: A run may take long to store one object; copies and shippers take objects up to a day old for their own.
+LEAST_SWEEP_AGE = datetime.timedelta(days=2)
 VERSIONS = ("current", "all")
+_PARTS_OF_A_SERIES = 3
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,40 @@ class PruneRequest:
                 "No policy says what to keep, so nothing may go.",
                 hint="Give jobs with keep, or select others.",
             )
+        self._check_limits()
+        self._check_allowed()
+        if self.sweep_age < LEAST_SWEEP_AGE:
+            raise RequestInvalid(
+                f"After {describe_duration(self.sweep_age)} what a run or a copy stores just now would be swept away.",
+                hint=f"Give a sweep age of at least {describe_duration(LEAST_SWEEP_AGE)}, or leave it out for "
+                f"{describe_duration(SWEEP_AGE)}.",
+            )
+
+    def _check_limits(self) -> None:
+        """A share of 80 was meant as a percentage, and would let everything go."""
+        limits = self.limits
+        if not 0 <= limits.share <= 1:
+            raise RequestInvalid(
+                f"The share that may go at once is {limits.share:g}; it lies between 0 and 1.",
+                hint="For eighty percent write 0.8.",
+            )
+        for name, value, least in (("share_from", limits.share_from, 1), ("number", limits.number, 0)):
+            if value < least:
+                raise RequestInvalid(
+                    f"The limit {name} is {value}, and must be at least {least}.",
+                    hint="Leave it out for the usual one.",
+                )
+
+    def _check_allowed(self) -> None:
+        """An override of a series that nobody asks about was meant for another."""
+        asked = {policy.series.folder.rstrip("/") for policy in self.policies}
+        for word in sorted(self.allow):
+            guard, colon, series = word.partition(":")
+            if colon and len(series.split("/")) == _PARTS_OF_A_SERIES and series not in asked:
+                raise RequestInvalid(
+                    f"{word!r} overrides nothing: no policy is about {series}.",
+                    hint=f"Series: {', '.join(sorted(asked))}. For all of them: {guard}",
+                )
 
     @property
     def pruned(self) -> tuple[RepositoryRequest, ...]:

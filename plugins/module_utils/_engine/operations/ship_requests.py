@@ -80,7 +80,7 @@ def ship_request(job: Job, *, lock_timeout: float = 0.0) -> ShipRequest:
         series=Series(service=job.service, source=job.source, kind=job.kind),
         engine=job.engine,
         kind=kind,
-        repositories=tuple(RepositoryRequest(name=use.name, description=use.description) for use in job.repositories),
+        repositories=tuple(RepositoryRequest(name=use.name, description=use.written) for use in job.repositories),
         spool_directory=shipping["spool_directory"] or default_spool(job, filled_by_server=kind.filled_by_server),
         spool_budget=int(shipping["spool_budget_mib"] or _DEFAULT_BUDGET_MIB) * MIB,
         required_copies=None if copies is None else int(copies),

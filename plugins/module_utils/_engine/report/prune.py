@@ -5,26 +5,41 @@
 
 from __future__ import annotations
 
+import typing as t
+from dataclasses import replace
+
 from ..core.clock import format_time
 from ..operations.label_pins import LabelPinResult
 from ..operations.pins import PinResult
 from ..operations.prune_plans import PrunePlans
 from ..operations.prune_results import PruneResult, RepositoryResult
+from ..operations.sweep import Swept
 from ..operations.vendor_plans import VendorPlan
 from ..recovery.vendor_storage import VendorRest
 from ..retention.stream_spans import moment_text
+from ..retention.values import RetentionPlan
 from .retention import retention_plan_text, retention_result_text
 from .text import format_bytes
 
 _SHOWN = 10
 
 
-def plans_text(plans: PrunePlans, *, everything: bool = False) -> str:
-    """What would go where, and how to have it done."""
-    texts = [retention_plan_text(plan, costs=plans.costs_of(plan), everything=everything) for plan in plans.plans]
+def plans_text(plans: PrunePlans, *, everything: bool = False, apply: str = "lifeboat prune --apply") -> str:
+    """What would go where, and how to have it done: by *apply* and the hash of the plans (empty: it is done)."""
+    texts = [
+        "\n".join(
+            [
+                retention_plan_text(plan, costs=plans.costs_of(plan), everything=everything),
+                *_leftover_lines(plan, plans.leftovers.get(plan.repository)),
+            ]
+        )
+        for plan in plans.plans
+    ]
     texts += [_vendor_text(one) for one in plans.vendors]
+    if not apply:
+        return "\n\n".join(texts)
     if plans.removes_something:
-        texts.append(f"Nothing was removed. To have exactly this done: lifeboat prune --apply {plans.hash}")
+        texts.append(f"Nothing was removed. To have exactly this done: {apply} {plans.hash}")
     else:
         texts.append("Nothing would be removed.")
     return "\n\n".join(texts)
@@ -63,6 +78,38 @@ def label_pins_text(result: LabelPinResult) -> str:
     return "\n".join(lines)
 
 
+def _leftover_lines(plan: RetentionPlan, found: Swept | None) -> list[str]:
+    """What belongs to nothing and would be swept as well; what only looks so is told and stays."""
+    if found is None:
+        return []
+    lines = []
+    if found.orphans:
+        size = format_bytes(sum(one.bytes or 0 for one in found.orphans))
+        lines += ["", f"leftovers that belong to nothing: {len(found.orphans)} would be swept, {size}"]
+        lines += _first(f"  {one.place}: {one.what}, the last at {format_time(one.newest)}" for one in found.orphans)
+    error = found.error
+    if error is not None and any(error.message in refusal.message for refusal in plan.refusals):
+        found = replace(found, error=None)  # the plan has said so
+    return lines + _strange_lines(found, indent="")
+
+
+def _strange_lines(found: Swept, *, indent: str) -> list[str]:
+    lines = []
+    if found.strange:
+        lines.append(f"{indent}not of Lifeboat's making, and left alone: {len(found.strange)}")
+        lines += _first(f"{indent}  {key}" for key in found.strange)
+    if found.error is not None:
+        lines.append(f"{indent}leftovers could not all be looked for: {found.error.message} [{found.error.code}]")
+    return lines
+
+
+def _first(lines: t.Iterable[str]) -> list[str]:
+    """The first of them, and how many more there are."""
+    found = list(lines)
+    more = len(found) - _SHOWN
+    return [*found[:_SHOWN], *([f"  and {more} more: --json names all"] if more > 0 else [])]
+
+
 def _vendor_text(plan: VendorPlan) -> str:
     """What the tool removes where the data of backups is not in a repository."""
     stay = f"{len(plan.keeps)} stay{'' if len(plan.keeps) != 1 else 's'}"
@@ -95,17 +142,17 @@ def _rest_words(rest: VendorRest) -> list[str]:
 
 
 def _repository_text(result: RepositoryResult) -> str:
-    removed = result.backups
+    backups, finished = result.backups, result.finished
     lines = [
         retention_result_text(
             result.plan,
-            removed=removed.removed,
-            freed_bytes=removed.bytes + sum(one.bytes for one in result.streams),
+            removed=[*finished.removed, *backups.removed],
+            freed_bytes=finished.bytes + backups.bytes + sum(one.bytes for one in result.streams),
             streams=[one.decision for one in result.streams if one.decision.keep_from],
             deferred=result.deferred,
-            spared=removed.spared,
-            refused=removed.refused,
-            left=removed.left,
+            spared={**finished.spared, **backups.spared},
+            refused=result.refused,
+            left=[*finished.left, *backups.left],
         )
     ]
     lines += [f"  kept back: {refusal.message} [{refusal.code}]" for refusal in result.plan.refusals]
@@ -119,7 +166,12 @@ def _repository_text(result: RepositoryResult) -> str:
     swept = [one for one in result.swept.orphans if one.is_removed]
     if swept:
         lines.append(f"  swept: {len(swept)} leftovers that belonged to nothing, {format_bytes(result.swept.bytes)}")
-        lines += [f"    {one.place}: {one.what}" for one in swept[:_SHOWN]]
+        lines += [f"  {line}" for line in _first(f"  {one.place}: {one.what}" for one in swept)]
+    stays = [one for one in result.swept.orphans if not one.is_removed]
+    if stays:
+        lines.append(f"  leftovers that could not be swept: {len(stays)}")
+        lines += [f"  {line}" for line in _first(f"  {one.place}: {one.kept or one.what}" for one in stays)]
+    lines += _strange_lines(result.swept, indent="  ")
     if result.error is not None:
         lines.append(f"  FAILED: {result.error.message} [{result.error.code}]")
     return "\n".join(lines)

@@ -89,9 +89,10 @@ def repository_refusals(content: RepositoryContent, *, limits: Limits) -> t.Iter
     if content.problems:
         shown = "; ".join(content.problems[:_SHOWN])
         more = f"; and {len(content.problems) - _SHOWN} more" if len(content.problems) > _SHOWN else ""
+        entries = "entry" if len(content.problems) == 1 else "entries"
         yield _refusal(
             EntriesUnreadable,
-            f"{len(content.problems)} entries of {content.name} can't be read: {shown}{more}",
+            f"{len(content.problems)} {entries} of {content.name} can't be read: {shown}{more}",
             f"Look at them: lifeboat list --repository {content.name}.",
         )
 

@@ -16,6 +16,8 @@ from .schedule import Schedule
 from .version_control import is_version_control
 
 Json = t.Mapping[str, t.Any]
+# What an object lock says instead of a time.
+_BY_POLICY = "policy"
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,26 @@ class RepositoryUse:
         """Whether it holds configuration and code and no catalog."""
         return is_version_control(self.description)
 
+    @property
+    def written(self) -> Json:
+        """The description for whoever stores the job's backups: see :func:`written_description`."""
+        within = self.keep.within
+        return written_description(self.description, within=None if within is None else format_duration(within))
+
     def as_dict(self) -> dict[str, t.Any]:
         """As JSON values."""
         return {"name": self.name, "description": dict(self.description), "keep": self.keep.as_dict()}
+
+
+def written_description(description: Json, *, within: str | None) -> Json:
+    """Of a repository whose objects are locked as the policy says: locked as long as that keeps them by age.
+
+    Without *within* no object has a date until which it stays, and none is locked.
+    """
+    lock = description.get("object_lock")
+    if within is None or not isinstance(lock, dict) or lock.get("retain") != _BY_POLICY:
+        return description
+    return {**description, "object_lock": {**lock, "retain": within}}
 
 
 @dataclass(frozen=True)
