@@ -22,7 +22,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.
     AS_VIEW,
     DIRECT,
     STAGED,
+    has_all,
     namespace_map,
+    require_all,
     select_items,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.vendor_restore import (
@@ -165,8 +167,18 @@ def test_every_key_is_known() -> None:
     ],
 )
 def test_what_the_backup_has_not(options: dict[str, t.Any], match: str) -> None:
+    parsed = restore_options_from(options)
     with pytest.raises(RequestInvalid, match=match):
-        select_items(PRELUDE, NOTED, restore_options_from(options))
+        require_all(select_items(PRELUDE, NOTED, parsed), PRELUDE, parsed)
+
+
+def test_what_the_oplog_makes_is_there() -> None:
+    parsed = restore_options_from({"databases": ["nothing"]})
+    selection = select_items(PRELUDE, NOTED, parsed)
+    assert not has_all(selection, PRELUDE, parsed)
+    assert require_all(selection, PRELUDE, parsed, made=[("nothing", "young")]).databases == ("nothing",)
+    with pytest.raises(RequestInvalid, match="Neither the backup nor the oplog up to the target"):
+        require_all(selection, PRELUDE, parsed, made=[("other", "young")])
 
 
 def test_the_command_line_of_mongorestore() -> None:
