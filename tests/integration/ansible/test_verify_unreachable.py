@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``playbooks/verify.yml`` with a host that nobody reaches: the others are proved, and the summary says what was not."""
+"""``playbooks/verify.yml`` with a host that nobody reaches: the others are proved, the summary says what was not."""
 
 from __future__ import annotations
 
