@@ -28,6 +28,8 @@ MODULES: t.Mapping[tuple[str, str], str] = {
     ("files", "static"): "files_restore",
     ("files", "app"): "files_restore",
 }
+#: A set is no backup that one module brings back: this one names its members, which come back by their own.
+SET, SET_MODULE = ("files", "system"), "recovery_set"
 #: What each module takes beside what all have; tests/architecture compares it with modules and tasks.
 OPTIONS: t.Mapping[str, tuple[str, ...]] = {
     "mongo_restore": (
@@ -63,7 +65,8 @@ def restorable(
     """What *wanted* (``service/source/kind``, or a job's id, or ``service/source`` with one kind) means to this host.
 
     An empty list when the description has nothing of that name. One entry otherwise: the backups, the module, how to
-    reach the server, the applications that use the data, and the questions that are asked after a recovery. With
+    reach the server, the applications that use the data, and the questions that are asked after a recovery. A set is
+    one entry, too, with :data:`SET_MODULE`; its members are read by that. With
     *recover_to* (a point in time) *wanted* is ``service/source``: the base is chosen by itself.
     """
     names = entries(wanted)
@@ -142,17 +145,15 @@ def _of_source(
     if named:
         # The kind itself, or the name of a job that makes such backups.
         kinds = [named[0]] if named[0] in kinds else [job.kind for job in source.jobs if job.id == wanted]
-    kinds = [kind for kind in kinds if named or (source.engine, kind) in MODULES]
+    kinds = [kind for kind in kinds if named or (source.engine, kind) in (*MODULES, SET)]
     if not kinds:
         return []
     if len(kinds) > 1:
         raise AnsibleFilterError(f"{wanted} has backups of the kinds {', '.join(kinds)}: say which. {_WHERE}")
     kind = kinds[0]
-    if (source.engine, kind) == ("files", "system"):
-        raise AnsibleFilterError(
-            f"{wanted} is a set, which comes back member by member. All commands in order, on the host: "
-            f"lifeboat restore {service.name}/{source.name}/{kind} --dry-run"
-        )
+    if (source.engine, kind) == SET:
+        shared = series(description, source, service=service.name, kind=kind)
+        return [{**shared, **_around(service, source, module=SET_MODULE), "database": None}]
     if (source.engine, kind) not in MODULES:
         raise AnsibleFilterError(f"Backups of the kind {source.engine} {kind} can't be restored by this version.")
     return [
@@ -187,7 +188,7 @@ def _around(service: Service, source: Source, *, module: str) -> dict[str, t.Any
     surroundings = service.surroundings
     return {
         "module": module,
-        "takes": list(OPTIONS[module]),
+        "takes": list(OPTIONS.get(module, ())),
         "connection": dict(source.connection),
         "service_control": dict(source.service_control),
         "redeploy": list(source.redeploy),

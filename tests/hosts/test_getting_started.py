@@ -79,4 +79,4 @@ def test_the_page_makes_a_bare_host_a_protected_one(host: Fleet, tmp_path: Path)
     print(f"the two commands: {time.monotonic() - began:.0f} s")
     said = page.run(["3. Look"], environment=os.environ, shell=host["shop"].shell())
     assert 'lifeboat_job_last_success_timestamp_seconds{lifeboat_job="shop/cache/rdb"' in said
-    assert "metrics --textfile" in host["shop"].read("/etc/cron.d/lifeboat-metrics")
+    assert "metrics --textfile" in host["shop"].read("/etc/cron.d/lifeboat--metrics")

@@ -219,6 +219,11 @@ def test_objectives_are_inherited_by_databases_and_not_by_files() -> None:
             {"within": "12h"},
             "family/cache/rdb: local keeps backups for 12 hours, but they are",
         ),
+        (
+            f"{REDIS}.verify",
+            {"level": 2},
+            "family/cache/rdb: verify goes to level 2, and retention counts backups as verified from level 3 on, so",
+        ),
     ],
 )
 def test_what_is_probably_not_meant_is_a_warning_without_any_secret(path: str, value: t.Any, warning: str) -> None:
@@ -236,11 +241,19 @@ def test_what_is_probably_not_meant_is_a_warning_without_any_secret(path: str, v
         (f"{REDIS}.backups.0.triggers", ["continuous"]),
         (f"{REDIS}.backups.0.keep", {"within": "12h", "daily": 3}),
         (f"{REDIS}.connection.password_command", "pass show redis"),
+        (f"{REDIS}.verify", {"level": 3}),
         ("lifeboat_repositories.history.url", "ssh://git@h/r.git"),
     ],
 )
 def test_what_is_well_is_no_warning(path: str, value: t.Any) -> None:
     assert load_description(changed(path, value)).warnings == ()
+
+
+@pytest.mark.parametrize("keep", [{"within": "7d", "minimum_verified": 0}, {"forever": True}])
+def test_who_waits_for_no_proof_may_verify_as_little_as_he_likes(keep: dict[str, t.Any]) -> None:
+    data = changed(f"{REDIS}.verify", {"level": 1})
+    data["lifeboat_services"][0]["sources"][1]["backups"][0]["keep"] = keep
+    assert load_description(data).warnings == ()
 
 
 def test_a_stream_meets_any_objective() -> None:

@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The restores of this host that somebody is not done with yet."""
+"""The restores of this host: those that somebody is not done with yet, and those of a backup."""
 
 from __future__ import annotations
 
@@ -39,6 +39,24 @@ def open_restores(state: StateDirectory) -> list[dict[str, t.Any]]:
                     "aside": list(aside),
                 }
             )
+    return found
+
+
+def restores_by_backup(state: StateDirectory) -> dict[str, list[dict[str, t.Any]]]:
+    """The restores of this host by the id of the backup, oldest first, each with its options but the connection."""
+    running = running_restores(state)
+    found: dict[str, list[dict[str, t.Any]]] = {}
+    for document in all_restores(state):
+        request = document.get("request") or {}
+        told = {
+            "id": document["id"],
+            "target": document["target"],
+            "state": state_of(document, running=running),
+            "started": document.get("started"),
+            "options": {key: value for key, value in (request.get("options") or {}).items() if key != "connection"},
+            "aside": list(aside_of(document)),
+        }
+        found.setdefault(str((request.get("manifest") or {}).get("id")), []).append(told)
     return found
 
 

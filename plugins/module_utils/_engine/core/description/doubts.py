@@ -9,11 +9,13 @@ import re
 import typing as t
 
 from .duration import describe_duration
-from .kinds import SET_KIND, STREAMED_KINDS
+from .kinds import SET_KIND, STREAM_ALIASES, STREAMED_KINDS
 from .model import Job, Json, Service, Source
 from .objectives import unmet_objectives
 from .set_members import UNASKED
 
+#: The level of verification from which on retention and restores take a backup for a good one.
+_COUNTS_FROM = 3
 _SECRETS = ("password", "token")
 _SECRET_IN_ADDRESS = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 
@@ -31,6 +33,7 @@ def description_warnings(
         for source in service.sources:
             yield from _windows(source)
             yield from _sets(source)
+            yield from _never_verified(source)
             for job in source.jobs:
                 yield from _keep(job)
 
@@ -76,6 +79,24 @@ def _sets(source: Source) -> t.Iterator[str]:
         for line in job.left_out:
             if line.endswith(UNASKED):
                 yield f"{job.id}: not a part of the set: {line}."
+
+
+def _never_verified(source: Source) -> t.Iterator[str]:
+    """What retention waits for in vain: proofs from level 3 on, where the description asks for lower ones only."""
+    level = source.verify.get("level", _COUNTS_FROM)
+    if level >= _COUNTS_FROM:
+        return
+    # Streams are not verified by themselves.
+    streamed = (*STREAMED_KINDS.get(source.engine, ()), *STREAM_ALIASES.get(source.engine, ()))
+    for job in source.jobs:
+        removing = [one for one in job.repositories if not (one.is_version_control or one.keep.forever)]
+        waiting = [one.name for one in removing if one.keep.minimum_verified]
+        if waiting and job.kind not in streamed:
+            yield (
+                f"{job.id}: verify goes to level {level}, and retention counts backups as verified from level "
+                f"{_COUNTS_FROM} on, so nothing will ever be removed from {', '.join(waiting)}: set verify: level to "
+                f"{_COUNTS_FROM} or 4, or keep: minimum_verified to 0."
+            )
 
 
 def _keep(job: Job) -> t.Iterator[str]:
