@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import shutil
+import subprocess
 import tempfile
 import typing as t
 
@@ -175,10 +176,18 @@ def test_every_member_comes_back_by_the_command_of_the_plan(site: Site) -> None:
     user = operating_system_user()
     if user is not None:
         shutil.chown(restored, user)
-    for member in plan["members"]:
-        if member["instead"] is None:
-            words = member["beside"].partition("lifeboat ")[2].replace("/srv/restored", str(restored))
-            site.lifeboat(words.replace(" --dry-run", "")).succeeded()
+    try:
+        for member in plan["members"]:
+            if member["instead"] is None:
+                words = member["beside"].partition("lifeboat ")[2].replace("/srv/restored", str(restored))
+                site.lifeboat(words.replace(" --dry-run", "")).succeeded()
+    finally:
+        # The server beside goes on until somebody stops it.
+        stopped = [
+            subprocess.run(["redis-cli", "-s", socket, "shutdown", "nosave"], check=False, timeout=30).returncode
+            for socket in restored.rglob("redis.sock")
+        ]
+    assert stopped == [0]
     assert (restored / "settings" / str(site.folder / "settings" / "shop.conf").lstrip("/")).is_file()
     assert (restored / "main" / "PG_VERSION").is_file()
     assert list((restored / "cache").rglob("*.rdb"))
