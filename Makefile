@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-prove demo-down test test-fast lint format sanity architecture unit conformance sandbox integration \
-        faults interop breakglass hosts soak artefact-test newest py39 bench docs changelog clean distclean
+        faults interop breakglass hosts lab kubernetes soak artefact-test newest py39 bench docs changelog clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9 -]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9 -]+):.*## (.*)/  \1\n      \2/'
@@ -37,7 +37,7 @@ format: setup ## let ruff put the code in order
 sanity: setup ## ansible-test sanity, no exceptions
 	@tools/test.sh sanity
 
-architecture unit conformance sandbox integration faults interop breakglass hosts: setup ## one suite of tests (tests/<name>)
+architecture unit conformance sandbox integration faults interop breakglass hosts lab kubernetes: setup ## one suite of tests (tests/<name>)
 	@tools/test.sh $@
 
 artefact-test: setup ## build the collection, install it alone, and use it

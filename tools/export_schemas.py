@@ -94,9 +94,10 @@ def tables() -> str:
     parts += _tables("sources", _DEFINITIONS["source"])
     for engine in KINDS:
         parts += _tables(f"connection, engine: {engine}", _DEFINITIONS[f"connection_{engine}"])
-    # But for the kinds, backups and standbys are the same for all engines.
+    # But for the kinds, backups and spares are the same for all engines; a standby of PostgreSQL has what others have.
     parts += _tables("backups", _DEFINITIONS["backup_mongodb"], leave_out=("kind",))
-    parts += _tables("standbys", _DEFINITIONS["standby_mongodb"])
+    parts += _tables("standbys", _DEFINITIONS["standby_postgresql"])
+    parts += _tables("spares", _DEFINITIONS["spare_mongodb"])
     for engine, kinds in OPTIONS.items():
         for kind, options in kinds.items():
             if options:

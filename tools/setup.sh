@@ -82,6 +82,7 @@ install_packages() {
             case $name in
             postgresql) systemctl disable postgresql.service ;;
             redis-server) systemctl disable redis-server.service ;;
+            bind9) systemctl disable named.service ;;
             esac
         done
     fi

@@ -94,10 +94,17 @@ stage_sandbox() { serving_suite "$venv" sandbox; }
 stage_breakglass() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" breakglass --numprocesses "$workers" --dist loadfile; }
 # A machine of its own compiles in its own place.
 stage_hosts() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" hosts --numprocesses "$waiting_workers" "${in_order[@]}"; }
+# Two regions, built once and lost again and again: run by hand, with what `hosts` needs and bind9.
+stage_lab() { PYTHONPYCACHEPREFIX='' suite "$venv" lab -s; }
+# What tools/kubernetes.sh has built is asked; without it all of these are skipped, and say so.
+stage_kubernetes() { suite "$venv" kubernetes; }
 stage_faults() { serving_suite "$venv" faults --numprocesses "$workers" --dist loadfile -m "not soak"; }
 stage_soak() {
     local examples=default
     suite "$venv" integration -m soak || return 1
+    # Every boundary of the ledger, where other runs take a sample.
+    LIFEBOAT_EVERY_POINT=1 run "$venv/bin/python" -m pytest --timeout 7200 tests/integration/postgresql/test_pitr_kinds.py \
+        tests/integration/mongodb/test_recovery.py -k "boundary or random_points or cut_transaction" || return 1
     for ((turn = 1; turn <= ${LIFEBOAT_SOAK_TURNS:-20}; turn++)); do
         suite "$venv" unit --numprocesses "$workers" || return 1
         suite "$venv" faults -m soak --timeout 120 || return 1
@@ -125,7 +132,7 @@ stage_py39() {
     local status=$?
     ((status == 3)) && return "$SKIPPED"
     ((status == 0)) || return 1
-    PATH="$PWD/.venv-3.9/bin:$PATH" suite_elsewhere "$PWD/.venv-3.9" "not thorough"
+    PATH="$PWD/.venv-3.9/bin:$PATH" suite_elsewhere "$PWD/.venv-3.9" "not thorough and not slow"
 }
 
 # --- the run ----------------------------------------------------------------------------------------------------

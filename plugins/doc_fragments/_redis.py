@@ -63,3 +63,10 @@ options:
         "Who may change the server; with C(acl), C(config), C(info). Left out, O(connection), and no user is made.",
         1,
     )
+
+    # And for the primary that a replica is to follow.
+    PRIMARY: str = DOCUMENTATION.replace("  connection:\n", "  primary:\n", 1).replace(
+        "How to reach the server. Left out, it is port 6379 on the target itself.",
+        "The new primary as the server reaches it; host is needed.",
+        1,
+    )

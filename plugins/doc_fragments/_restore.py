@@ -11,40 +11,13 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
-  service:
-    description: The service that the backup belongs to.
-    type: str
-    required: true
-  source:
-    description: The source within the service.
-    type: str
-    required: true
-  id:
-    description:
-      - The backup with this id, whether verified or not.
-      - Left out, O(point) and O(before) choose.
-    type: str
-  before:
-    description:
-      - Only backups that were started before this time.
-      - RFC 3339 with a zone, for example V(2026-11-21T02:00:00Z).
-    type: str
-  point:
-    description:
-      - V(newest_verified) is the newest backup that a verification restored; it is what is taken when this is left out.
-      - V(newest) is the newest one, verified or not, that did not fail its verification.
-    type: str
-    choices: [newest_verified, newest]
-  allow_failed:
-    description: Whether to take a backup whose verification failed, where O(id) names it.
-    type: bool
-    default: false
   confirm:
     description:
       - The name of what is replaced, where something is, exactly as C(replaces) in RV(plan) shows it in check mode.
       - Without it nothing that exists is replaced. A name that does not fit is refused, in check mode, too.
     type: str
 extends_documentation_fragment:
+  - lifeboat.recovery._choice
   - lifeboat.recovery._recovery
   - lifeboat.recovery._decryption
   - lifeboat.recovery._repositories

@@ -16,6 +16,8 @@ if t.TYPE_CHECKING:
     from ..module_utils._engine.core.description.model import Job
 
 Json = dict[str, t.Any]
+#: Levels of verification: what needs no key, and what is done where nothing is said.
+_BYTES, _RESTORED = 1, 3
 
 
 def host_configuration(services: t.Any, repositories: t.Any, settings: t.Any = None) -> Json:
@@ -23,9 +25,14 @@ def host_configuration(services: t.Any, repositories: t.Any, settings: t.Any = N
 
     Repositories that no job of the host uses are left out, with their credentials. ``extras`` are the parts of the
     package that it needs, ``spools`` the jobs whose spool a server fills, ``folders`` those of its own disks that hold
-    backups, ``has_secrets`` whether a secret stands in the description by value.
+    backups, ``has_secrets`` whether a secret stands in the description by value, ``unmet`` the objectives that its
+    schedules can't meet, each with what to change, ``files`` those that the description names (for the module
+    described_files), ``unreadable`` the sources that are to be proved by restoring what only a private key opens, where
+    the settings name none.
     """
     from ..module_utils._engine.core.description.doubts import secrets_by_value
+    from ..module_utils._engine.core.description.named_files import named_files
+    from ..module_utils._engine.core.description.objectives import unmet_objectives
 
     description = read(services, repositories, settings)
     used = {use.name for job in description.jobs() for use in job.repositories}
@@ -44,7 +51,24 @@ def host_configuration(services: t.Any, repositories: t.Any, settings: t.Any = N
         "state_directory": description.settings.state_directory,
         "has_secrets": any(True for _text in secrets_by_value(mapping, "description")),
         "jobs": [job.id for job in description.jobs()],
+        "unmet": [f"{one} {one.change}" for one in unmet_objectives(description.services)],
+        "files": [file.as_dict() for file in named_files(description)],
+        "unreadable": _unreadable(description),
     }
+
+
+def _unreadable(description: Description) -> list[str]:
+    from ..module_utils._engine.operations.ship_requests import is_stream
+
+    if description.settings.decryption:
+        return []
+    return [
+        f"{service.name}/{source.name}"
+        for service in description.services
+        for source in service.sources
+        if source.verify.get("schedule") and source.verify.get("level", _RESTORED) > _BYTES
+        if any(job.encryption for job in source.jobs if not is_stream(job))
+    ]
 
 
 def host_channels(services: t.Any, repositories: t.Any, settings: t.Any = None) -> Json:
@@ -89,7 +113,7 @@ def host_servers(services: t.Any, repositories: t.Any, settings: t.Any = None, e
 
 
 def _server(jobs: t.Sequence[Job]) -> Json:
-    from ..module_utils._engine.operations.ship_requests import can_ship, ship_request
+    from ..module_utils._engine.operations.ship_requests import can_ship, spool_of
     from ..module_utils._engine.postgresql.prepare_rules import is_on_this_host
 
     one = jobs[0]
@@ -101,7 +125,7 @@ def _server(jobs: t.Sequence[Job]) -> Json:
         "jobs": [job.id for job in made],
         "kinds": list(dict.fromkeys(job.kind for job in made)),
         "is_local": is_on_this_host(str(one.connection.get("host") or "")) and not one.connection.get("service"),
-        "spool": ship_request(wal).spool_directory if wal is not None else None,
+        "spool": spool_of(wal, filled_by_server=True) if wal is not None else None,
         "archive_timeout": wal.options.get("archive_timeout") if wal is not None else None,
         "walg": any(job.options.get("tool") == "walg" for job in jobs),
         "manages": any(job.options.get("keep_oplog_hours") or job.options.get("raise_history_window") for job in made),

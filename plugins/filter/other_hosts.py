@@ -94,6 +94,8 @@ def _readable(repositories: Json, wanted: t.Sequence[str]) -> set[str]:
 def _service(
     raw: Json, description: Description, *, readable: set[str], verifies: bool, left_out: list[str]
 ) -> Json | None:
+    from ..module_utils._engine.operations.ship_requests import is_stream
+
     sources = []
     kept: set[str] = set()
     for source in raw["sources"]:
@@ -108,14 +110,17 @@ def _service(
             last = job.id.rpartition("/")[2]
             named = {"name": last} if last != job.kind else {}
             told = {key: backup[key] for key in _BACKUP if key in backup}
+            if is_stream(job) or job.members:
+                told.pop("options", None)  # nothing is captured there, and sets say which members they have
             backups.append({**told, **named, **_lasting(backup), "timezone": job.timezone, "repositories": uses})
         if backups:
             seen = {key: source[key] for key in _SOURCE if key in source and (verifies or key != "verify")}
             if "verify" in seen:
                 zone = {"timezone": description.settings.timezone}
                 seen["verify"] = {**zone, **seen["verify"]}
-            connection = _without_secrets(source["connection"])
-            sources.append({**seen, **_lasting(source), "connection": connection, "backups": backups})
+            if "connection" in source:  # a set has none
+                seen["connection"] = _without_secrets(source["connection"])
+            sources.append({**seen, **_lasting(source), "backups": backups})
     if not sources:
         return None
     told = {key: raw[key] for key in _SERVICE if key in raw}

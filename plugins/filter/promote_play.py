@@ -66,6 +66,7 @@ def promotion_plan(
     *,
     accept_data_loss: bool = False,
     accept_split_brain_risk: bool = False,
+    approved: bool = False,
     clock: Clock | None = None,
 ) -> dict[str, t.Any]:
     """The ``plan`` (none when nobody can be promoted), the ``refusals``, and the ``text`` that people read."""
@@ -79,6 +80,7 @@ def promotion_plan(
         primary=primary or None,
         chosen=chosen or None,
         accepted=Accepted(data_loss=accept_data_loss, split_brain_risk=accept_split_brain_risk),
+        approved=approved,
         now=(clock or SystemClock()).now(),
     )
     lines = [

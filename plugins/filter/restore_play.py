@@ -42,7 +42,8 @@ OPTIONS: t.Mapping[str, tuple[str, ...]] = {
     ),
     "pg_base_restore": (
         "data_directory", "in_place", "service_control", "start", "port", "listen_addresses", "bin_directory",
-        "config_directory", "verify", "new_timeline", "start_timeout", "tablespace_map", "tablespace_directory", "walg",
+        "config_directory", "verify", "new_timeline", "standby", "start_timeout", "tablespace_map",
+        "tablespace_directory", "walg",
     ),
     "redis_restore": (
         "in_place", "service_control", "data_directory", "port", "start", "user", "server_program", "modules",

@@ -39,8 +39,11 @@ def recovery_questions(target: Json, restored: Json, plan: Json, options: Json) 
     ]
 
 
-def judged(asked: t.Sequence[Json]) -> list[dict[str, t.Any]]:
-    """What came of the questions: *asked* holds the results of the commands, each with ``lifeboat_asked``."""
+def judged(asked: t.Sequence[Json], references: t.Mapping[str, t.Any] | None = None) -> list[dict[str, t.Any]]:
+    """What came of the questions: *asked* holds the results of the commands, each with ``lifeboat_asked``.
+
+    *references* are answers of others to the same, where they are known.
+    """
     from ..module_utils._engine.recovery.questions import FAILED, SKIPPED, Check, question_from
 
     checks = []
@@ -52,7 +55,7 @@ def judged(asked: t.Sequence[Json]) -> list[dict[str, t.Any]]:
             said = str(result.get("stderr") or result.get("msg") or "no message").strip()
             checks.append(Check(question.name, FAILED, f"{question.name}: could not be asked: {said}"))
         else:
-            checks.append(question.judge(_answer(str(result["stdout"])), references={}))
+            checks.append(question.judge(_answer(str(result["stdout"])), references=references or {}))
     return [check.as_dict() for check in checks]
 
 

@@ -66,8 +66,9 @@ REQUIRES = (
     'pymongo>=4.6; extra == "mongodb"',
     'psycopg2-binary>=2.9; extra == "postgresql"',
     'boto3>=1.36; extra == "s3"',
+    'dnspython>=2.6; extra == "dns"',
 )
-EXTRAS = ("mongodb", "postgresql", "s3")
+EXTRAS = ("mongodb", "postgresql", "s3", "dns")
 REQUIRES_PYTHON = ">=3.9"
 
 _ENGINE = pathlib.Path(__file__).resolve().parents[1] / "module_utils" / "_engine"

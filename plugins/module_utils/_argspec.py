@@ -20,6 +20,32 @@ def secret_options(name: str) -> Spec:
     }
 
 
+def credentials_option() -> Spec:
+    """Where keys for Amazon's services are."""
+    return {
+        "credentials": {
+            "type": "dict",
+            "options": {
+                "file": {"type": "path"},
+                "command": {"type": "str"},
+                "profile": {"type": "str"},
+                "env": {"type": "str"},
+            },
+            "mutually_exclusive": [["file", "command", "profile", "env"]],
+        }
+    }
+
+
+def dns_options() -> Spec:
+    """A record and what it is to say: documented in the fragment ``_dns``."""
+    return {
+        "name": {"type": "str", "required": True},
+        "type": {"type": "str", "required": True, "choices": ["A", "AAAA", "CNAME"]},
+        "zone": {"type": "str", "required": True},
+        "values": {"type": "list", "elements": "str", "required": True},
+    }
+
+
 def repositories_option(*, required: bool = True) -> Spec:
     """Where backups are kept: documented in the fragment ``_repositories``."""
     return {
@@ -50,16 +76,7 @@ def repositories_option(*, required: bool = True) -> Spec:
                         "retain": {"type": "str", "required": True},
                     },
                 },
-                "credentials": {
-                    "type": "dict",
-                    "options": {
-                        "file": {"type": "path"},
-                        "command": {"type": "str"},
-                        "profile": {"type": "str"},
-                        "env": {"type": "str"},
-                    },
-                    "mutually_exclusive": [["file", "command", "profile", "env"]],
-                },
+                **credentials_option(),
                 "versions": {"type": "str", "choices": ["keep", "delete"]},
                 "batch_size": {"type": "int"},
                 "part_size_mib": {"type": "int"},
@@ -124,18 +141,21 @@ def recovery_options() -> Spec:
     }
 
 
-def restore_options() -> Spec:
-    """What every module that restores takes: documented in the fragment ``_restore``."""
+def choice_options() -> Spec:
+    """Which backup is restored: documented in the fragment ``_choice``."""
     return {
-        **recovery_options(),
         "service": {"type": "str", "required": True},
         "source": {"type": "str", "required": True},
         "id": {"type": "str"},
         "before": {"type": "str"},
         "point": {"type": "str", "choices": ["newest_verified", "newest"]},
-        "confirm": {"type": "str"},
         "allow_failed": {"type": "bool", "default": False},
     }
+
+
+def restore_options() -> Spec:
+    """What every module that restores takes: documented in the fragment ``_restore``."""
+    return {**recovery_options(), **choice_options(), "confirm": {"type": "str"}}
 
 
 def recover_to_option() -> Spec:
@@ -280,6 +300,29 @@ def redis_connection_option() -> Spec:
                 "tls_certificate_file": {"type": "path"},
                 "tls_key_file": {"type": "path", "no_log": False},
                 "timeout": {"type": "float"},
+            },
+        }
+    }
+
+
+def approvals_option() -> Spec:
+    """Who must approve the plan of a failover, as the description's ``approvals``."""
+    signer = {
+        "name": {"type": "str", "required": True},
+        "key": {"type": "str", "no_log": False},
+        "allowed_signers": {"type": "path"},
+        "principal": {"type": "str"},
+        "description": {"type": "str"},
+    }
+    return {
+        "policy": {
+            "type": "dict",
+            "options": {
+                "needed": {"type": "int", "required": True},
+                "signers": {"type": "list", "elements": "dict", "required": True, "options": signer},
+                "valid_for": {"type": "str", "default": "4h"},
+                "drill": {"type": "str", "choices": ["none", "same"], "default": "none"},
+                "revoked_keys": {"type": "path", "no_log": False},
             },
         }
     }

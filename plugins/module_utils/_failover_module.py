@@ -5,43 +5,44 @@
 
 from __future__ import annotations
 
+import platform
 import typing as t
 
 from ._engine.core.errors import RequestInvalid
+from ._engine.core.version import VERSION
 from ._engine.failover.entry import CLOSED
 from ._engine.failover.evidence import evidence
-from ._engine.failover.ledger import Ledger, begin, newest_run, note, read_run, resume
+from ._engine.failover.ledger import Ledger, begin, newest_run, note, read_run, resume, silent_storages
 from ._engine.failover.plan import parse_plan
-from ._engine.storage.registry import open_storage
 from ._module import as_diff
+from ._storages import storages_of
 
 if t.TYPE_CHECKING:
     from ._engine.core.host import Host
-    from ._engine.storage.base import Storage
 
 Options = t.Mapping[str, t.Any]
 
 
 def write_ledger(options: Options, *, check: bool, host: Host) -> dict[str, t.Any]:
     """What the action says; in check mode only what can be read."""
-    storages: dict[str, Storage] = {
-        one["name"]: open_storage(
-            {key: value for key, value in one.items() if key != "name"},
-            name=one["name"],
-            clock=host.clock,
-            runner=host.runner,
-        )
-        for one in options["repositories"]
-    }
     action, service = options["action"], options["service"]
-    if action == "show" or check:
+    only_read = action == "show" or check
+    storages = storages_of(options["repositories"], host=host, hasty=only_read)
+    if only_read:
+        silent = silent_storages(service, storages=storages)
+        # Where all are silent it is read all the same, and says why it can't be.
+        known = {name: one for name, one in storages.items() if name not in silent} or storages
         run = options.get("run")
-        found = read_run(service, run, storages=storages) if run else newest_run(service, storages=storages)
-        return _told(found, changed=action != "show", host=host)
+        drill = bool(options.get("drill"))
+        found = read_run(service, run, storages=known) if run else newest_run(service, storages=known, drill=drill)
+        told = _told(found, changed=action != "show", host=host)
+        return {**told, "silent": {name: error.message for name, error in silent.items()}}
     who = {"operator": options["operator"], "host": options.get("operator_host") or host.name}
     if action == "begin":
         plan = parse_plan(_needed(options, "plan"))
-        ledger = begin(plan, **who, storages=storages, clock=host.clock, data=options["data"])
+        # Where it is kept and by what it was made, for those who ask later whether it is whole.
+        data = {"repositories": sorted(storages), "versions": _versions(), **options["data"]}
+        ledger = begin(plan, **who, storages=storages, clock=host.clock, data=data)
     elif action == "resume":
         ledger = resume(service, _needed(options, "run"), **who, storages=storages, clock=host.clock)
     else:
@@ -57,6 +58,7 @@ def write_ledger(options: Options, *, check: bool, host: Host) -> dict[str, t.An
             data=data,
             storages=storages,
             clock=host.clock,
+            begins=options.get("begins") or "",
         )
     return _told(ledger, changed=True, host=host)
 
@@ -69,6 +71,10 @@ def _told(ledger: Ledger | None, *, changed: bool, host: Host) -> dict[str, t.An
     last = ledger.entries[-1]
     told = {"changed": changed, "ledger": ledger.as_dict(), "evidence": evidence(ledger)}
     return {**told, "diff": as_diff(f"{ledger.run}: {last.event} {last.step}".strip())} if changed else told
+
+
+def _versions() -> dict[str, str]:
+    return {"lifeboat": VERSION, "python": platform.python_version()}
 
 
 def _needed(options: Options, name: str) -> t.Any:

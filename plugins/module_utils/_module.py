@@ -54,6 +54,11 @@ def as_diff(after: str) -> dict[str, str]:
     return {"before": "", "after": after + "\n"}
 
 
+def as_change(before: str, after: str, *, changed: bool) -> dict[str, str]:
+    """A diff of one line; without a difference where nothing is changed."""
+    return {"before": f"{before if changed else after}\n", "after": f"{after}\n"}
+
+
 def without_none(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The options that were given: Ansible fills in None for the others, at every depth of dictionaries."""
     return {

@@ -15,6 +15,7 @@ from ._engine.postgresql.fence import FenceRequest, fence_server
 from ._engine.postgresql.following import NewPrimary, follow
 from ._engine.postgresql.promotion import Promotion, promote, prove_writes
 from ._engine.postgresql.standby_state import look_at_standby
+from ._module import as_change
 
 if t.TYPE_CHECKING:
     from ._engine.core.host import Host
@@ -53,7 +54,7 @@ def promote_standby(options: Options, *, check: bool, host: Host) -> dict[str, t
         host.journal.warning(sentence)
     return {
         "changed": promoted.changed,
-        "diff": _diff(f"standby on timeline {promotion.timeline}", "primary", changed=promoted.changed),
+        "diff": as_change(f"standby on timeline {promotion.timeline}", "primary", changed=promoted.changed),
         "promoted": promoted.as_dict(),
         "written": written,
     }
@@ -77,7 +78,7 @@ def fence_old_primary(options: Options, *, check: bool, host: Host) -> dict[str,
     before = "runs" if fenced.was_running else f"stopped ({fenced.cluster_state})"
     return {
         "changed": fenced.changed,
-        "diff": _diff(before, "stopped, a standby when it is started", changed=fenced.changed),
+        "diff": as_change(before, "stopped, a standby when it is started", changed=fenced.changed),
         "fenced": fenced.as_dict(),
     }
 
@@ -104,10 +105,6 @@ def follow_new_primary(options: Options, *, check: bool, host: Host) -> dict[str
         followed = follow(session, primary, timeout=float(options["timeout"]), host=host, check=check)
     return {
         "changed": followed.changed,
-        "diff": _diff("follows another primary", f"follows {address}:{primary.port}", changed=followed.changed),
+        "diff": as_change("follows another primary", f"follows {address}:{primary.port}", changed=followed.changed),
         "followed": followed.as_dict(),
     }
-
-
-def _diff(before: str, after: str, *, changed: bool) -> dict[str, str]:
-    return {"before": f"{before if changed else after}\n", "after": f"{after}\n"}

@@ -8,9 +8,9 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ._engine.catalog.verification import LEVELS
 from ._engine.core.clock import parse_time
 from ._engine.core.errors import BackupNotFound, RequestInvalid
+from ._engine.core.levels import LEVELS
 from ._engine.operations.catalog_requests import repository_requests, selection_from
 from ._engine.operations.description_requests import identity_from, memory_limit
 from ._engine.operations.information import InformationRequest, read_information

@@ -32,6 +32,12 @@ options:
   run:
     description: The failover, such as V(run-0001). Needed for O(action=resume) and O(action=note).
     type: str
+  drill:
+    description:
+      - Whether V(show) without O(run) reads the newest drill, and no failover.
+      - Drills are called V(drill-0001) and so on. One that was left open keeps nobody from a failover.
+    type: bool
+    default: false
   session:
     description: What O(action=begin) or O(action=resume) gave as C(session). Needed for O(action=note).
     type: str
@@ -44,6 +50,10 @@ options:
     choices: [intended, done, failed, closed, abandoned]
   step:
     description: To which step of the plan it happened.
+    type: str
+  begins:
+    description:
+      - The step of the plan that follows at once. Its intent is noted in the same call, which saves one.
     type: str
   data:
     description: What belongs to the entry; no secrets.
@@ -105,6 +115,11 @@ evidence:
     state: complete
     promoted: hot-standby
     recovery_seconds: 11.2
+silent:
+  description: The repositories that can't be read now, each with the reason.
+  returned: with O(action=show), and in check mode
+  type: dict
+  sample: {}
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure
@@ -137,10 +152,12 @@ def main() -> None:
             "service": {"type": "str", "required": True},
             "action": {"type": "str", "choices": ["show", "begin", "resume", "note"], "default": "show"},
             "run": {"type": "str"},
+            "drill": {"type": "bool", "default": False},
             "session": {"type": "str"},
             "plan": {"type": "dict"},
             "event": {"type": "str", "choices": ["intended", "done", "failed", "closed", "abandoned"]},
             "step": {"type": "str"},
+            "begins": {"type": "str"},
             "data": {"type": "dict", "default": {}},
             "operator": {"type": "str", "default": "somebody"},
             "operator_host": {"type": "str"},

@@ -62,6 +62,7 @@ options:
 extends_documentation_fragment:
   - lifeboat.recovery._files
   - lifeboat.recovery._restore
+  - lifeboat.recovery._choice
   - lifeboat.recovery._recovery
   - lifeboat.recovery._decryption
   - lifeboat.recovery._repositories

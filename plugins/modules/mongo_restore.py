@@ -60,6 +60,7 @@ options:
 extends_documentation_fragment:
   - lifeboat.recovery._mongodb
   - lifeboat.recovery._restore
+  - lifeboat.recovery._choice
   - lifeboat.recovery._recover_to
   - lifeboat.recovery._recovery
   - lifeboat.recovery._decryption

@@ -61,6 +61,12 @@ options:
       - Whether the restored cluster begins a new timeline, so that what it archives is kept apart from what was.
       - Done unless V(false).
     type: bool
+  standby:
+    description:
+      - Whether the restored cluster is left as one that can only be started as a standby; for O(in_place=true) and
+        O(start=false).
+      - Whom it follows is told by M(lifeboat.recovery.pg_standby), which does all of this itself.
+    type: bool
   start_timeout:
     description: Seconds that the start with its recovery may take; 3600 when left out.
     type: float
@@ -102,6 +108,7 @@ extends_documentation_fragment:
   - lifeboat.recovery._postgresql
   - lifeboat.recovery._service_control
   - lifeboat.recovery._restore
+  - lifeboat.recovery._choice
   - lifeboat.recovery._recover_to
   - lifeboat.recovery._recovery
   - lifeboat.recovery._decryption
@@ -308,6 +315,7 @@ OWN_OPTIONS = {
     "config_directory": {"type": "path"},
     "verify": {"type": "bool"},
     "new_timeline": {"type": "bool"},
+    "standby": {"type": "bool"},
     "start_timeout": {"type": "float"},
     "tablespace_map": {"type": "dict"},
     "tablespace_directory": {"type": "path"},

@@ -74,7 +74,7 @@ hint:
   description: What to type or to change next.
   returned: failure
   type: str
-  sample: "Rebuild it as a standby of the new primary (docs/runbooks/promote.md, The way back)."
+  sample: "Bring it back as one: pg_standby with rejoin: auto (docs/runbooks/failback.md)."
 details:
   description: Facts about the error.
   returned: failure

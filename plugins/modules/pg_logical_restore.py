@@ -86,6 +86,7 @@ options:
 extends_documentation_fragment:
   - lifeboat.recovery._postgresql
   - lifeboat.recovery._restore
+  - lifeboat.recovery._choice
   - lifeboat.recovery._recovery
   - lifeboat.recovery._decryption
   - lifeboat.recovery._repositories

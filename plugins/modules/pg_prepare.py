@@ -22,10 +22,12 @@ description:
   - What was there before is noted in O(state_directory) on the target, so that O(state=absent) can put it back.
 options:
   kinds:
-    description: The kinds of backups that are made of the source.
+    description:
+      - The kinds of backups that are made of the source.
+      - V(standby) is for the role that standbys log in with; it may also call what C(pg_rewind) reads its source by.
     type: list
     elements: str
-    choices: [logical, base, incremental, wal]
+    choices: [logical, base, incremental, wal, standby]
     default: []
   account:
     description:
@@ -64,6 +66,17 @@ options:
         what they were called before PostgreSQL 15.
     type: bool
     default: false
+  addresses:
+    description: With the kind V(standby), the addresses, networks or names that standbys come from.
+    type: list
+    elements: str
+    default: []
+  keep:
+    description:
+      - With the kind V(standby), the most WAL that a slot keeps for a standby that is away (C(max_slot_wal_keep_size)),
+        as the server shows it, such as V(20GB).
+      - Left out, a bound that is there stays, and V(10GB) is set where there is none.
+    type: str
 extends_documentation_fragment:
   - lifeboat.recovery._prepare
   - lifeboat.recovery._postgresql
@@ -197,6 +210,8 @@ OWN_OPTIONS = {
     "rules": {"type": "bool", "default": True},
     "labels": {"type": "bool", "default": False},
     "walg": {"type": "bool", "default": False},
+    "addresses": {"type": "list", "elements": "str", "default": []},
+    "keep": {"type": "str"},
 }
 
 
@@ -204,7 +219,7 @@ def main() -> None:
     """Options, request, result."""
     module = AnsibleModule(
         argument_spec={
-            **prepare_options(kinds=["logical", "base", "incremental", "wal"]),
+            **prepare_options(kinds=["logical", "base", "incremental", "wal", "standby"]),
             **postgresql_connection_option(),
             "administrator": postgresql_connection_option()["connection"],
             **OWN_OPTIONS,

@@ -16,40 +16,12 @@ description:
   - Reads only. The members are restored one by one, each by the module of its own kind; C(playbooks/restore.yml) does
     that in their order.
 options:
-  service:
-    description: The service that the set belongs to.
-    type: str
-    required: true
-  source:
-    description: The source of the set.
-    type: str
-    required: true
-  id:
-    description:
-      - The set with this id, whether verified or not.
-      - Left out, O(point) and O(before) choose.
-    type: str
-  before:
-    description:
-      - Only sets that were started before this time.
-      - RFC 3339 with a zone, for example V(2026-11-21T02:00:00Z).
-    type: str
-  point:
-    description:
-      - V(newest_verified) is the newest set whose members a verification restored; it is what is taken when this is
-        left out.
-      - V(newest) is the newest one, verified or not, that did not fail its verification.
-    type: str
-    choices: [newest_verified, newest]
-  allow_failed:
-    description: Whether to take a set whose verification failed, where O(id) names it.
-    type: bool
-    default: false
   state_directory:
     description: Where this host keeps the notes of its restores.
     type: path
     default: /var/lib/lifeboat
 extends_documentation_fragment:
+  - lifeboat.recovery._choice
   - lifeboat.recovery._repositories
   - lifeboat.recovery._attributes
 seealso:
@@ -151,7 +123,7 @@ details:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import repositories_option
+from ansible_collections.lifeboat.recovery.plugins.module_utils._argspec import choice_options, repositories_option
 from ansible_collections.lifeboat.recovery.plugins.module_utils._module import run_module
 from ansible_collections.lifeboat.recovery.plugins.module_utils._set_module import read_set
 
@@ -161,12 +133,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **repositories_option(),
-            "service": {"type": "str", "required": True},
-            "source": {"type": "str", "required": True},
-            "id": {"type": "str"},
-            "before": {"type": "str"},
-            "point": {"type": "str", "choices": ["newest_verified", "newest"]},
-            "allow_failed": {"type": "bool", "default": False},
+            **choice_options(),
             "state_directory": {"type": "path", "default": "/var/lib/lifeboat"},
         },
         supports_check_mode=True,

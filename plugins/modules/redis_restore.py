@@ -69,6 +69,7 @@ extends_documentation_fragment:
   - lifeboat.recovery._redis
   - lifeboat.recovery._service_control
   - lifeboat.recovery._restore
+  - lifeboat.recovery._choice
   - lifeboat.recovery._recover_to
   - lifeboat.recovery._recovery
   - lifeboat.recovery._decryption

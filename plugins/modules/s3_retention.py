@@ -124,8 +124,8 @@ options:
     default: current
   sweep_age:
     description: >-
-      What belongs to nothing (unfinished uploads, leftovers) and is older goes too. V(7d) when left out, V(2d) at
-      least: what is younger may belong to a run that goes on.
+      What belongs to nothing (unfinished uploads, leftovers, segments that no record names) and is older goes too.
+      V(7d) when left out, V(2d) at least, since what is younger may belong to a run that goes on.
     type: str
   price_table:
     description:

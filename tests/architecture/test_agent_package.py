@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import pathlib
 import re
 import tomllib
@@ -71,3 +72,40 @@ def test_every_page_of_a_role_has_the_same_headings() -> None:
     headings = next(iter(pages.values()))
     assert headings
     assert {name: found for name, found in pages.items() if found != headings} == {}
+
+
+def _constants(tree: ast.Module) -> t.Iterator[tuple[str, str]]:
+    """The names of texts on the first level of a module: ``A = "a"`` and ``A, B = "a", "b"``."""
+    for one in tree.body:
+        if isinstance(one, ast.Assign):
+            names = one.targets[0].elts if isinstance(one.targets[0], ast.Tuple) else [one.targets[0]]
+            values = one.value.elts if isinstance(one.value, ast.Tuple) else [one.value]
+            for name, value in zip(names, values, strict=False):
+                if isinstance(name, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    yield name.id, value.value
+
+
+def _folders_of_state() -> set[str]:
+    """The first parts of the names that the engine gives to folders of its state directory."""
+    trees = [
+        ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "plugins/module_utils/_engine").rglob("*.py")
+    ]
+    public = {name: value for tree in trees for name, value in _constants(tree) if not name.startswith("_")}
+    found = set()
+    for tree in trees:
+        texts = public | dict(_constants(tree))
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.args:
+                owner = ast.unparse(call.func.value).rpartition(".")[2].lstrip("_")
+                if call.func.attr in ("folder", "write") and owner == "state":
+                    name = call.args[0]
+                    text = name.value if isinstance(name, ast.Constant) else texts.get(ast.unparse(name), "")
+                    found.add(str(text).partition("/")[0])
+    return found - {""}
+
+
+def test_removing_the_agent_removes_every_folder_of_its_state() -> None:
+    listed = yaml.safe_load((ROOT / "roles/agent/vars/main.yml").read_text(encoding="utf-8"))["agent_state_folders"]
+    found = _folders_of_state()
+    assert found >= {"locks", "looks", "notify", "restores", "files"}, "or this proves nothing"
+    assert sorted(found - set(listed)) == []

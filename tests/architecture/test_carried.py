@@ -22,13 +22,25 @@ _PLUGINS = ROOT / "plugins"
 _PREFIX = f"{COLLECTION}.plugins."
 _DATABASES = {"mongodb", "postgresql", "redis", "files"}
 _ABOUT = {
+    "announce": set(),
     "backup_copy": {"postgresql"},  # the options of WAL-G's place
     "backup_follow": set(),
     "backup_info": set(),
+    "described_files": set(),
+    "dns_agreed": set(),
+    "dns_record": set(),
+    "failover_approval": set(),
+    "degraded_mode": {"postgresql", "redis"},
+    "dr_readiness": {"postgresql"},
+    "drill_place": set(),
     "failover_ledger": set(),
     "files_backup": {"files"},
     "mongo_dump": {"mongodb"},
+    "mongo_fence": {"mongodb"},
+    "mongo_member": {"mongodb"},
     "mongo_prepare": {"mongodb"},
+    "mongo_promote": {"mongodb"},
+    "mongo_standby_info": {"mongodb"},
     "pg_basebackup_walg": {"postgresql"},
     "pg_fence": {"postgresql"},
     "pg_follow": {"postgresql"},
@@ -36,8 +48,12 @@ _ABOUT = {
     "pg_prepare": {"postgresql"},
     "pg_promote": {"postgresql"},
     "pg_standby_info": {"postgresql"},
+    "redis_fence": {"redis"},
+    "redis_follow": {"redis"},
     "redis_prepare": {"redis"},
+    "redis_promote": {"redis"},
     "redis_snapshot": {"redis"},
+    "redis_standby_info": {"redis"},
 }
 
 

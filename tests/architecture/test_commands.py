@@ -25,6 +25,7 @@ print(json.dumps([said.getvalue(), loaded]))
 _SHARED = {"cli", "cli_commands", "cli_options", "cli_telling"}
 _OWN = {
     "backup": {"cli_backup"},
+    "fetch-wal": {"cli_fetch"},
     "ship": {"cli_ship"},
     "list": {"cli_list"},
     "show": {"cli_list"},
@@ -39,9 +40,11 @@ _OWN = {
     "prune": {"cli_prune"},
     "pin": {"cli_prune"},
     "unpin": {"cli_prune"},
+    "failover": {"cli_failover"},
     "status": {"cli_status"},
     "notify": {"cli_notify", "cli_status"},
     "metrics": {"cli_metrics", "cli_status"},
+    "evidence": {"cli_evidence"},
     "config": {"cli_config"},
 }
 

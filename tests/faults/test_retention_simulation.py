@@ -1,12 +1,12 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Backup, verify, prune, copy, pin and restore at the same time on two repositories, dying at any call to them.
+"""Backup, ship, verify, prune, copy, pin and restore at the same time on two repositories, dying at any call to them.
 
 The operations are the engine's own; only servers, threads of pools and the two repositories are stand-ins
 (``tests/support/simulation``). After every change a judge looks: no verified backup is lost that the policy keeps,
 there are never fewer verified ones than the minimum, no backup is shown whose payload is missing, no increment without
-its base; and after a last undisturbed run nothing is left that nobody lists.
+its base, no record of a segment that is not there; and after a last undisturbed run nothing is left that nobody lists.
 
 LIFEBOAT_SCHEDULES   how many courses of events the search at random tries (`make soak`), 2000 when it is not set
 LIFEBOAT_FIRST_SEED  where it begins: what a failure prints, to see it again

@@ -12,10 +12,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import io
 import re
-import shutil
 import threading
 import typing as t
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.slow
 
 _PORT = 8330
 _JOB = "shop/cache/rdb"
+_OLDER = "0.0.9"
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Index:
     folder: Path
     asked: list[str] = field(default_factory=list)
 
-    def add(self, wheel: Path) -> None:
-        name = re.sub("[-_.]+", "-", wheel.name.partition("-")[0]).lower()
+    def offer(self, wheel: str, data: bytes) -> None:
+        name = re.sub("[-_.]+", "-", wheel.partition("-")[0]).lower()
         (self.folder / "simple" / name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(wheel, self.folder / "simple" / name)
+        (self.folder / "simple" / name / wheel).write_bytes(data)
 
     def fetched(self) -> set[str]:
         """The names of the packages whose wheels were fetched since the last time."""
@@ -72,7 +74,7 @@ def index_for(fleet: Fleet, folder: Path) -> t.Iterator[Index]:
     """Serve it until the end of the block."""
     made = Index(folder=folder)
     for wheel in wheelhouse().glob("*.whl"):
-        made.add(wheel)
+        made.offer(wheel.name, wheel.read_bytes())
     handler = functools.partial(_Handler, directory=str(folder), asked=made.asked)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler, bind_and_activate=False) as server:
         server.socket.close()
@@ -134,10 +136,8 @@ def test_the_libraries_come_by_name_and_the_engine_from_the_collection(site: Sit
     assert fetched <= {re.sub("[-_.]+", "-", name) for name in pins}
 
 
-def test_the_engine_comes_by_name_too_when_it_is_asked_for(site: Site, tmp_path: Path) -> None:
-    wheel = tmp_path / agent_wheels.WHEEL
-    wheel.write_bytes(agent_wheels.build_wheel()[0])
-    site.index.add(wheel)
+def test_the_engine_comes_by_name_too_when_it_is_asked_for(site: Site) -> None:
+    site.index.offer(agent_wheels.WHEEL, agent_wheels.build_wheel()[0])
     before = site.host.run("readlink -f /opt/lifeboat/current")
     refused = site.play(agent_from="pypi")
     assert refused.status != 0
@@ -160,6 +160,55 @@ def test_an_index_that_lacks_something_leaves_the_old_version_in_use(site: Site)
     assert "99.0.0" in refused.words
     assert site.host.run("readlink -f /opt/lifeboat/current") == before
     site.host.run(f"lifeboat backup {_JOB}")
+
+
+def test_a_downgrade_and_the_way_back_to_what_lies_there(site: Site) -> None:
+    before = site.host.run("readlink -f /opt/lifeboat/current").strip()
+    stored = site.host.run("lifeboat list").count(_JOB)
+    site.index.offer(*older_engine())
+    by_name = {"agent_from": "pypi", "agent_index": site.index_url}
+    assert changes(site.play(**by_name, agent_version=_OLDER)) > 0
+    assert site.host.run("lifeboat --version").split() == ["lifeboat", _OLDER]
+    site.host.run(f"lifeboat backup {_JOB}")
+    assert site.host.run("lifeboat list").count(_JOB) == stored + 1, "it does not know what the newer one stored"
+    kept = site.host.run("ls /opt/lifeboat/versions").split()
+    assert len(kept) == 2, "what an installation left that did not come to its end is none to go back to"
+    site.index.fetched()
+    assert changes(site.play(**by_name)) > 0
+    assert site.host.run("readlink -f /opt/lifeboat/current").strip() == before
+    assert site.index.fetched() == set(), "it was there, and was installed anew"
+    assert agent_wheels.VERSION in site.host.run("lifeboat --version")
+    assert site.host.run("ls /opt/lifeboat/versions").split() == kept
+    site.host.run(f"lifeboat backup {_JOB}")
+
+
+def test_a_version_that_does_not_know_what_is_described_refuses_it_on_the_host(site: Site) -> None:
+    look = "readlink -f /opt/lifeboat/current; sha256sum /etc/lifeboat/config.yml"
+    before = site.host.run(look)
+    site.index.offer(*older_engine("0.0.8", lacks="create"))
+    refused = site.play(agent_from="pypi", agent_index=site.index_url, agent_version="0.0.8")
+    assert refused.status != 0
+    assert "local > create: unknown key" in refused.words
+    assert "configuration.invalid" in refused.words
+    assert site.host.run(look) == before
+    site.host.run(f"lifeboat backup {_JOB}")
+
+
+def older_engine(version: str = _OLDER, *, lacks: str | None = None) -> tuple[str, bytes]:
+    """The wheel of an engine that calls itself an earlier version, and its name; *lacks* is a key it does not know."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(agent_wheels.build_wheel()[0])) as newer,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as older,
+    ):
+        for one in newer.namelist():
+            text = newer.read(one)
+            if one.endswith(("/METADATA", "/version.py", "/RECORD")):
+                text = text.replace(agent_wheels.VERSION.encode(), version.encode())
+            if lacks and one.endswith("/schema_repositories.py"):
+                text = text.replace(f'"{lacks}"'.encode(), b'"of_later"')
+            older.writestr(one.replace(agent_wheels.VERSION, version), text)
+    return agent_wheels.WHEEL.replace(agent_wheels.VERSION, version), buffer.getvalue()
 
 
 def pinned(host: Host) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import sys
 import time
 from dataclasses import replace
@@ -20,7 +21,7 @@ import yaml
 
 from tests.hosts.conftest import StartHosts
 from tests.support.children import ROOT
-from tests.support.hosts.fleet import Fleet
+from tests.support.hosts.fleet import Fleet, Host
 from tests.support.hosts.root_file_system import wheelhouse
 from tests.support.pages import Page, parse_page
 
@@ -52,6 +53,14 @@ def without_internet(page: Page) -> Page:
     return replace(page, blocks=tuple(replace(one, script=one.script.replace(_FIRST, more)) for one in page.blocks))
 
 
+def worked(host: Host) -> float:
+    """Seconds of the processors that *host* and what was started here have used so far."""
+    add = "{all += $12 + $13 + $14 + $15} END {print all}"
+    ticks = host.run(f"cat /proc/[0-9]*/stat 2>/dev/null | sed 's/.*) //' | awk '{add}'")
+    mine = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return float(ticks) / os.sysconf("SC_CLK_TCK") + mine.ru_utime + mine.ru_stime
+
+
 def test_the_page_makes_a_bare_host_a_protected_one(host: Fleet, tmp_path: Path) -> None:
     text = _PAGE.read_text(encoding="utf-8")
     page = without_internet(parse_page(text, name=_PAGE.name))
@@ -68,7 +77,7 @@ def test_the_page_makes_a_bare_host_a_protected_one(host: Fleet, tmp_path: Path)
         "ANSIBLE_SSH_ARGS": f"-F none -o UserKnownHostsFile={host.known_hosts}",
     }
     host["shop"].run("for number in 1 2 3; do redis-cli SET key:$number $number; done")
-    began = time.monotonic()
+    before, began = worked(host["shop"]), time.monotonic()
     page.run(
         ["2. Two commands"],
         environment=environment,
@@ -76,7 +85,9 @@ def test_the_page_makes_a_bare_host_a_protected_one(host: Fleet, tmp_path: Path)
         shell=host.network.at_controller(["bash"]),
         folder=folder,
     )
-    print(f"the two commands: {time.monotonic() - began:.0f} s")
+    took, load = time.monotonic() - began, os.getloadavg()[1]
+    print(f"the two commands: {took:.0f} s, on {os.cpu_count()} processors with a load of {load:.0f};")
+    print(f"controller and host used {worked(host['shop']) - before:.0f} s of a processor")
     said = page.run(["3. Look"], environment=os.environ, shell=host["shop"].shell())
     assert 'lifeboat_job_last_success_timestamp_seconds{lifeboat_job="shop/cache/rdb"' in said
     assert "metrics --textfile" in host["shop"].read("/etc/cron.d/lifeboat--metrics")

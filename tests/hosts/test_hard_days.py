@@ -26,6 +26,7 @@ _SUITE = "trixie"
 _LOCAL = "/var/back ups/lifeboat"
 _SMALL = "/srv/small"
 _SETTINGS = "/srv/my shop"
+_TURNING = "/var/back ups/turning"
 _ORDERS = 500
 _FILL = f"""
 CREATE DATABASE shop;
@@ -91,16 +92,30 @@ class Site:
                 "verify": {"level": 3, "schedule": _NEVER},
             },
         ]
+        # What is made, proved and removed each minute, while the other tests take their time.
+        minute = {"schedule": "* * * * *"}
+        turning: Json = {
+            "name": "settings",
+            "engine": "files",
+            "connection": {"paths": [_SETTINGS]},
+            "backups": [
+                {"kind": "config", "repositories": ["turning"], "keep": {"count": 1, "minimum_verified": 1}, **minute}
+            ],
+            "verify": {"level": 3, **minute},
+        }
         own = {
             "lifeboat_repositories": {
                 "local": {"type": "file", "path": _LOCAL, "create": True},
+                "turning": {"type": "file", "path": _TURNING, "create": True},
                 "small": {"type": "file", "path": f"{_SMALL}/lifeboat", "create": True},
                 "offsite": self.store.repository("hard"),
             },
-            "lifeboat_services": [{"name": "shop", "sources": sources}],
+            "lifeboat_services": [{"name": "shop", "sources": sources}, {"name": "turn", "sources": [turning]}],
             "agent_secrets": [{"path": "postgresql.pass", "content": "nicht-für-alle-19c4"}],
             "agent_wheelhouse": str(wheelhouse(_SUITE)),
             "schedule_splay": 0,
+            "schedule_retention": "* * * * *",
+            "schedule_retention_repositories": ["turning"],
         }
         hosts = inventory(self.fleet, of_all={"ansible_python_interpreter": "/usr/bin/python3"}, own={"hard": own})
         return play(self.fleet, f"playbooks/{playbook}.yml", "-e", json.dumps(variables), *arguments, inventory=hosts)
@@ -110,6 +125,10 @@ class Site:
         done = self.host.attempt(f"{environment} lifeboat {command} --json")
         assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
         return json.loads(done.stdout)
+
+    def turned(self) -> dict[str, str]:
+        """The state of each backup of the service that nobody touches, by its id."""
+        return {one["id"]: one["state"] for one in self.lifeboat("list --service turn")["backups"]}
 
     def newest(self, job: str, repository: str) -> str:
         """The id of its newest backup there, or nothing."""
@@ -163,7 +182,7 @@ def test_everything_is_backed_up_and_proved(site: Site) -> None:
     for what in ("shop/main/logical", "shop/configuration/config"):
         site.lifeboat(f"backup {what}", environment=". /etc/environment; export LANG;")
     site.wait_for_another(_EACH_MINUTE, "offsite", "")
-    proved = site.lifeboat("verify --due", environment=". /etc/environment; export LANG;")["results"]
+    proved = site.lifeboat("verify shop --due", environment=". /etc/environment; export LANG;")["results"]
     assert {one["state"] for one in proved} == {"passed"}, proved
     assert {one["job"] for one in proved} == {_EACH_MINUTE, "shop/main/logical", "shop/configuration/config"}
     second = site.play("site")
@@ -174,6 +193,8 @@ def test_everything_is_backed_up_and_proved(site: Site) -> None:
 
 def test_a_repository_that_is_away_for_three_minutes_is_made_good(site: Site) -> None:
     """The fault: connections to it are cut."""
+    turned = site.turned().keys()
+    assert turned
     before = site.newest(_EACH_MINUTE, "offsite")
     site.store.way.cut()
     try:
@@ -183,10 +204,16 @@ def test_a_repository_that_is_away_for_three_minutes_is_made_good(site: Site) ->
     finally:
         site.store.way.heal()
     site.wait_for_another(_EACH_MINUTE, "offsite", max(here))
-    site.lifeboat("copy --to offsite")
+    site.lifeboat("copy shop --to offsite")
     listed = site.lifeboat("list")["backups"]
     lacking = [one["id"] for one in listed if one["kind"] == "rdb" and "offsite" not in one["repositories"]]
     assert lacking == []
+    # Of the other service meanwhile, by the host's own clock: made each minute, proved, and the older ones removed.
+    deadline = time.monotonic() + _PATIENCE
+    while turned & (there := site.turned()).keys():
+        assert time.monotonic() < deadline, site.host.run("journalctl -n 80 --no-pager")
+        time.sleep(2)
+    assert "verified" in there.values()
 
 
 def test_a_disk_that_is_full_costs_no_backup_that_there_is(site: Site) -> None:
@@ -204,14 +231,14 @@ def test_a_disk_that_is_full_costs_no_backup_that_there_is(site: Site) -> None:
 
 def test_a_clock_that_jumps_back_and_forth_loses_nothing(site: Site) -> None:
     """The fault: the program is shown another time than the host's."""
-    before = {one["id"] for one in site.lifeboat("list")["backups"]}
+    before = {one["id"] for one in site.lifeboat("list --service shop")["backups"]}
     for jump in ("-3h", "+40d", "-3h"):
         environment = _LATER.format(jump)
         site.lifeboat("backup shop/configuration/config", environment=environment)
         # Retention must not believe such a clock.
-        refused = site.host.attempt(f"{environment} lifeboat prune --yes --repository offsite --json")
+        refused = site.host.attempt(f"{environment} lifeboat prune shop --yes --repository offsite --json")
         assert refused.returncode != 0, refused.stdout
         assert "clock" in refused.stdout + refused.stderr
-    after = {one["id"] for one in site.lifeboat("list")["backups"]}
+    after = {one["id"] for one in site.lifeboat("list --service shop")["backups"]}
     assert before < after
     site.wait_for_another(_EACH_MINUTE, "local", site.newest(_EACH_MINUTE, "local"))

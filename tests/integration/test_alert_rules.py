@@ -72,7 +72,24 @@ class Case(t.NamedTuple):
 
 FULL, LOGICAL, RDB = "family/main/full", "adhd/main/logical", "adhd/cache/rdb"
 SUCCESS, DEADLINE = "lifeboat_job_last_success_timestamp_seconds", "lifeboat_job_deadline_timestamp_seconds"
+UNTIL = "lifeboat_degraded_mode_until_timestamp_seconds"
 CASES: dict[str, Case] = {
+    "degraded mode that nobody has left": Case(
+        "adhd",
+        "LifeboatDegradedModeForgotten",
+        # Two hosts know of it, one of them of an earlier end; meant to last until minute 30, then until minute 90.
+        [
+            {"series": f'{UNTIL}{{service="adhd",instance="one"}}', "values": "1800x59 5400x100"},
+            {"series": f'{UNTIL}{{service="adhd",instance="two"}}', "values": "600x159"},
+        ],
+        {29: 0, 39: 0, 42: 1, 59: 1, 61: 0, 89: 0, 102: 1},
+    ),
+    "degraded mode that was left": Case(
+        "adhd",
+        "LifeboatDegradedModeForgotten",
+        [{"series": f'{UNTIL}{{service="adhd"}}', "values": "1800x50 stale"}],
+        {29: 0, 42: 1, 58: 0},
+    ),
     "overdue by the job's own schedule": Case(
         "family",
         "LifeboatOverdue",
@@ -155,6 +172,24 @@ CASES: dict[str, Case] = {
         ],
         {15: 0, 22: 0, 30: 1, 45: 0},
     ),
+    "what waits in pg_wal grows": Case(
+        "adhd",
+        "LifeboatPgWalGrowing",
+        [
+            series("lifeboat_stream_pg_wal_waiting_bytes", "adhd/main/wal", "80x19 81x19 16x19"),
+            series("lifeboat_stream_pg_wal_budget_bytes", "adhd/main/wal", "100x60"),
+        ],
+        {15: 0, 22: 0, 30: 1, 45: 0},
+    ),
+    "the disk of pg_wal fills": Case(
+        "adhd",
+        "LifeboatPgWalDiskFilling",
+        [
+            series("lifeboat_stream_pg_wal_disk_free_bytes", "adhd/main/wal", "50x19 49x19 60x19"),
+            series("lifeboat_stream_pg_wal_disk_wanted_bytes", "adhd/main/wal", "50x60"),
+        ],
+        {15: 0, 22: 0, 30: 1, 45: 0},
+    ),
     "a standby is further behind than it may be": Case(
         "adhd",
         "LifeboatReplicaLag",
@@ -183,6 +218,15 @@ CASES: dict[str, Case] = {
         "LifeboatReplicaUnknown",
         [of_replica("lifeboat_replica_lag_known", "1x9 0x29 1x9")],
         {9: 0, 20: 0, 30: 1, 42: 0},
+    ),
+    "a standby whose slot has lost its WAL": Case(
+        "adhd",
+        "LifeboatReplicaSlotLost",
+        [
+            of_replica("lifeboat_replica_slot_lost", "0x9 1x19 0x9"),
+            of_replica("lifeboat_replica_slot_retained_bytes", "16777216x60"),
+        ],
+        {9: 0, 12: 0, 20: 1, 32: 0},
     ),
     "a host that is silent": Case(
         "adhd",
@@ -247,6 +291,20 @@ def test_every_alert_of_the_two_services_has_a_rule_or_is_named_as_left_out() ->
     assert "family/system/system" not in no_success["expr"]
     assert "family/code/app" not in no_success["expr"]
     assert "family/main/full" in no_success["expr"]
+
+
+def test_an_alert_on_a_job_of_a_stream_asks_for_the_name_that_the_stream_has() -> None:
+    more: Json = {"repositories": ["local"], "keep": {"within": "7d"}}
+    kinds = {"full": "0 2 * * *", "incremental": "0 */4 * * *", "oplog": "*/15 * * * *"}
+    backups = [{"kind": kind, "schedule": schedule, **more} for kind, schedule in kinds.items()]
+    source = {"name": "main", "engine": "mongodb", "connection": {"uri_file": "/etc/uri"}, "backups": backups}
+    alert = {"name": "silent", "no_success_within": "8h", "severity": "high", "jobs": ["main/incremental"]}
+    described = {
+        "lifeboat_repositories": {"local": {"type": "file", "path": "/srv"}},
+        "lifeboat_services": [{"name": "family", "sources": [source], "alerts": [alert]}],
+    }
+    (rule,) = [one for one in every(alert_rules(load_description(described)).document) if "silent" in one["alert"]]
+    assert 'lifeboat_job=~"family/main/oplog"' in rule["expr"]
 
 
 def test_rules_name_only_metrics_that_exist() -> None:

@@ -9,6 +9,7 @@ before their point, and nothing of what came after it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -86,8 +87,9 @@ class Site:
         self.lifeboat("ship --quiet").succeeded()
 
 
-@pytest.fixture(scope="module")
-def site() -> t.Iterator[Site]:
+@contextlib.contextmanager
+def three_servers() -> t.Iterator[Site]:
+    """Started and described, with nothing in them."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="lifeboat-set-"))
     folder.chmod(0o755)
     spool = folder / "wal"
@@ -109,11 +111,16 @@ def site() -> t.Iterator[Site]:
         ):
             redis.client().config_set("aof-timestamp-enabled", "yes")
             lifeboat = describe(folder / "lifeboat.json", _description(folder, postgresql, mongodb, redis))
-            made = Site(folder=folder, postgresql=postgresql, mongodb=mongodb, redis=redis, lifeboat=lifeboat)
-            _story(made)
-            yield made
+            yield Site(folder=folder, postgresql=postgresql, mongodb=mongodb, redis=redis, lifeboat=lifeboat)
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def site() -> t.Iterator[Site]:
+    with three_servers() as made:
+        _story(made)
+        yield made
 
 
 def _description(

@@ -10,9 +10,6 @@ record is given one of its own, as if it had taken days.
 from __future__ import annotations
 
 import datetime
-import pathlib
-import shutil
-import tempfile
 import typing as t
 
 import pytest
@@ -26,21 +23,13 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.prune_stream import prune_stream
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.recovery_kinds import engine_recovery
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.stream_pruned import StreamPruned
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.wal_archive_script import (
-    archive_command,
-    write_archive_script,
-)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.retention.stream_hours import (
     StreamSummary,
     summarise_series,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local import LocalStorage
-from sandbox.mongodb import MongoReplicaSet
 from sandbox.ports import free_port
-from sandbox.postgresql import PostgreSQLServer, operating_system_user
-from sandbox.redis import RedisServer
-from tests.integration.test_point_in_time import Site, _description, _in_postgresql, _members, _shut, _stop
-from tests.support.command_line import describe
+from tests.integration.test_point_in_time import Site, _in_postgresql, _members, _shut, _stop, three_servers
 from tests.support.pruning import assert_clean, decide
 from tests.support.stream_hours import HOUR, spread
 
@@ -51,32 +40,9 @@ ENGINES = {"main": "postgresql", "documents": "mongodb", "cache": "redis"}
 
 @pytest.fixture(scope="module")
 def site() -> t.Iterator[Site]:
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="lifeboat-pruned-"))
-    folder.chmod(0o755)
-    spool = folder / "wal"
-    spool.mkdir()
-    user = operating_system_user()
-    if user is not None:
-        shutil.chown(spool, user)
-    write_archive_script(str(folder / "archive-wal"))
-    settings = {
-        "archive_mode": "on",
-        "archive_command": archive_command(script=str(folder / "archive-wal"), spool=str(spool)),
-        "archive_timeout": "60s",
-    }
-    try:
-        with (
-            PostgreSQLServer(settings=settings) as postgresql,
-            MongoReplicaSet() as mongodb,
-            RedisServer(append_only=True) as redis,
-        ):
-            redis.client().config_set("aof-timestamp-enabled", "yes")
-            lifeboat = describe(folder / "lifeboat.json", _description(folder, postgresql, mongodb, redis))
-            made = Site(folder=folder, postgresql=postgresql, mongodb=mongodb, redis=redis, lifeboat=lifeboat)
-            _story(made)
-            yield made
-    finally:
-        shutil.rmtree(folder)
+    with three_servers() as made:
+        _story(made)
+        yield made
 
 
 def _story(site: Site) -> None:

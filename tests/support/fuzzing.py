@@ -12,6 +12,7 @@ import copy
 import json
 import os
 import random
+import tracemalloc
 import typing as t
 
 from hypothesis import HealthCheck, settings, strategies as st
@@ -31,6 +32,19 @@ def thousands(examples: int) -> int:
 def many(examples: int, *, deadline: int | None = DEADLINE) -> settings:
     """Settings for a test that tries so many inputs, or the wanted share of them."""
     return settings(max_examples=thousands(examples), deadline=deadline, suppress_health_check=list(HealthCheck))
+
+
+def growth(read: t.Callable[[int], None], *, warm: int, first: int, more: int) -> int:
+    """Bytes that stay behind when *read* takes *more* bad inputs; before that it took *warm*, and *first* traced."""
+    read(warm)
+    tracemalloc.start()
+    try:
+        read(first)
+        before = tracemalloc.get_traced_memory()[0]
+        read(more)
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
 
 
 #: Any JSON value, and what Python's reader takes beyond JSON: NaN, infinities, halves of characters.

@@ -47,7 +47,11 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.
     SegmentDescription,
     StreamEvent,
 )
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.source import Capture, StreamInspection
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.source import (
+    Capture,
+    SourceAlarm,
+    StreamInspection,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.spool import Spool, SpoolEntry
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.stream import Stream
 
@@ -78,12 +82,15 @@ class Tape:
     failure: LifeboatError | None = None
     stored: list[Stream | None] = field(default_factory=list)
     capture_seconds: float = 0.1
+    facts: dict[str, t.Any] = field(default_factory=dict)
+    alarms: tuple[SourceAlarm, ...] = ()
 
     def inspect(self) -> StreamInspection:
         """See StreamSource."""
         return StreamInspection(
             lineage=self.lineage,
-            facts={"tape": len(self._waiting())},
+            facts={"tape": len(self._waiting()), **self.facts},
+            alarms=self.alarms,
             reachable=not self.problem,
             problem=self.problem,
             capture_seconds=self.capture_seconds,

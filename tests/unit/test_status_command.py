@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog import catalog
 from tests.support.command_line import CommandLine, describe
 from tests.support.watched import Watched, mongodb_source
+from tests.unit.description.samples import RECIPIENT
 
 
 @pytest.fixture
@@ -86,6 +87,32 @@ def test_config_check_tells_every_mistake_at_once(site: Watched) -> None:
     assert "2 problems" in said.err
     (site.folder / "config.json").write_text("{", encoding="utf-8")
     command("config check").refused("configuration.unreadable")
+
+
+def test_config_check_looks_at_the_files_that_are_named_when_asked_to(site: Watched) -> None:
+    recipients = site.folder / "recipients.txt"
+    mapping = site.mapping
+    mapping["lifeboat_services"][0]["sources"][0]["connection"] = {"uri_env": "NOWHERE"}
+    mapping["lifeboat_settings"]["encryption"] = {"recipients_file": str(recipients)}
+    command = describe(site.folder / "config.json", mapping)
+    command("config check").succeeded()
+    refused = command("config check --files").refused("configuration.files_unusable", hint="age-keygen -y")
+    assert f"{recipients} (recipients_file of family/main/full): it is not there." in refused.err
+    recipients.write_text(f"{RECIPIENT}\n", encoding="utf-8")
+    assert "1 file is named, and can be used here." in command("config check --files").succeeded().out
+    (file,) = command("config check --files --json").succeeded().document["files"]
+    assert (file["path"], file["use"]) == (str(recipients), "recipients")
+
+
+def test_config_check_says_what_this_version_does_not_write_to(site: Watched) -> None:
+    kind = {"kind": "config", "schedule": "0 2 * * *", "repositories": ["history", "local"], "keep": {"count": 3}}
+    files = {"name": "conf", "engine": "files", "connection": {"paths": ["/etc"]}, "backups": [kind]}
+    mapping = {**site.mapping, "lifeboat_services": [{"name": "family", "sources": [files]}]}
+    mapping["lifeboat_repositories"]["history"] = {"type": "git", "url": "git@git.example.org:a/b.git"}
+    said = describe(site.folder / "config.json", mapping)("config check --json").succeeded()
+    (warning,) = said.document["warnings"]
+    assert warning == "family/conf/config: history is version control, which this version doesn't write to."
+    assert warning in said.err
 
 
 @pytest.mark.thorough

@@ -69,6 +69,12 @@ def _backup(command: argparse.ArgumentParser) -> None:
     cli_backup.add_arguments(command)
 
 
+def _fetch_wal(command: argparse.ArgumentParser) -> None:
+    from . import cli_fetch
+
+    cli_fetch.add_arguments(command)
+
+
 def _list(command: argparse.ArgumentParser) -> None:
     from . import cli_list
 
@@ -153,6 +159,12 @@ def _unpin(command: argparse.ArgumentParser) -> None:
     cli_prune.add_unpin_arguments(command)
 
 
+def _failover(command: argparse.ArgumentParser) -> None:
+    from . import cli_failover
+
+    cli_failover.add_arguments(command)
+
+
 def _status(command: argparse.ArgumentParser) -> None:
     from . import cli_status
 
@@ -171,6 +183,12 @@ def _metrics(command: argparse.ArgumentParser) -> None:
     cli_metrics.add_arguments(command)
 
 
+def _evidence(command: argparse.ArgumentParser) -> None:
+    from . import cli_evidence
+
+    cli_evidence.add_arguments(command)
+
+
 def _config(command: argparse.ArgumentParser) -> None:
     from . import cli_config
 
@@ -182,6 +200,7 @@ def _config(command: argparse.ArgumentParser) -> None:
 _ARGUMENTS: t.Mapping[str, tuple[str, t.Callable[[argparse.ArgumentParser], None]]] = {
     "backup": ("make backups now: all jobs, or those that are named", _backup),
     "ship": ("store what never ends: WAL, oplog, append-only files", _ship),
+    "fetch-wal": ("bring one file of the WAL archive, for a standby's restore_command", _fetch_wal),
     "list": ("list the backups that exist", _list),
     "show": ("show one backup: its manifest, where it is, how to restore it", _show),
     "verify": ("prove that backups restore, from a look to questions", _verify),
@@ -195,9 +214,11 @@ _ARGUMENTS: t.Mapping[str, tuple[str, t.Callable[[argparse.ArgumentParser], None
     "prune": ("show what no policy keeps, and remove it when told to", _prune),
     "pin": ("have a backup stay, whatever the policies say", _pin),
     "unpin": ("take a pin away again", _unpin),
+    "failover": ("show and approve plans of failovers", _failover),
     "status": ("how every job is doing, and what needs attention", _status),
     "notify": ("tell what is to be told, and look for silence", _notify),
     "metrics": ("the status for Prometheus, its rules and a dashboard", _metrics),
+    "evidence": ("what a failover left, and whether it can be trusted", _evidence),
     "config": ("look through the description", _config),
 }
 

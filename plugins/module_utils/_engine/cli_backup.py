@@ -15,6 +15,8 @@ from .core.description.description import Description
 from .core.errors import JobUnknown, LifeboatError, RequestInvalid
 from .core.host import Host
 from .core.ids import is_name
+from .core.state import StateDirectory
+from .degraded.notes import pauses
 from .operations.backup import plan_backup, run_backup
 from .operations.backup_values import ON_CHANGE, ON_DEPLOYMENT
 from .operations.due import is_due, run_when_due
@@ -48,6 +50,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="change, deployment: make nothing when nothing has changed (files; default jobs: those with that trigger)",
     )
     command.add_argument("--whole", action="store_true", help="build on no earlier backup (files static)")
+    command.add_argument(
+        "--paused", action="store_true", help="also jobs that are paused while their service is in degraded mode"
+    )
     command.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
 
@@ -62,6 +67,8 @@ def backup(options: argparse.Namespace, printer: Printer, description: Descripti
         jobs = [job for job in jobs if is_due(job, now=host.clock.now())]
         if not jobs:
             printer.result("Nothing is due.")
+    if not options.paused:
+        jobs = _not_paused(jobs, description, printer, host=host)
     documents: list[dict[str, t.Any]] = []
     status = 0
     for job in jobs:
@@ -92,6 +99,20 @@ def _asked_for(options: argparse.Namespace, printer: Printer, description: Descr
         selected = tuple(job for job in selected if options.trigger in job.triggers)
     # What was asked for by name must be possible; of "everything", what can't be made yet is said and left out.
     return list(_not_shipped(selected, options.jobs) if options.jobs else _runnable(selected, printer))
+
+
+def _not_paused(jobs: list[Job], description: Description, printer: Printer, *, host: Host) -> list[Job]:
+    """Without those that degraded mode pauses on this host; each is said."""
+    state = StateDirectory(path=description.settings.state_directory)
+    paused = pauses(state, now=host.clock.now())
+    found: list[Job] = []
+    for job in jobs:
+        why = next((said for name, said in paused.items() if job.id == name or job.id.startswith(f"{name}/")), None)
+        if why is None:
+            found.append(job)
+        else:
+            printer.warning(f"{job.id} is paused: {why}. To make it all the same: lifeboat backup {job.id} --paused")
+    return found
 
 
 def _make_one(

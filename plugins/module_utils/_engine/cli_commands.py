@@ -93,6 +93,14 @@ def ship(options: argparse.Namespace, printer: Printer) -> int:
     return cli_ship.ship(options, printer, description, _storages(description, host=Host(journal=printer)))
 
 
+def fetch_wal(options: argparse.Namespace, printer: Printer) -> int:
+    """One file of the WAL archive."""
+    from . import cli_fetch
+
+    description = _description(options, printer)
+    return cli_fetch.fetch(options, printer, description, _storages(description, host=Host(journal=printer)))
+
+
 def windows(options: argparse.Namespace, printer: Printer) -> int:
     """Show what can be recovered to."""
     from . import cli_recover
@@ -160,8 +168,28 @@ def unpin(options: argparse.Namespace, printer: Printer) -> int:
     return cli_prune.unpin(options, printer, storages)
 
 
+def failover(options: argparse.Namespace, printer: Printer) -> int:
+    """Show and approve plans of failovers."""
+    from . import cli_failover
+
+    description = _description(options, printer)
+    # A server that wants to start asks again by itself.
+    storages = _storages(description, host=Host(journal=printer), hasty=options.action == "guard")
+    return cli_failover.failover(options, printer, description, storages)
+
+
+def evidence(options: argparse.Namespace, printer: Printer) -> int:
+    """What a failover left."""
+    from . import cli_evidence
+
+    return cli_evidence.evidence(
+        options, printer, _storages(_description(options, printer), host=Host(journal=printer))
+    )
+
+
 COMMANDS: t.Mapping[str, t.Callable[[argparse.Namespace, Printer], int]] = {
     "backup": backup,
+    "fetch-wal": fetch_wal,
     "ship": ship,
     "list": list_backups,
     "show": show,
@@ -176,10 +204,12 @@ COMMANDS: t.Mapping[str, t.Callable[[argparse.Namespace, Printer], int]] = {
     "prune": prune,
     "pin": pin,
     "unpin": unpin,
+    "failover": failover,
     "config": config,
     "status": status,
     "metrics": metrics,
     "notify": notify,
+    "evidence": evidence,
 }
 
 
@@ -190,10 +220,12 @@ def _description(options: argparse.Namespace, printer: Printer) -> Description:
     return description
 
 
-def _storages(description: Description, *, host: Host, only: str | None = None) -> dict[str, Storage]:
+def _storages(
+    description: Description, *, host: Host, only: str | None = None, hasty: bool = False
+) -> dict[str, Storage]:
     return {
         repository.name: open_storage(
-            repository.description, name=repository.name, clock=host.clock, runner=host.runner
+            repository.description, name=repository.name, clock=host.clock, runner=host.runner, hasty=hasty
         )
         for repository in repositories_of(description, only=only)
     }

@@ -14,6 +14,8 @@ from .core.description.description import Description
 from .core.errors import LibraryMissing, RequestInvalid
 from .core.files import replace_file
 from .core.host import Host
+from .core.state import StateDirectory
+from .degraded.notes import noted_modes
 from .operations.replica_lag import read_replicas
 from .report.metrics import metrics_text
 from .report.metrics_dashboard import dashboard
@@ -52,7 +54,8 @@ def metrics(options: argparse.Namespace, printer: Printer, description: Descript
     for fact in replicas:
         if fact.error is not None:
             printer.warning(f"{fact.id}: how far it is behind is not known: {fact.error}")
-    text = metrics_text(report.document, replicas=replicas)
+    state = StateDirectory(path=description.settings.state_directory)
+    text = metrics_text(report.document, replicas=replicas, degraded=noted_modes(state))
     if options.textfile:
         replace_file(options.textfile, text.encode("utf-8"))
         printer.document({"file": options.textfile, "samples": _count(text)})

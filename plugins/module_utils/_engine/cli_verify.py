@@ -9,13 +9,14 @@ import argparse
 import typing as t
 
 from .catalog.catalog import Selection
-from .catalog.verification import LEVELS
 from .cli_telling import Telling
 from .core.description.description import Description
+from .core.description.kinds import SET_KIND
 from .core.description.model import Source
 from .core.errors import BackupNotFound, LifeboatError, RequestInvalid
 from .core.host import Host
 from .core.ids import is_backup_id
+from .core.levels import LEVELS
 from .operations.choosing import Sources
 from .operations.description_requests import (
     identity_from,
@@ -29,7 +30,7 @@ from .operations.description_requests import (
 from .operations.option_names import verify_options_text
 from .operations.verifier_kinds import can_verify
 from .operations.verify import plan_verifications, run_verifications
-from .operations.verify_values import DUE, NEWEST, SAMPLE, UNVERIFIED, VerifyRequest
+from .operations.verify_values import DUE, NEWEST, SAMPLE, UNVERIFIED, Outcome, VerifyRequest
 from .report.printer import Printer
 from .report.recovery import verify_plan_text, verify_text
 
@@ -76,6 +77,7 @@ def verify(options: argparse.Namespace, printer: Printer, description: Descripti
         for source, selection in _asked(options, description, host)
     ]
     telling = Telling(description, host=host)
+    proved: list[Outcome] = []
     for request in requests:
         if options.dry_run:
             backups = plan_verifications(request, host=host)
@@ -84,7 +86,7 @@ def verify(options: argparse.Namespace, printer: Printer, description: Descripti
             documents += [{"backup": backup.manifest.backup_id, "level": request.proof.level} for backup in backups]
             continue
         try:
-            result = run_verifications(request, host=host, show=printer.progress)
+            result = run_verifications(request, host=host, show=printer.progress, earlier=proved)
         except LifeboatError as error:
             printer.error(error)
             documents.append({"error": error.as_dict()})
@@ -94,6 +96,7 @@ def verify(options: argparse.Namespace, printer: Printer, description: Descripti
             printer.result(verify_text(outcome))
         documents += [outcome.as_dict() for outcome in result.outcomes]
         telling.verified(result.outcomes)
+        proved += result.outcomes
         for problem in result.problems:
             printer.error(problem)
         if result.short_error is not None:
@@ -125,7 +128,7 @@ def _asked(options: argparse.Namespace, description: Description, host: Host) ->
         if source.engine != "files" or any(can_verify(source.engine, kind) for kind in kinds_of(source.jobs))
     ]
     if not options.what:
-        return [(source, Selection(service=service, source=source.name)) for service, source in every]
+        return _sets_last([(source, Selection(service=service, source=source.name)) for service, source in every])
     asked: list[tuple[Source, Selection]] = []
     for what in options.what:
         if is_backup_id(what):
@@ -143,7 +146,12 @@ def _asked(options: argparse.Namespace, description: Description, host: Host) ->
                 f"Nothing to verify is called {what!r}.", hint=f"Name one of these, or a backup's id: {there}."
             )
         asked += found
-    return asked
+    return _sets_last(asked)
+
+
+def _sets_last(asked: list[tuple[Source, Selection]]) -> list[tuple[Source, Selection]]:
+    """Behind their members, whose proofs they then take."""
+    return sorted(asked, key=lambda one: any(job.kind == SET_KIND for job in one[0].jobs))
 
 
 def _by_id(

@@ -157,8 +157,28 @@ def plays_of(lab: Described) -> t.Callable[..., str]:
     return play
 
 
+def postgres_connection(server: PostgreSQLServer, *, secrets: pathlib.Path) -> Json:
+    """As the superuser, with the password in a file of the folder *secrets*."""
+    secret = secrets / "password"
+    if not secret.exists():
+        secret.touch(mode=0o600)
+        secret.write_text(PASSWORD + "\n")
+    return {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "user": "postgres",
+        "database": "postgres",
+        "password_file": str(secret),
+        "bin_directory": str(server.bin_directory),
+    }
+
+
 def run_playbook(
-    lab: HasDirectory, *arguments: str, playbook: str | pathlib.Path, results: pathlib.Path | None = None
+    lab: HasDirectory,
+    *arguments: str,
+    playbook: str | pathlib.Path,
+    results: pathlib.Path | None = None,
+    seconds: float = 240,
 ) -> Played:
     """Run ``ansible-playbook`` of the interpreter that runs the tests, from the checkout as a user would."""
     program = pathlib.Path(sys.executable).parent / "ansible-playbook"
@@ -170,7 +190,7 @@ def run_playbook(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=240,
+        timeout=seconds,
         check=False,
     )
     documents = json.loads(results.read_text()) if results is not None and results.exists() else []

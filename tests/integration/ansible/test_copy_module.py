@@ -11,8 +11,6 @@ import pytest
 
 from tests.integration.ansible.plays import WRITER, Json, Lab, run_module
 
-pytestmark = pytest.mark.newest
-
 
 def make_backup(lab: Lab, *, repositories: list[Json], **more: t.Any) -> Json:
     """A backup of the Redis server; its job wants it in both repositories, and gets it into those that work."""
@@ -44,6 +42,7 @@ def without_the_bucket(lab: Lab) -> list[Json]:
     return [local, {**offsite, "bucket": "nobody-made-this"}]
 
 
+@pytest.mark.newest
 def test_check_do_again_and_again_in_check(lab: Lab) -> None:
     backup = make_backup(lab, repositories=without_the_bucket(lab))
     assert backup["state"] == "partial"

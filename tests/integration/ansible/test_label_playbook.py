@@ -15,8 +15,6 @@ import yaml
 from sandbox.ports import free_port
 from tests.integration.ansible.plays import PASSWORD, WRITER, Json, Lab, Played, run_playbook
 
-pytestmark = pytest.mark.newest
-
 _USE = {"repositories": ["local", "offsite"], "keep": {"within": "7d"}}
 
 
@@ -59,6 +57,7 @@ def labels(lab: Lab) -> dict[str, Json]:
     return found
 
 
+@pytest.mark.newest
 def test_databases_on_two_hosts_get_one_label(lab: Lab) -> None:
     described = {
         "one": [source(lab, "main", "postgresql", "base"), source(lab, "documents", "mongodb", "full")],

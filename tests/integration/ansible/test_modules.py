@@ -12,8 +12,6 @@ import pytest
 
 from tests.integration.ansible.plays import PASSWORD, WRITER, Json, Lab, run_module
 
-pytestmark = pytest.mark.newest
-
 FEATURES: dict[str, tuple[str, str, str, Json]] = {
     "mongo_dump": ("mongo_dump", "mongodb", "full", {}),
     "mongo_dump of one database": ("mongo_dump", "mongodb", "full", {"database": "shop", "consistency": "snapshot"}),
@@ -48,7 +46,8 @@ QUICK = ("mongo_dump", "pg_logical_dump", "pg_basebackup_walg", "redis_snapshot 
 
 
 @pytest.mark.parametrize(
-    "feature", [pytest.param(name, marks=() if name in QUICK else (pytest.mark.slow,)) for name in FEATURES]
+    "feature",
+    [pytest.param(name, marks=(pytest.mark.newest,) if name in QUICK else (pytest.mark.slow,)) for name in FEATURES],
 )
 def test_check_do_again_and_again_in_check(lab: Lab, feature: str) -> None:
     module, options = options_of(lab, feature)
@@ -99,6 +98,7 @@ def manifests(lab: Lab) -> list[t.Any]:
     return [path for path in lab.local.rglob("*") if path.suffix in (".json", ".md")]
 
 
+@pytest.mark.newest
 def test_backup_info_lists_filters_and_changes_nothing(lab: Lab) -> None:
     for feature in ("redis_snapshot by SYNC", "redis_snapshot by SYNC", "pg_logical_dump"):
         module, options = options_of(lab, feature)
@@ -139,6 +139,7 @@ def test_backup_info_lists_filters_and_changes_nothing(lab: Lab) -> None:
     assert lab.stored() == before
 
 
+@pytest.mark.newest
 def test_a_repository_that_fails_makes_the_task_fail_with_the_whole_result(lab: Lab) -> None:
     module, options = options_of(lab, "redis_snapshot by SYNC")
     options["repositories"][1]["bucket"] = "nobody-made-this"
@@ -157,6 +158,7 @@ def test_a_repository_that_fails_makes_the_task_fail_with_the_whole_result(lab: 
     assert [backup["missing"] for backup in listed["backups"]] == [["offsite"], ["offsite"]]
 
 
+@pytest.mark.newest
 def test_bad_input_is_refused_by_name_before_anything_is_touched(lab: Lab) -> None:
     module, options = options_of(lab, "mongo_dump")
     cases: dict[str, Json] = {

@@ -16,8 +16,6 @@ import yaml
 from tests.integration.ansible.plays import PASSWORD, Json, Lab, Played, run_playbook
 from tests.support.proc_scan import SecretScan
 
-pytestmark = pytest.mark.newest
-
 PLAYBOOK = "playbooks/backup.yml"
 
 
@@ -78,6 +76,7 @@ JOBS = {
 }
 
 
+@pytest.mark.newest
 def test_everything_of_all_hosts_is_backed_up_and_no_secret_is_shown(lab: Lab) -> None:
     hosts = inventory(lab, services(lab))
     with SecretScan([PASSWORD, lab.s3.administrator.secret_key]) as scan:
@@ -177,6 +176,7 @@ def test_progress_is_shown_while_jobs_run_in_the_background(lab: Lab) -> None:
     assert set(table(played)) == {("two", "adhd/main/base")}
 
 
+@pytest.mark.newest
 def test_a_description_with_a_mistake_names_its_place_and_nothing_runs(lab: Lab) -> None:
     described = services(lab)
     described["one"][0]["sources"][0]["backups"][0]["schedul"] = "0 2 * * *"

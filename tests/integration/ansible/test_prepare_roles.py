@@ -17,8 +17,6 @@ import yaml
 from tests.integration.ansible.plays import PASSWORD, Json, Lab, Played, run_playbook
 from tests.support.children import ENGINE, ROOT
 
-pytestmark = pytest.mark.newest
-
 OWN = "lifeboats-own-word-61d7"
 ENGINES = ("mongodb", "postgresql", "redis")
 
@@ -118,6 +116,7 @@ def everything(lab: Lab) -> list[t.Any]:
     ]
 
 
+@pytest.mark.newest
 def test_check_do_again_and_put_back(lab: Lab) -> None:
     before = everything(lab)
     checked = play(lab, states=["present"], check=True)

@@ -20,8 +20,10 @@ import pytest
 import yaml
 
 from sandbox.postgresql import PostgreSQLServer
-from tests.integration.ansible.plays import PASSWORD, ROOT, Json, Played, run_playbook
+from tests.integration.ansible.plays import PASSWORD, ROOT, Json, Played, postgres_connection, run_playbook
 from tests.integration.ansible.recovery_site import Application
+from tests.support.approvers import Person
+from tests.support.command_line import describe
 from tests.support.waiting import wait_for
 
 _PLAYBOOK = "playbooks/promote_standby.yml"
@@ -37,6 +39,7 @@ class Site:
     second: PostgreSQLServer
     application: Application
     fencing: Json
+    around: Json = dataclasses.field(default_factory=dict)
 
     @property
     def local(self) -> pathlib.Path:
@@ -67,7 +70,9 @@ class Site:
             "all": {
                 "hosts": {
                     "old": {
-                        "lifeboat_services": [{"name": "adhd", "sources": [source], "applications": [application]}],
+                        "lifeboat_services": [
+                            {"name": "adhd", "sources": [source], "applications": [application], **self.around}
+                        ],
                         "lifeboat_repositories": {"local": {"type": "file", "path": str(self.local)}},
                         "lifeboat_settings": {"state_directory": str(self.directory / "state")},
                     },
@@ -86,18 +91,7 @@ class Site:
         return path
 
     def connection(self, server: PostgreSQLServer) -> Json:
-        secret = self.directory / "password"
-        if not secret.exists():
-            secret.touch(mode=0o600)
-            secret.write_text(PASSWORD + "\n")
-        return {
-            "host": "127.0.0.1",
-            "port": server.port,
-            "user": "postgres",
-            "database": "postgres",
-            "password_file": str(secret),
-            "bin_directory": str(server.bin_directory),
-        }
+        return postgres_connection(server, secrets=self.directory)
 
     def arguments(self, **variables: t.Any) -> list[str]:
         named = {"lifeboat_promote": "adhd/main", "lifeboat_health_wait": 20, **variables}
@@ -231,10 +225,24 @@ def test_a_dead_primary_is_replaced_though_the_play_is_killed_at_its_steps_and_t
 
 def test_a_primary_that_can_not_be_fenced_is_left_as_it_is_until_somebody_takes_it_upon_themselves(site: Site) -> None:
     """Its host says nothing, and the command that should cut it off fails."""
+    ada = Person.new(site.directory, "ada")
     unfenceable = dataclasses.replace(
-        site, fencing={"data_directory": str(site.directory / "no-such-folder"), "command": "false"}
+        site,
+        fencing={"data_directory": str(site.directory / "no-such-folder"), "command": "false"},
+        around={"approvals": {"needed": 1, "signers": [ada.signer]}},
     )
     site.second.stop()  # one that does not answer is left out
+    # Nobody has approved it. Somebody does, and the same plan is made again though the servers went on.
+    asked = unfenceable.promote(lifeboat_confirm="hot")
+    assert asked.status != 0
+    assert "ada may give" in flat(asked), asked.output
+    assert site.entries() == []
+    plan = flat(asked).partition("The plan's SHA-256: ")[2][:64]
+    own = yaml.safe_load(unfenceable.inventory().read_text())["all"]["hosts"]["old"]
+    lifeboat = describe(site.directory / "lifeboat.json", own)
+    lifeboat("failover approve --yes --plan", plan, "--key", str(ada.key)).succeeded()
+    site.primary.query("CREATE TABLE later (id int)")
+
     refused = unfenceable.promote(lifeboat_confirm="hot")
     assert refused.status != 0
     assert "Nothing proves that the old primary takes no writes any more" in flat(refused)

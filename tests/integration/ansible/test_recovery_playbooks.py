@@ -25,8 +25,6 @@ from tests.integration.ansible.recovery_site import Application, Site
 from tests.integration.redis.daemons import Daemon
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.newest
-
 JOBS = {
     ("one", "family/main/full"),
     ("one", "family/cache/rdb"),
@@ -80,6 +78,7 @@ def verifications(folder: pathlib.Path, job: str) -> list[Json]:
     return [json.loads(path.read_text()) for path in sorted((folder / job).rglob("verification-*.json"))]
 
 
+@pytest.mark.newest
 def test_everything_is_proved_to_the_last_level_and_no_scratch_copy_is_left(site: Site) -> None:
     played = site.play("verify", "-vv")
     assert played.status == 0, played.output
@@ -206,6 +205,7 @@ def stop_cluster(folder: pathlib.Path) -> None:
         wait_for(lambda: not os.path.exists(f"/proc/{pid}/exe"))
 
 
+@pytest.mark.newest
 def test_redis_in_place_stops_the_application_and_the_way_back_works(site: Site) -> None:
     subprocess.run(["sh", site.application.folder / "start"], check=True)
     with site.redis.client() as client:

@@ -33,8 +33,6 @@ from tests.integration.ansible.way_back import (
 from tests.integration.postgresql.restoring import Cluster
 from tests.support.proc_scan import SecretScan, files_with_secrets
 
-pytestmark = pytest.mark.newest
-
 
 @pytest.fixture(scope="module")
 def made(servers: Lab) -> t.Iterator[WayBack]:
@@ -63,6 +61,7 @@ def databases(way_back: WayBack) -> set[str]:
     return {str(row[0]) for row in way_back.lab.postgresql.query("SELECT datname FROM pg_database")}
 
 
+@pytest.mark.newest
 def test_check_mode_returns_the_plan_and_touches_nothing(way_back: WayBack) -> None:
     postgresql = way_back.lab.connection("postgresql")
     beside, cluster = str(way_back.folder / "redis"), str(way_back.new_data_directory("fresh"))
@@ -105,6 +104,7 @@ def test_check_mode_returns_the_plan_and_touches_nothing(way_back: WayBack) -> N
         assert not pathlib.Path(path).exists(), f"check mode made {path}"
 
 
+@pytest.mark.newest
 def test_what_cannot_become_a_good_restore_is_refused_by_name_and_nothing_is_touched(way_back: WayBack) -> None:
     beside = {"data_directory": str(way_back.folder / "redis")}
     with redis_target(way_back.folder) as (target, in_place):
@@ -274,6 +274,7 @@ def recorded_programs(way_back: WayBack, name: str) -> tuple[str, pathlib.Path]:
     return str(folder), argv
 
 
+@pytest.mark.newest
 def test_a_dump_of_postgresql_beside_and_in_place(way_back: WayBack) -> None:
     server = way_back.lab.postgresql
     server.query("DELETE FROM members WHERE id > 3", database=DATABASE)
@@ -309,6 +310,7 @@ def test_a_dump_of_postgresql_beside_and_in_place(way_back: WayBack) -> None:
     assert databases(way_back) == {"postgres", "template0", "template1", DATABASE}
 
 
+@pytest.mark.newest
 def test_a_database_of_mongodb_beside_and_one_collection_in_place(way_back: WayBack) -> None:
     connection = way_back.lab.connection("mongodb")
     newest = {"connection": connection, "point": "newest"}

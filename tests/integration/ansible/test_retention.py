@@ -19,8 +19,6 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.
 from tests.integration.ansible.plays import Json, Lab, Played, run_module, run_modules, run_playbook
 from tests.support.copies import described, put_backup, put_verification
 
-pytestmark = pytest.mark.newest
-
 JOB = "family/main/full"
 KEEP = {"local": {"within": "3d"}, "offsite": {"daily": 5}}
 
@@ -58,6 +56,7 @@ def there(lab: Lab) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.newest
 def test_look_do_exactly_that_and_again(lab: Lab, ids: list[str]) -> None:
     before = lab.stored()
     planned = run_module(lab, "s3_retention", options(lab), check=True)
@@ -133,6 +132,7 @@ def play(lab: Lab, *arguments: str) -> Played:
     return run_playbook(lab, "--inventory", str(inventory), *arguments, playbook="playbooks/retention.yml")
 
 
+@pytest.mark.newest
 def test_the_playbook_shows_first_and_removes_when_confirmed(lab: Lab, ids: list[str]) -> None:
     before = lab.stored()
     shown = play(lab)

@@ -22,10 +22,11 @@ import yaml
 from sandbox.postgresql import PostgreSQLServer, operating_system_user
 from tests.integration.ansible.plays import Json, Played, run_playbook
 from tests.integration.ansible.recovery_site import Application
+from tests.integration.postgresql.restoring import Cluster
 from tests.integration.redis.daemons import Daemon
 from tests.support.command_line import CommandLine, describe
 
-pytestmark = [pytest.mark.slow, pytest.mark.newest]
+pytestmark = pytest.mark.slow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Site:
     """A service of four sources with one set of it, and an application that uses all of them."""
 
     directory: pathlib.Path
+    postgresql: PostgreSQLServer
     redis: Daemon
     application: Application
     lifeboat: CommandLine
@@ -56,15 +58,22 @@ class Site:
         with self.redis.client() as client:
             client.set("visits", "0")
         self.logo.write_text("<mud/>")
+        self.postgresql.query("UPDATE colours SET name = 'mud'")
 
     @property
     def state(self) -> tuple[str, bytes | None, str]:
         """What the service holds: of settings, cache and assets one thing each."""
         return self.settings.read_text(), self.visits, self.logo.read_text()
 
-    def restore(self, *arguments: str, **more: t.Any) -> Played:
+    @property
+    def colour(self) -> str:
+        """What the database holds."""
+        ((name,),) = self.postgresql.query("SELECT name FROM colours")
+        return str(name)
+
+    def restore(self, *arguments: str, inventory: str = "inventory.yml", **more: t.Any) -> Played:
         variables = {"lifeboat_restore": "shop/system", "lifeboat_restore_point": "newest", **more}
-        words = ("-i", str(self.directory / "inventory.yml"), "-e", json.dumps(variables), *arguments)
+        words = ("-i", str(self.directory / inventory), "-e", json.dumps(variables), *arguments)
         return run_playbook(self, *words, playbook="playbooks/restore.yml")
 
 
@@ -87,6 +96,9 @@ def _description(
             "name": "main",
             "engine": "postgresql",
             "connection": connection,
+            "service_control": Cluster(
+                data=postgresql.data_directory, port=postgresql.port, bin_directory=str(postgresql.bin_directory)
+            ).service_control,
             "backups": [{"kind": "logical", **stored}, {"kind": "base", **stored}],
         },
         {
@@ -127,6 +139,34 @@ def _description(
     }
 
 
+#: An ssh that reaches this machine, until the file ``lost`` says that it does no more. What is in ``cut`` decides when.
+_SSH = """\
+#!/bin/sh
+case "$*" in *ControlPersist) exit 0 ;; esac
+for command; do :; done
+cut() {{ test -e {folder}/lost || {{ test -e {folder}/cut && . {folder}/cut && touch {folder}/lost; }}; }}
+when=before
+cut && exit 255
+sh -c "$command"
+status=$?
+when=after
+cut && exit 255
+exit $status
+"""
+
+
+def _far_away(folder: pathlib.Path) -> Json:
+    """What has a play reach this machine by the ssh above."""
+    (folder / "ssh").write_text(_SSH.format(folder=folder))
+    (folder / "ssh").chmod(0o755)
+    return {
+        "ansible_connection": "ssh",
+        "ansible_host": "127.0.0.1",
+        "ansible_ssh_executable": str(folder / "ssh"),
+        "ansible_ssh_transfer_method": "piped",
+    }
+
+
 @pytest.fixture(scope="module")
 def site() -> t.Iterator[Site]:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="lifeboat-set-"))
@@ -143,7 +183,10 @@ def site() -> t.Iterator[Site]:
             lifeboat = describe(folder / "lifeboat.json", description)
             host = {**description, "ansible_connection": "local", "ansible_python_interpreter": sys.executable}
             (folder / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": {"web1": host}}}))
-            made = Site(folder, redis, application, lifeboat)
+            host.update(_far_away(folder))
+            (folder / "far-away.yml").write_text(yaml.safe_dump({"all": {"hosts": {"web1": host}}}))
+            made = Site(folder, postgresql, redis, application, lifeboat)
+            postgresql.query("CREATE TABLE colours AS SELECT 'blue' AS name")
             with redis.client() as client:
                 client.set("visits", "7")
             lifeboat("backup shop/system --quiet").succeeded()
@@ -169,6 +212,7 @@ def table(played: Played) -> dict[str, str]:
 SPOILT, WHOLE = ("colour = mud\n", b"0", "<mud/>"), ("colour = blue\n", b"7", "<svg/>")
 
 
+@pytest.mark.newest
 def test_all_of_it_comes_back_beside_production(site: Site) -> None:
     copies = site.directory / "copies"
     copies.mkdir()
@@ -258,3 +302,60 @@ def test_in_place_it_stops_at_a_failure_goes_on_when_mended_and_can_be_taken_bac
         confirm = shlex.split(line.replace('\\"', '"'))[-1]
         site.lifeboat(f"{command} --confirm {shlex.quote(confirm)}").succeeded()
     assert site.state == SPOILT
+
+
+def test_a_host_that_is_lost_in_the_middle_is_gone_on_with_when_it_is_back(site: Site) -> None:
+    if not site.application.is_well():
+        subprocess.run(["sh", site.application.folder / "start"], check=True)
+    site.spoil()
+    (name,) = {one["id"] for one in site.lifeboat("list --json").document["backups"] if one["kind"] == "system"}
+    data = site.postgresql.data_directory
+    wish = {
+        "inventory": "far-away.yml",
+        "lifeboat_restore_in_place": True,
+        "lifeboat_restore_members": "settings,main/base,cache",
+        "lifeboat_restore_options": {"main/base": {"data_directory": str(data)}},
+        "lifeboat_restore_id": name,
+        "lifeboat_restore_confirm": f"shop/system/system/{name}",
+        "lifeboat_health_wait": 20,
+    }
+    others = {"main/logical": "left out", "assets/static": "left out"}
+    lost, cut = site.directory / "lost", site.directory / "cut"
+
+    # Gone after the first member: the second one, a whole cluster, is not begun.
+    in_turn = 'case "$command" in *AnsiballZ_pg_base_restore*) true ;; *) false ;; esac'
+    cut.write_text(f"[ $when = before ] && {in_turn} && grep -q blue {site.settings}\n")
+    first = site.restore(**wish)
+    assert first.status != 0
+    assert lost.exists(), first.output
+    assert table(first) == {
+        "settings/config": "restored",
+        "main/base": "FAILED",
+        "cache/rdb": "not begun",
+        **others,
+    }, first.output
+    assert "Failed to connect to the host via ssh" in words(first)
+    assert "not started on a service that is half restored: api." in words(first)
+    assert (site.state, site.colour) == ((WHOLE[0], *SPOILT[1:]), "mud")
+
+    # Gone again, after the cluster came back and before anybody heard of it.
+    lost.unlink()
+    cut.write_text(f"[ $when = after ] && {in_turn} && ls {data.parent} | grep -q '^{data.name}[.-]'\n")
+    second = site.restore(**wish, lifeboat_restore_resume=True)
+    assert second.status != 0
+    assert lost.exists(), second.output
+    assert table(second)["main/base"] == "FAILED"
+    assert not site.application.is_well()
+
+    lost.unlink()
+    cut.unlink()
+    third = site.restore(**wish, lifeboat_restore_resume=True)
+    assert third.status == 0, third.output
+    assert table(third) == {
+        "settings/config": "restored before",
+        "main/base": "restored before",
+        "cache/rdb": "restored",
+        **others,
+    }, third.output
+    assert (site.state, site.colour) == ((WHOLE[0], WHOLE[1], SPOILT[2]), "blue")
+    assert site.application.is_well()

@@ -20,8 +20,6 @@ from sandbox.ports import free_port
 from tests.integration.ansible.plays import Played, run_modules, run_playbook
 from tests.support.watched import Watched, mongodb_source
 
-pytestmark = pytest.mark.newest
-
 SECRET = "not-for-anybody-8c1f"
 
 
@@ -59,6 +57,7 @@ def fleet(tmp_path: pathlib.Path) -> Fleet:
     return Fleet(tmp_path)
 
 
+@pytest.mark.newest
 def test_all_hosts_are_asked_and_one_report_names_those_that_do_not_answer(fleet: Fleet) -> None:
     before = fleet.files()
     page, document = fleet.directory / "status.html", fleet.directory / "status.json"

@@ -29,7 +29,6 @@ from tests.integration.ansible.way_back import (
 )
 from tests.support.proc_scan import files_with_secrets
 
-pytestmark = pytest.mark.newest
 LEVELS = ("present", "intact", "readable", "restored", "questioned")
 
 
@@ -60,6 +59,7 @@ def documents(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(folder.glob("verification-*.json"))
 
 
+@pytest.mark.newest
 def test_every_level_and_what_is_then_due_and_restored(way_back: WayBack) -> None:
     job, ids = "cache/rdb", way_back.ids
     levels = [verify(way_back, "cache", kind="rdb", level=level) for level in range(5)]

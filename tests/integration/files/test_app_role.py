@@ -20,7 +20,7 @@ from tests.integration.files.app_site import JOB, AppSite
 from tests.support.children import ENGINE
 from tests.support.git_repositories import Repository
 
-pytestmark = [pytest.mark.newest, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 CONFIRM = f"files on {socket.gethostname()}"
 
 
@@ -70,6 +70,7 @@ def changes(played: Played) -> int:
     return int(found[1])
 
 
+@pytest.mark.newest
 def test_a_play_that_deploys_keeps_what_it_deployed(site: AppSite) -> None:
     played, results = include(site, "--check")
     assert changes(played) == 1

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -74,15 +73,6 @@ def test_a_missing_path_is_refused_by_name_unless_it_is_optional(site: Site) -> 
     backup = site.back_up()
     assert backup["content"]["missing"] == [f"{site.tree}/gone.conf"]
     assert backup["warnings"] == [f"Optional, and not on this host: {site.tree}/gone.conf."]
-
-
-def test_kinds_that_are_not_made_yet_say_so(site: Site) -> None:
-    document = json.loads(site.lifeboat.configuration.read_text())
-    (source,) = document["lifeboat_services"][0]["sources"]
-    source.update(engine="mongodb", connection={"uri": "mongodb://127.0.0.1:1"})
-    source["backups"] = [{"kind": "differential", "repositories": ["local"], "keep": {"within": "7d"}}]
-    site.lifeboat.configuration.write_text(json.dumps(document))
-    site.lifeboat("backup shop/conf/differential --quiet").refused("job.kind_not_runnable", hint="mongodb full")
 
 
 def test_another_user_is_told_what_it_may_not_read(site: Site) -> None:

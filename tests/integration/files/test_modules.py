@@ -13,9 +13,10 @@ import pytest
 from tests.integration.ansible.plays import plays_of, run_modules
 from tests.integration.files.conftest import CONFIRM, Site
 
-pytestmark = [pytest.mark.newest, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
+@pytest.mark.newest
 def test_back_up_verify_and_restore_by_modules(site: Site) -> None:
     common: dict[str, t.Any] = {
         "service": "shop",

@@ -243,7 +243,6 @@ def test_the_commands_bring_a_chain_back_without_lifeboat(site: Site, encrypted:
     assert look(pathlib.Path(f"{into}{site.tree}")) == trees[2]
 
 
-@pytest.mark.newest
 @pytest.mark.slow
 def test_modules_and_playbooks_make_and_restore_a_chain(site: Site) -> None:
     common: dict[str, t.Any] = {

@@ -39,9 +39,8 @@ from tests.integration.mongodb.recovering import (
 from tests.integration.mongodb.restoring import own_names
 from tests.integration.mongodb.verifying import Place
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
 EVERY = bool(os.environ.get("LIFEBOAT_EVERY_POINT"))
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200 if EVERY else 900)]
 
 
 @dataclass(frozen=True)

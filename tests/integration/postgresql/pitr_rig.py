@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
-import subprocess
-import sys
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +48,6 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.
 from sandbox.postgresql import PostgreSQLServer, operating_system_user
 from tests.integration.postgresql.physical import Physical
 from tests.integration.postgresql.restoring import Restoring
-from tests.support.children import environment
 
 SERIES = Series(service="shop", source="main", kind="wal")
 
@@ -187,7 +183,7 @@ def plan_recovery(
     return PgRecoveryPlanner().plan(bases=backups_of(rig), streams=[stream], target=read, now=now)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Recovering(Restoring):
     """One recovery, with everything that a process of its own needs to do it again."""
 
@@ -238,25 +234,8 @@ class Recovering(Restoring):
 
     def die(self, step: str, moment: str) -> None:
         """Run in another process that is killed there."""
-        request = {
-            "folder": str(self.folder),
-            "bin_directory": self.bin_directory,
-            "backup_id": self.backup_id,
-            "options": self.options,
-            "restore_id": self.restore_id,
-            "target": self.target,
-            "identifier": self.identifier,
-            "die": [step, moment],
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.integration.postgresql.pitr_child", json.dumps(request)],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == -9, done.stderr
+        words = {"bin_directory": self.bin_directory, "target": self.target, "identifier": self.identifier}
+        self._die_in("pitr_child", step=step, moment=moment, **words)
 
 
 @contextlib.contextmanager

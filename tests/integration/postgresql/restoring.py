@@ -5,50 +5,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.host import Host
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.journal import MemoryJournal
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.state import StateDirectory
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.restorers import postgresql_base
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.ledger import Ledger
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.payload_source import PayloadSource
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.restorer import (
-    Restoration,
-    RestoreInspection,
     Restorer,
     RestorerContext,
 )
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.steps import (
-    Step,
-    roll_back,
-    run_steps,
-)
 from sandbox.postgresql import as_user, operating_system_user
 from tests.integration.postgresql.physical import Physical
-from tests.support.children import environment
-
-RESTORE_ID = "20261122T030000Z-abc123"
+from tests.integration.postgresql.restore_run import RestoreRun
 
 
-@dataclass
-class Restoring:
-    """*folder* is that of a :class:`Physical`."""
+@dataclass(kw_only=True)
+class Restoring(RestoreRun):
+    """Of a physical backup."""
 
-    folder: Path
     bin_directory: str
-    backup_id: str
-    options: dict[str, t.Any]
-    restore_id: str = RESTORE_ID
     identity: str = ""
-    host: Host = field(default_factory=lambda: Host(clock=SystemClock(), journal=MemoryJournal(), name="db2"))
 
     @classmethod
     def of(cls, rig: Physical, backup_id: str, **options: t.Any) -> Restoring:
@@ -59,10 +38,6 @@ class Restoring:
             options=options,
             identity=rig.identity,
         )
-
-    @property
-    def state(self) -> StateDirectory:
-        return StateDirectory(path=str(self.folder / "state"))
 
     def _rig(self) -> Physical:
         return Physical(server=t.cast("t.Any", None), folder=self.folder, identity=self.identity)
@@ -77,73 +52,12 @@ class Restoring:
         )
         return postgresql_base.base({"bin_directory": self.bin_directory, **self.options})(context)
 
-    def inspect(self) -> RestoreInspection:
-        return self.restorer().inspect(source=self._rig().source(self.backup_id))
-
-    def steps(self) -> t.Sequence[Step]:
-        return self.restorer().steps(source=self._rig().source(self.backup_id), progress=self.progress())
-
-    def begin(self) -> Ledger:
-        return Ledger.begin(
-            state=self.state,
-            clock=self.host.clock,
-            restore_id=self.restore_id,
-            target=self.restorer().target,
-            request={},
-        )
-
-    def progress(self) -> Progress:
-        return Progress(clock=self.host.clock)
-
-    def run(self, *, steps: t.Sequence[Step] | None = None) -> Restoration:
-        """From a look at the target to the last step."""
-        self.inspect()
-        return self._finish(self.begin(), steps or self.steps())
-
-    def resume(self) -> Restoration:
-        """After a death."""
-        return self._finish(self._ledger(), self.steps())
-
-    def roll_back(self) -> None:
-        """After a death; twice, because the first may die as well."""
-        for _turn in range(2):
-            roll_back(self.steps(), ledger=self._ledger(), journal=MemoryJournal(), progress=self.progress())
-        for step in reversed(self.steps()):
-            if self._ledger().step_state(step.name) is not None:
-                step.undo(self._ledger().facts(step.name))
-
-    def discard(self) -> tuple[str, ...]:
-        return self.restorer().discard(facts=self._facts())
+    def source(self) -> PayloadSource:
+        return self._rig().source(self.backup_id)
 
     def die(self, step: str, moment: str) -> None:
         """Run in another process that is killed there."""
-        request = {
-            "folder": str(self.folder),
-            "bin_directory": self.bin_directory,
-            "backup_id": self.backup_id,
-            "options": self.options,
-            "restore_id": self.restore_id,
-            "die": [step, moment],
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.integration.postgresql.restore_child", json.dumps(request)],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == -9, done.stderr
-
-    def _finish(self, ledger: Ledger, steps: t.Sequence[Step]) -> Restoration:
-        run_steps(steps, ledger=ledger, journal=MemoryJournal(), progress=self.progress())
-        return self.restorer().outcome(facts=self._facts())
-
-    def _ledger(self) -> Ledger:
-        return Ledger.load(state=self.state, clock=self.host.clock, restore_id=self.restore_id)
-
-    def _facts(self) -> dict[str, dict[str, t.Any]]:
-        return {entry["name"]: entry["facts"] for entry in self._ledger().as_dict()["steps"]}
+        self._die_in("restore_child", step=step, moment=moment, bin_directory=self.bin_directory)
 
 
 @dataclass

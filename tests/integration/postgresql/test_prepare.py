@@ -327,3 +327,23 @@ def test_a_server_that_has_all_it_takes_is_not_touched(distribution_server: Post
     assert (prepared.changes, prepared.account, prepared.restart_reasons) == ((), None, ())
     assert site.everything() == before
     connection_to(distribution_server).connect(runner=RUNNER).close()
+
+
+def test_a_server_lets_standbys_in_and_bounds_what_it_keeps_for_them(site: Site) -> None:
+    """The role that they log in with may rewind, and no more; what a slot keeps has an end."""
+    before = site.everything()
+    prepared = site.prepare(kinds=("standby",), addresses=["192.0.2.7", "2001:db8::/64"])
+    assert prepared.changes
+    assert site.server.query("SHOW max_slot_wal_keep_size") == [("10GB",)]
+    rules = (site.server.data_directory / "pg_hba.conf").read_text()
+    assert 'host replication "lifeboat" 192.0.2.7/32 scram-sha-256\n' in rules
+    assert 'host all "lifeboat" 2001:db8::/64 scram-sha-256\n' in rules
+    may = "SELECT has_function_privilege('lifeboat', 'pg_read_binary_file(text, bigint, bigint, boolean)', 'EXECUTE')"
+    assert site.server.query(may) == [(True,)]
+    assert site.server.query("SELECT rolreplication FROM pg_roles WHERE rolname = 'lifeboat'") == [(True,)]
+    again = site.prepare(kinds=("standby",), addresses=["192.0.2.7", "2001:db8::/64"])
+    assert again.changes == ()
+    site.prepare(absent=True)
+    assert site.server.query("SHOW max_slot_wal_keep_size") == [("-1",)]
+    assert site.everything()["rules"] == before["rules"]
+    assert site.everything()["roles"] == before["roles"]

@@ -15,7 +15,7 @@ _RUNTIMES: t.Sequence[t.Sequence[str]] = (
     (),
     ("--runtime", "runc", "--ulimit", "nofile=20000:20000", "--ulimit", "nproc=20000:20000"),
 )
-_START_SECONDS = 60
+_START_SECONDS = 180
 # systemd answers only after its first steps. A unit that failed is the business of whoever installed it.
 _WAIT = """\
 for turn in $(seq 300); do

@@ -114,9 +114,10 @@ class Host:
 class Fleet:
     """The hosts by name; *folder* is the controller's own."""
 
-    def __init__(self, *, folder: Path, network: Network, hosts: t.Mapping[str, Host]) -> None:
+    def __init__(self, *, folder: Path, network: Network, containers: Containers, hosts: t.Mapping[str, Host]) -> None:
         self.folder = folder
         self.network = network
+        self.containers = containers
         self.hosts = hosts
 
     def __getitem__(self, name: str) -> Host:
@@ -143,29 +144,56 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def fleet(*names: str, suite: str = "", small_disks: t.Mapping[str, str] | None = None) -> t.Iterator[Fleet]:
+def fleet(
+    *names: str,
+    suite: str = "",
+    small_disks: t.Mapping[str, str] | None = None,
+    sites: t.Mapping[str, t.Collection[str]] | None = None,
+) -> t.Iterator[Fleet]:
     """Start hosts of these names. Raises HostsUnavailable when this machine can't.
 
-    *suite* is another Debian than this machine's; *small_disks* are folders with a size of their own, such as "20m".
+    *suite* is another Debian than this machine's; *small_disks* are folders with a size of their own, such as "20m";
+    *sites* are those that are not the controller's, each with its hosts.
     """
     _require_this_machine()
     root = root_file_system(suite)
     sweep()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    with open(folder / _LOCK, "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        with _alone():
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            lock = stack.enter_context(open(folder / _LOCK, "wb"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            yield _started(folder, root=root, names=names, small_disks=small_disks or {})
+            network = Network(folder / "network")
+            stack.callback(network.end)
+            place = {host: site for site, hosts in (sites or {}).items() for host in hosts}
+            for site in sites or {}:
+                network.add_site(site)
+            for name in names:
+                network.add(name, site=place.get(name, "controller"))
+            yield _started(folder, root=root, network=network, names=names, small_disks=small_disks or {})
         finally:
             _remove(folder)
 
 
 def sweep() -> None:
     """Remove what fleets left whose process has died."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError), open(folder / _LOCK, "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(folder)
+    with _alone():
+        for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            with contextlib.suppress(OSError), open(folder / _LOCK, "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(folder)
+
+
+@contextlib.contextmanager
+def _alone() -> t.Iterator[None]:
+    """One fleet at a time begins or is swept: with a folder and no lock yet a new one looks as if it had died."""
+    place = os.open(tempfile.gettempdir(), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def _require_this_machine() -> None:
@@ -181,15 +209,15 @@ def _require_this_machine() -> None:
             raise HostsUnavailable(f"{program} is not here: apt-get install {package}")
 
 
-def _started(folder: Path, *, root: Path, names: t.Sequence[str], small_disks: t.Mapping[str, str]) -> Fleet:
-    network = Network(folder / "network")
-    for name in names:
-        network.add(name)
+def _started(
+    folder: Path, *, root: Path, network: Network, names: t.Sequence[str], small_disks: t.Mapping[str, str]
+) -> Fleet:
     addresses = {name: network.address(name) for name in names}
     containers = Containers(folder)
     made = Fleet(
         folder=folder,
         network=network,
+        containers=containers,
         hosts={
             name: Host(name=name, root=_disk(folder, root=root, name=name), containers=containers, network=network)
             for name in names

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import typing as t
@@ -18,6 +20,7 @@ import yaml
 from tests.support.children import ROOT
 from tests.support.hosts.fleet import Fleet
 from tests.support.hosts.root_file_system import PYTHON
+from tests.support.waiting import wait_for
 
 Json = dict[str, t.Any]
 
@@ -58,16 +61,20 @@ def inventory(fleet: Fleet, *, of_all: Json | None = None, own: t.Mapping[str, J
     return {"all": {"vars": {**shared, **(of_all or {})}, "hosts": hosts}}
 
 
-def play(fleet: Fleet, playbook: str | Path, *arguments: str, inventory: Json, timeout: float = 600) -> Played:
-    """Run ``ansible-playbook`` from the checkout as a user would, on the fleet's controller."""
-    path = fleet.folder / f"inventory-{uuid.uuid4().hex[:8]}.yml"
-    path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
-    program = Path(sys.executable).parent / "ansible-playbook"
-    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(fleet.folder / "ansible")}
+def play(
+    fleet: Fleet,
+    playbook: str | Path,
+    *arguments: str,
+    inventory: Json,
+    timeout: float = 600,
+    variables: t.Mapping[str, str] | None = None,
+) -> Played:
+    """Run ``ansible-playbook`` from the checkout as a user would, on the fleet's controller.
+
+    *variables* are more of the environment.
+    """
     done = subprocess.run(
-        fleet.network.at_controller([program, "--inventory", path, playbook, *arguments]),
-        cwd=ROOT,
-        env=environment,
+        **_as_user(fleet, playbook, arguments, inventory=inventory, variables=variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -75,3 +82,48 @@ def play(fleet: Fleet, playbook: str | Path, *arguments: str, inventory: Json, t
         check=False,
     )
     return Played(status=done.returncode, output=done.stdout)
+
+
+def play_until(
+    fleet: Fleet,
+    playbook: str | Path,
+    *arguments: str,
+    inventory: Json,
+    reached: t.Callable[[], bool],
+    variables: t.Mapping[str, str] | None = None,
+) -> None:
+    """The same, and ``kill -9`` for it and all that it has started, as soon as *reached* says so."""
+    log = fleet.folder / "killed.log"
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            **_as_user(fleet, playbook, arguments, inventory=inventory, variables=variables),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            wait_for(lambda: reached() or child.poll() is not None, what=log.read_text, seconds=1200)
+            assert child.poll() is None, log.read_text()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def _as_user(
+    fleet: Fleet,
+    playbook: str | Path,
+    arguments: t.Sequence[str],
+    *,
+    inventory: Json,
+    variables: t.Mapping[str, str] | None,
+) -> dict[str, t.Any]:
+    path = fleet.folder / f"inventory-{uuid.uuid4().hex[:8]}.yml"
+    path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
+    program = Path(sys.executable).parent / "ansible-playbook"
+    own = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(fleet.folder / "ansible"), **(variables or {})}
+    return {
+        "args": fleet.network.at_controller([program, "--inventory", path, playbook, *arguments]),
+        "cwd": ROOT,
+        "env": {**os.environ, **own},
+    }

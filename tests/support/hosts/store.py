@@ -56,9 +56,15 @@ class Store:
 
 
 @contextlib.contextmanager
-def store_for(fleet: Fleet, *, identities: t.Sequence[S3Identity] = ()) -> t.Iterator[Store]:
-    """Start it; gone at the end of the block."""
-    with S3Server(buckets=("backups",), identities=identities) as server:
-        listener = fleet.network.listen(_PORT)
+def store_for(
+    fleet: Fleet,
+    *,
+    identities: t.Sequence[S3Identity] = (),
+    administrator: S3Identity | None = None,
+    site: str = "controller",
+) -> t.Iterator[Store]:
+    """Start it at the controller's *site* or another one; gone at the end of the block."""
+    with S3Server(buckets=("backups",), identities=identities, administrator=administrator) as server:
+        listener = fleet.network.listen(_PORT, site=site)
         with TCPFaultProxy(server.port, listener=listener) as way:
-            yield Store(server=server, way=way, endpoint_url=f"http://{fleet.network.controller}:{_PORT}")
+            yield Store(server=server, way=way, endpoint_url=f"http://{fleet.network.site(site)}:{_PORT}")

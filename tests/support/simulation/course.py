@@ -82,6 +82,7 @@ from tests.support.simulation.baton import Baton, Program, SimulatedClock
 from tests.support.simulation.history import BASE, INCREMENT, NAMES, START, fill, job_of
 from tests.support.simulation.judge import Judge, Kept, Violation
 from tests.support.simulation.repository import Keys, View
+from tests.support.simulation.shipping import OPLOG, Spool, ship
 from tests.support.simulation.shortcuts import SeededIds, Source
 
 WITHIN = {"near": datetime.timedelta(days=5), "far": datetime.timedelta(days=12)}
@@ -110,6 +111,9 @@ class Course:
         self._versions = ALL if is_versioned else CURRENT
         self._storages = {name: MemoryStorage(clock=self.clock, name=name, versioned=is_versioned) for name in NAMES}
         pins = fill(self._storages, self._chance)
+        self._spool = Spool(self._chance, now=START)
+        for storage in self._storages.values():
+            self._spool.leave(storage, now=START)
         self._keys = {name: Keys(self._storages[name]) for name in NAMES}
         kept = {name: Kept(name=name, storage=self._storages[name], within=WITHIN[name]) for name in NAMES}
         self.judge = Judge(kept, now=self.clock.now)
@@ -152,6 +156,8 @@ class Course:
             functools.partial(self._back_up, series=BASE, host="db1"),
             functools.partial(self._back_up, series=INCREMENT, host="db1"),
             functools.partial(self._back_up, series=INCREMENT, host="db2"),
+            functools.partial(self._ship, host="db1"),
+            functools.partial(self._ship, host="db2"),
             self._verify,
             self._copy,
             self._copy,
@@ -238,6 +244,10 @@ class Course:
                 raise Violation(f"what a backup had stored was removed while it was made: {error}")
             raise error
 
+    def _ship(self, program: Program, baton: Baton, *, host: str) -> None:
+        views = self._see(program, baton)
+        ship(views, self._spool.look(self.clock.now()), host=self._host(host), state=self._state(host))
+
     def _verify(self, program: Program, baton: Baton) -> None:
         request = VerifyRequest(
             repositories=_requests(self._see(program, baton)),
@@ -273,15 +283,13 @@ class Course:
         return PruneRequest(
             repositories=_requests(storages),
             policies=tuple(
-                JobPolicy(
-                    repository=repository,
-                    series=series,
-                    engine="postgresql",
-                    job=job_of(series),
-                    keep=KeepPolicy(within=within),
-                )
+                JobPolicy(repository=repository, series=series, engine=engine, job=job_of(series), keep=keep)
                 for repository, within in WITHIN.items()
-                for series in (BASE, INCREMENT)
+                for series, engine, keep in (
+                    (BASE, "postgresql", KeepPolicy(within=within)),
+                    (INCREMENT, "postgresql", KeepPolicy(within=within)),
+                    (OPLOG, "mongodb", KeepPolicy(forever=True)),
+                )
             ),
             prune=(name,),
             allow=_ALLOWED,
@@ -386,8 +394,8 @@ class Course:
         """Everybody runs alone and to the end, after what died is older than the sweep age."""
         self.clock.advance(_LONG_AGO.total_seconds())
         # Removing the last copy shows only afterwards, in the other repository; what a dead increment builds on goes a
-        # run later than it.
-        for is_last in (False, False, True):
+        # run later than it; and a backup may come of age between two runs.
+        for is_last in (False, False, False, False, True):
             for name in NAMES:
                 self._alone(functools.partial(self._prune_to_the_end, name=name))
             try:

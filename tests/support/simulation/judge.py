@@ -24,6 +24,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.
     parse_verification,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.memory import MemoryStorage
+from tests.support.simulation.shipping import STREAM, is_of_stream, named
 
 MINIMUM_VERIFIED = 2
 # More than the sweep age.
@@ -123,6 +124,7 @@ class Judge:
         """One object was stored, or deleted."""
         parts = parts_of(key)
         if parts is None:
+            self._no_record_of_nothing(name)
             return
         repository = self.repositories[name]
         folder, object_name = parts[0], parts[1]
@@ -141,6 +143,13 @@ class Judge:
                 repository.folders.pop(folder, None)
         self._no_backup_without_payload(repository, folder)
         self._no_increment_without_base(repository, folder)
+
+    def _no_record_of_nothing(self, name: str) -> None:
+        """Every segment that a record names is there: whoever died, and whoever swept."""
+        storage = self.repositories[name].storage
+        missing = named(storage) - storage._objects.keys()
+        if missing:
+            raise Violation(f"{name} has records of {sorted(missing)}, which is not there")
 
     def _note_mark(self, repository: Kept, folder: BackupFolder) -> None:
         """What it was when it was marked counts: a verifier that had begun may say in the other repository that this
@@ -230,8 +239,11 @@ class Judge:
         for repository in self.repositories.values():
             for folder in repository.folders:
                 self._nothing_but_backups(repository, folder)
+            recorded = named(repository.storage)
             for key in repository.storage._objects:
-                if parts_of(key) is None:
+                if key.startswith(STREAM.segments_prefix) and key not in recorded:
+                    raise Violation(f"{repository.name} holds {key}, which no record names")
+                if parts_of(key) is None and not is_of_stream(key):
                     raise Violation(f"{repository.name} holds {key}, which is nobody's")
             self._no_old_versions_of_nothing(repository)
             uploads = [upload.key for upload in repository.storage.unfinished()]

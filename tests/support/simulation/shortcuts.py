@@ -26,6 +26,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
     backup,
     choosing,
     copy_backup,
+    copy_stream,
     increments,
     prune,
     sweep,
@@ -41,6 +42,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.pipeline
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.verifier import VerifierNeeds
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage import memory
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams import segment_writer
 from tests.support.simulation.history import PAYLOADS, payload_bytes
 
 _T = t.TypeVar("_T")
@@ -178,6 +180,8 @@ def installed() -> t.Iterator[SeededIds]:
         replacements: list[tuple[t.Any, str, t.Any]] = [
             (concurrent.futures, "ThreadPoolExecutor", InlinePool),
             (ids, "secrets", drawing),
+            (segment_writer, "secrets", drawing),
+            (copy_stream, "secrets", drawing),
             (ids, "_time", functools.lru_cache(maxsize=8192)(ids._time)),
             (leftovers, "parse_key", functools.lru_cache(maxsize=8192)(leftovers.parse_key)),
             (sweep, "parse_key", functools.lru_cache(maxsize=8192)(sweep.parse_key)),

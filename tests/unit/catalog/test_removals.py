@@ -153,6 +153,26 @@ def test_require_copy_tells_a_backup_from_one_that_goes_and_one_that_is_gone(sto
     assert key
 
 
+def test_a_removal_that_ends_between_two_pages_of_a_listing_is_seen() -> None:
+    """The manifest was listed already, and the mark is listed no more."""
+
+    class Paging(MemoryStorage):
+        """Lists one object after the other; a removal ends when the manifest was listed."""
+
+        def list(self, prefix: str = "") -> t.Iterator[ObjectInfo]:
+            for found in super().list(prefix):
+                if found.key in {one.key for one in super().list(prefix)}:
+                    yield found
+                if found.key.endswith("manifest.json"):
+                    self.delete([one.key for one in super().list(prefix)])
+
+    storage = Paging()
+    folder = store(storage, manifest())
+    mark(storage, folder)
+    with pytest.raises(BackupRemoved, match="was removed from local"):
+        require_copy(storage, folder, repository="local")
+
+
 def test_a_removal_that_is_quicker_than_the_reader_leaves_no_problem() -> None:
     """The folder was listed, and then everything went before the manifest was read, or a verification."""
     for going in ("manifest.json", "verification-20261121T030000Z-000001.json"):

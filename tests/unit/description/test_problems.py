@@ -274,6 +274,20 @@ CASES: list[tuple[str, t.Any, str, str, str]] = [
         "",
     ),
     (
+        f"{SERVICE}.dns.1",
+        {"name": "api.example.org", "type": "A", "ttl": 60},
+        f"{IN_SERVICE} > dns[1] (api.example.org) > name",
+        "is described with the type A in entry 0 already",
+        "",
+    ),
+    (
+        f"{SERVICE}.dns.1",
+        {"name": "API.example.org.", "type": "CNAME", "ttl": 60},
+        f"{IN_SERVICE} > dns[1] (API.example.org.) > type",
+        "can't be a CNAME beside the type A",
+        "",
+    ),
+    (
         f"{SERVICE}.exercises.0.checks.2",
         {"name": "answers", "standby_reachable": "second"},
         f"{IN_SERVICE} > exercises[0] (drill) > checks[2] (answers) > name",

@@ -16,6 +16,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.des
     Job,
     load_description,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.ship_requests import is_stream
 
 INVENTORIES = pathlib.Path(__file__).resolve().parents[3] / "inventories"
 
@@ -483,15 +484,21 @@ def test_neither_leaves_a_doubt(family: Reference, adhd: Reference) -> None:
     assert adhd.description.warnings == ()
 
 
-def test_a_differential_backup_can_be_described(family: Reference) -> None:
-    data = {
-        "lifeboat_repositories": {"local": {"type": "file", "path": "/b"}},
-        "lifeboat_services": [
-            {**family.raw, "exercises": [], "sources": [{**family.raw["sources"][0]}], "applications": []}
-        ],
-    }
-    data["lifeboat_services"][0]["sources"][0]["backups"] = [
-        {"kind": "differential", "schedule": "0 */4 * * *", "repositories": ["local"], "keep": {"within": "7d"}}
+def test_a_differential_backup_can_be_described_in_place_of_the_incremental_one(family: Reference) -> None:
+    main = family.raw["sources"][0]
+    backups = [
+        {**one, "kind": "differential"} if one["kind"] == "incremental" else {**one, "repositories": ["local"]}
+        for one in main["backups"]
     ]
-    (job,) = load_description(data).jobs()
-    assert (job.kind, job.runnable) == ("differential", False)
+    description = load_description(
+        {
+            "lifeboat_repositories": {"local": {"type": "file", "path": "/b"}},
+            "lifeboat_services": [
+                {**family.raw, "exercises": [], "sources": [{**main, "backups": backups}], "applications": []}
+            ],
+        }
+    )
+    jobs = {job.id: job for job in description.jobs()}
+    assert "family/main/differential" in jobs
+    assert is_stream(jobs["family/main/differential"])
+    assert description.warnings == ()

@@ -117,6 +117,33 @@ def test_each_entry_names_the_one_before_it_and_lies_in_every_repository(storage
     assert ledgers.read_run("adhd", "run-0001", storages=storages).intended == ("promote",)
 
 
+def test_the_intent_of_the_step_that_follows_at_once_is_noted_with_the_result(storages: dict[str, Repository]) -> None:
+    ledger = begin(storages)
+    note(storages, ledger, INTENDED, "fence")
+
+    def done(begins: str) -> Ledger:
+        return ledgers.note(
+            "adhd",
+            ledger.run,
+            session=ledger.operator.session,
+            event=DONE,
+            step="fence",
+            data={"proven": True},
+            storages=storages,
+            clock=FakeClock(),
+            begins=begins,
+        )
+
+    with pytest.raises(FailoverPlanInvalid):
+        done("dance")
+    for _turn in range(2):  # the answer to the first one was lost
+        told = done("promote")
+        assert [(one.event, one.step) for one in told.entries[2:]] == [(DONE, "fence"), (INTENDED, "promote")]
+    assert told.finished == {"fence": {"proven": True}}
+    assert told.intended == ("promote",)
+    assert len(stored(storages["offsite"])) == 4
+
+
 def test_a_second_operator_is_told_who_has_it_open_since_when(storages: dict[str, Repository]) -> None:
     ledger = begin(storages)
     note(storages, ledger, INTENDED, "fence")
@@ -268,3 +295,12 @@ def test_a_plan_that_was_changed_is_not_run(storages: dict[str, Repository]) -> 
     twice = FailoverPlan(**{**PLAN.__dict__, "steps": (PLAN.steps[0], PLAN.steps[0])})
     with pytest.raises(FailoverPlanInvalid, match="two of one name"):
         parse_plan(twice.as_dict())
+
+
+def test_repositories_that_can_not_be_read_are_told_with_the_reason(storages: dict[str, Repository]) -> None:
+    begin(storages)
+    assert ledgers.silent_storages("adhd", storages=storages) == {}
+    storages["offsite"].is_down = True
+    silent = ledgers.silent_storages("adhd", storages=storages)
+    assert list(silent) == ["offsite"]
+    assert silent["offsite"].message

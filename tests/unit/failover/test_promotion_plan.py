@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import parse_time
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.plan import parse_plan
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.promotion_plan import (
     Accepted,
     Planned,
@@ -136,6 +137,10 @@ def test_a_primary_that_is_not_heard_of_may_have_written_anything_since_the_last
 def test_a_primary_that_answers_says_how_far_it_is() -> None:
     assert loss(standby("0/5000000"), primary("0/5000000")) == (0, 0.0)
     assert loss(standby("0/5000000"), primary("0/5000100")) == (256, 2.0)
+    # Of one that is connected: what was written while others were asked is no lag, however long that took.
+    heard = {"receiving": True, "last_message": "2026-11-21T02:00:08.5Z"}
+    assert loss(standby("0/5000000", **heard, primary_end="0/5000000"), primary("0/5000100")) == (256, 0.0)
+    assert loss(standby("0/5000000", **heard, primary_end="0/5000010"), primary("0/5000100")) == (256, 0.5)
 
 
 def test_a_standby_that_still_receives_knows_what_its_primary_had_when_it_last_spoke() -> None:
@@ -198,6 +203,29 @@ def test_nobody_to_promote_and_a_second_primary_are_refused_with_the_reasons() -
         "nobody can't be promoted: no standby is called that" in plan({"hot": standby()}, chosen="nobody").refusals[0]
     )
     assert "dr is a primary already" in plan({"hot": standby(), "dr": primary(timeline=2)}).refusals
+
+
+def test_a_plan_that_is_approved_is_the_same_when_it_is_made_again() -> None:
+    def made(received: str, **changes: t.Any) -> t.Any:
+        return plan_promotion(
+            target(**changes),
+            states={"hot": standby(received), "dr": None},
+            problems={},
+            primary=None,
+            chosen=None,
+            accepted=Accepted(),
+            approved=True,
+            now=NOW,
+        ).plan
+
+    one, later = made("0/5000000"), made("0/6000000")
+    assert one.fingerprint == later.fingerprint
+    assert one.fingerprint != made("0/5000000", fencing={"command": "power-off"}).fingerprint
+    assert parse_plan(one.as_dict()) == one
+    assert one.known("ranking") != later.known("ranking")
+    # A standby that has less than when it was planned is told all the same.
+    found = objections(later, finished={}, intended=(), states={"hot": standby("0/5000000"), "dr": None})
+    assert found == ["hot has less WAL than when it was chosen"]
 
 
 def test_the_plan_s_fingerprint_is_of_all_that_is_in_it() -> None:

@@ -24,7 +24,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.
     ArchiveCollection,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.archive_listing import list_archive
-from tests.support.fuzzing import many
+from tests.support.fuzzing import growth, many
 from tests.unit.mongodb.archives import archive, collection, small_archive
 
 MIB = 1024 * 1024
@@ -230,15 +230,7 @@ def test_memory_does_not_grow_with_the_number_of_bad_archives() -> None:
                 data[chance.randrange(len(data))] = chance.randrange(256)
             outcome(bytes(data[: chance.randrange(len(data))] if chance.random() < 0.3 else data))
 
-    read_some(200)
-    tracemalloc.start()
-    try:
-        read_some(200)
-        before = tracemalloc.get_traced_memory()[0]
-        read_some(600)
-        assert tracemalloc.get_traced_memory()[0] - before < 200_000
-    finally:
-        tracemalloc.stop()
+    assert growth(read_some, warm=200, first=200, more=600) < 200_000
 
 
 class Endless(io.RawIOBase):

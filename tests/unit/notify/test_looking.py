@@ -22,7 +22,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.notify.v
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.status_report import read_report
 from tests.support.clocks import FakeClock
 from tests.support.telling import ERROR, JOB
-from tests.support.watched import Watched
+from tests.support.watched import Watched, mongodb_source
 
 ALERTS = [
     {"name": "silent", "no_success_within": "30h", "severity": "critical", "after": "1h"},
@@ -189,3 +189,20 @@ def test_a_repository_that_can_not_be_read_is_told_once_and_ends_nothing_else(si
     ended = site.looks()
     assert {event for event, _title, _severity in ended} == {"recovery"}
     assert all(title.startswith("family: repository ") for _event, title, _severity in ended)
+
+
+def test_what_is_told_of_a_stream_is_told_under_each_name_of_it(tmp_path: pathlib.Path) -> None:
+    source = mongodb_source()
+    kept = {"repositories": ["local"], "keep": {"within": "7d"}}
+    source["backups"] += [{"kind": kind, "schedule": "0 */4 * * *", **kept} for kind in ("differential", "incremental")]
+    site = Looked(tmp_path / "site", sources=[source])
+    site.backup(1)
+    failed = [
+        Occurrence("backup", "family", f"family/main/{kind}", "failed", site.now, error=ERROR, is_told_each=False)
+        for kind in ("differential", "incremental")
+    ]
+    recorder = site.recorder(load_description(site.mapping))
+    recorder.record(failed)
+    site.looks()
+    # Neither is forgotten: its next failure would be news again, and its end would be told to nobody.
+    assert {one.job for one in recorder.open_incidents()} >= {one.job for one in failed}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import pathlib
 import ssl
@@ -266,6 +267,25 @@ def test_results_for_a_channel_that_is_down_for_long_are_bounded_and_incidents_a
     assert web.paths().count("/critical") == 2
     assert web.paths().count("/ping") == 1
     assert [call for call in web.calls if call.path == "/status"][-1].document["facts"]["n"] == 19
+
+
+def test_what_waits_for_a_channel_that_never_comes_back_does_not_grow_without_end(
+    site: Site, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "MOST_RESULTS", 5)
+    monkeypatch.setattr(recorder, "MOST_NEWS", 8)
+    hook(site, f"{web.url}/chat")
+    site.notifications["channels"][0]["events"] = ["failure", "recovery", "success"]
+    web.stop()
+    for _run in range(20):
+        site.happens(hours=1)
+        site.happens("well", hours=1)
+    waiting = site.recorder.spool.waiting()
+    told = [one.notice.event for one in waiting]
+    assert (told.count("success"), told.count("failure"), told.count("recovery")) == (5, 4, 4)
+    assert site.recorder.spool.standing("family:chat").given_up == 2 * 20 - 8
+    oldest = min(one.notice.at for one in waiting if one.notice.event == "failure")
+    assert site.clock.now() - oldest < datetime.timedelta(hours=8), "the newest are given up, and not the oldest"
 
 
 def test_a_channel_that_is_gone_from_the_description_is_waited_for_by_nobody(site: Site, web: WebServer) -> None:

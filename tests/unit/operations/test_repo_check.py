@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import json
 import pathlib
 import typing as t
 
@@ -17,6 +18,10 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.removal import Removal, removal_key
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.catalog.set_members import Member
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import RequestInvalid
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.approval_store import (
+    put_plan,
+    put_signed,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations import repo_check
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.backup_values import (
     RepositoryRequest,
@@ -35,6 +40,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.floors import Floor
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.layout import hour_of
+from tests.support.approvals import PLAN, said
 from tests.support.clocks import START
 from tests.support.copies import (
     STREAM,
@@ -254,8 +260,18 @@ def test_notes_and_documents_that_are_missing_or_unreadable_are_told(two: Reposi
     two["local"].put(pin_key(backup.folder, pin.pin_id), pin.as_bytes()[:-20])
     two["local"].put("family/.labels/x.json", b"{}")
     two["local"].put("family/.failover/run-0001/0000.json", b"{}")
+    two["local"].put("family/.degraded/000000.json", b"{}")
+    two["local"].put("family/.failover/run-0001/announced/began.users.mail.json", b"{}")  # read by nobody else
+    put_plan(PLAN, two.storages)
+    put_signed(said("ada"), two.storages)
+    other = f"family/.failover/.approvals/{'0' * 64}/"
+    for name, data in (("ada.json", said("ada").as_bytes()), (".plan.json", json.dumps(PLAN.as_dict()).encode())):
+        two["local"].put(other + name, data)
     assert found(two) == {
         "document-unreadable": [
+            "family/.degraded/000000.json",
+            f"{other}.plan.json",
+            f"{other}ada.json",
             "family/.failover/run-0001/0000.json",
             "family/.labels/x.json",
             pin_key(backup.folder, pin.pin_id),

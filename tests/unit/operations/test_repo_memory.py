@@ -1,7 +1,10 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looking through a repository, and planning a copy of it, take the memory of an hour of a stream, not of all of it."""
+"""Looking through a repository, and planning a copy of it, take the memory of an hour of a stream, not of all of it.
+
+So does planning what to remove, segments that no record names among it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import typing as t
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.keep import keep_policy_from
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.host import Host
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.ids import new_backup_id
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.backup_values import (
@@ -23,6 +27,11 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operatio
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.check_values import CheckRequest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.copy_values import CopyRequest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.copying import plan_copy
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.prune import plan_prune
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.prune_values import (
+    JobPolicy,
+    PruneRequest,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.repo_check import (
     check_repositories,
 )
@@ -36,6 +45,8 @@ A_HOUR = 500
 # More than are fetched ahead at a time.
 FEW, MANY = 20, 80
 BEGAN = SystemClock().now().replace(minute=0, second=0, microsecond=0) - datetime.timedelta(hours=2 * MANY)
+
+OLD = (BEGAN - datetime.timedelta(days=30)).timestamp()
 
 
 def write(folder: pathlib.Path, hours: int) -> LocalStorage:
@@ -51,6 +62,7 @@ def write(folder: pathlib.Path, hours: int) -> LocalStorage:
             with contextlib.suppress(FileExistsError):
                 os.makedirs(path.parent)
             path.write_bytes(data)
+            os.utime(path, (OLD, OLD))
             segments.append(segment)
         record = Record(
             record_id=new_backup_id(now=made),
@@ -89,6 +101,26 @@ def plan(source: LocalStorage, target: LocalStorage, state: pathlib.Path, *, seg
     assert planned.segments == segments
 
 
+def plan_removal(folder: pathlib.Path, *, hours: int, strays: int) -> None:
+    keep = keep_policy_from({"forever": True})
+    policy = JobPolicy(repository="it", series=STREAM.series, engine="mongodb", job="oplog", keep=keep)
+    request = PruneRequest(
+        repositories=(RepositoryRequest(name="it", description={"type": "file", "path": str(folder)}),),
+        policies=(policy,),
+    )
+    plans = plan_prune(request, host=Host())
+    assert sum(one.segments for one in plans.plans[0].streams[0].entry.hours) == hours * A_HOUR
+    assert len(plans.leftovers["it"].orphans) == strays
+
+
+def leave_unrecorded(folder: pathlib.Path, *, beyond: int) -> None:
+    segment, data = segment_of(beyond)
+    path = folder / STREAM.segment_key(segment.description.group, segment.payload.name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    os.utime(path, (OLD, OLD))
+
+
 @pytest.mark.thorough
 def test_memory_does_not_grow_with_the_length_of_a_stream(tmp_path: pathlib.Path) -> None:
     few, many = write(tmp_path / "few", FEW), write(tmp_path / "many", MANY)
@@ -100,4 +132,9 @@ def test_memory_does_not_grow_with_the_length_of_a_stream(tmp_path: pathlib.Path
     assert of_many < 1.3 * of_few
     of_few = peak(lambda: plan(few, target, tmp_path / "state", segments=FEW * A_HOUR))
     of_many = peak(lambda: plan(many, target, tmp_path / "state", segments=MANY * A_HOUR))
+    assert of_many < 1.3 * of_few
+    for folder in ("few", "many"):
+        leave_unrecorded(tmp_path / folder, beyond=MANY * A_HOUR + 1)
+    of_few = peak(lambda: plan_removal(tmp_path / "few", hours=FEW, strays=1))
+    of_many = peak(lambda: plan_removal(tmp_path / "many", hours=MANY, strays=1))
     assert of_many < 1.3 * of_few

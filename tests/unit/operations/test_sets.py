@@ -274,6 +274,20 @@ def test_a_death_between_members_and_set_leaves_backups_and_no_set(shop: Shop) -
     assert len(shop.listed()) == 5
 
 
+def test_a_service_is_proved_in_one_go_and_no_member_twice(shop: Shop) -> None:
+    made = shop.make()
+    results = shop.lifeboat("verify shop --level 3 --json").succeeded().document["results"]
+    assert [one["job"].split("/")[1] for one in results] == ["conf", "code", "system"]
+    for member in shop.members(made):
+        assert len(list(shop.folder("one", member).glob("verification-*.json"))) == 1, "proved twice"
+    payload = next(shop.folder("one", shop.members(made)[0]).glob("files.tar*"))
+    payload.write_bytes(b"x" + payload.read_bytes()[1:])
+    results = shop.lifeboat("verify shop --level 1 --json").ended(1).document["results"]
+    assert [one["state"] for one in results] == ["failed", "passed", "failed"]
+    # A lower proof than the set asks for is none.
+    assert len(shop.lifeboat(f"verify shop/conf {JOB} --level 3 --json").ended(1).document["results"]) == 3
+
+
 def test_a_set_is_as_good_as_its_worst_member(shop: Shop) -> None:
     made = shop.make()
     conf, code = shop.members(made)
@@ -345,6 +359,25 @@ def test_retention_removes_sets_with_their_members_and_keeps_the_jobs_own(shop: 
     assert left == {own["id"], new["id"], *(one["id"] for one in shop.members(new))}
     assert old["id"] not in left
     shop.lifeboat("repo check").succeeded()
+
+
+def test_a_member_does_not_stand_for_the_backup_that_its_own_job_owes(shop: Shop) -> None:
+    """It goes with its set; what the job keeps for longer must be the job's own."""
+
+    def changed() -> dict[str, t.Any]:
+        said = shop.lifeboat("backup shop/conf/config --trigger change --quiet --json").succeeded()
+        backup: dict[str, t.Any] = said.document["results"][0]["backup"]
+        return backup
+
+    assert changed()["state"] == "complete"
+    (shop.directory / "conf" / "settings").write_text("new\n", encoding="utf-8")
+    shop.make()
+    time.sleep(1.1)  # of two backups of one second nobody can tell which is the newer one
+    own = changed()
+    assert (own["state"], "set" in own["path"]) == ("complete", False)
+    shop.make()
+    again = changed()
+    assert (again["state"], again["id"]) == ("unchanged", own["id"])
 
 
 def test_pruning_one_source_does_not_tear_its_sets(shop: Shop) -> None:

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import pathlib
 import threading
 import typing as t
 
 import pytest
 
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import parse_time
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import (
     StorageUnreachable,
     StreamSpoolUnusable,
@@ -18,6 +21,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.progress import Progress
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.signals import Stop
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.ship import follow_ship, run_ship
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.ship_noted import read_look
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.ship_run import Shipping
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.ship_values import ShipResult
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.wanted import wanted_backup
@@ -25,6 +29,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.faulty import FaultPoint, FaultyStorage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams import encoder
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.segment import StreamEvent
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.source import SourceAlarm
 from tests.support.clocks import START, FakeClock
 from tests.support.memory import MemoryStorage
 from tests.support.ship_bench import ShipBench, names
@@ -126,10 +131,90 @@ def test_following_says_something_only_when_something_changes(bench: ShipBench) 
     assert states == ["complete", "partial", "complete", "complete"]
 
 
+def _followed(
+    bench: ShipBench, monkeypatch: pytest.MonkeyPatch, turns: int, look: t.Callable[[int], tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """What is told in so many turns of a second, of which *look* says the state and what waits."""
+    real = Shipping.result
+    bench.clock = Turns(turns, lambda left: None)
+    began = bench.clock.monotonic()
+
+    def result(self: Shipping, *, goes_on: bool = False) -> ShipResult:
+        made = real(self, goes_on=goes_on)
+        state, waiting = look(int(bench.clock.monotonic() - began))
+        return dataclasses.replace(made, state=state, spool=dataclasses.replace(made.spool, segments=waiting))
+
+    monkeypatch.setattr(Shipping, "result", result)
+    said: list[ShipResult] = []
+    follow_ship(bench.request(), host=bench.host, report=said.append)
+    return [(one.state, one.spool.segments) for one in said]
+
+
+def test_a_state_that_goes_to_and_fro_is_told_each_half_minute(
+    bench: ShipBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = _followed(bench, monkeypatch, 91, lambda second: (("blocked", "partial")[second % 2], 7))
+    assert [state for state, _waiting in told[:2]] == ["blocked", "partial"], "what begins is told at once"
+    assert 6 <= len(told) <= 8
+
+
+def test_a_spool_that_drains_is_told_each_half_minute_with_what_remains(
+    bench: ShipBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = _followed(bench, monkeypatch, 100, lambda second: ("blocked", 500 - second))
+    assert told == [("blocked", 500), ("blocked", 470), ("blocked", 440), ("blocked", 410)]
+
+
+def test_a_spool_that_stays_as_it_is_is_told_once(bench: ShipBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _followed(bench, monkeypatch, 100, lambda second: ("blocked", 500 + second)) == [("blocked", 500)]
+
+
 def test_following_says_once_an_hour_that_all_is_well(bench: ShipBench) -> None:
     bench.clock = Turns(250, lambda left: bench.clock.advance(29))
     follow_ship(bench.request(), host=bench.host)
     assert len(bench.state.records("shop.main.oplog")) == 4
+
+
+def test_what_the_server_says_is_as_fresh_as_the_last_look(bench: ShipBench) -> None:
+    """Where nobody writes no newer segment comes: the status must not fall behind until the next record of a run."""
+    bench.tape.capture_seconds = 30
+    bench.tape.facts = {
+        "archive_timeout_seconds": 45,
+        "archive_mode": "on",
+        "in_recovery": False,
+        "ready_count": 0,
+        "is_failing": False,
+        "pg_wal": {"waiting_segments": 0},
+    }
+    stored: list[datetime.timedelta] = []
+
+    def each(left: int) -> None:
+        bench.clock.advance(9)
+        if left < 245:
+            look = read_look(bench.state, "shop.main.oplog") or {}
+            stored.append(bench.clock.now() - parse_time(look["stored_until"]))
+        if left == 50:
+            bench.tape.facts["is_failing"] = True  # a doubt now takes back nothing
+
+    bench.clock = Turns(250, each)
+    follow_ship(bench.request(), host=bench.host)
+    assert len(bench.state.records("shop.main.oplog")) == 2
+    assert max(stored[:190]) <= datetime.timedelta(seconds=45 + 30 + 20)
+    assert stored[-1] >= datetime.timedelta(seconds=50 * 10)
+
+
+def test_what_a_source_says_by_name_is_an_alarm_of_its_stream(bench: ShipBench) -> None:
+    mild, grave = SourceAlarm("growing", "It grows."), SourceAlarm("full", "It is full.", hint="rm", is_critical=True)
+    bench.tape.alarms = (mild,)
+    assert [(one.name, one.severity) for one in bench.run().warnings] == [("growing", "warning")]
+    bench.tape.alarms = (mild, grave)
+    result = bench.run()
+    assert [(one.name, one.severity, one.hint) for one in result.warnings] == [
+        ("full", "critical", "rm"),
+        ("growing", "warning", ""),
+    ]
+    assert result.state == "partial", "somebody hears of it"
+    assert [one.name for one in bench.plan().warnings] == ["full", "growing"]
 
 
 def test_following_captures_as_often_as_the_source_says(bench: ShipBench) -> None:

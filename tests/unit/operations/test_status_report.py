@@ -200,15 +200,22 @@ def test_a_copy_that_a_repository_lacks_is_a_warning(site: Watched) -> None:
     assert site.report().exit_status == 3
 
 
-def test_what_this_version_cannot_make_is_left_out_by_name(tmp_path: pathlib.Path) -> None:
+def test_a_stream_has_the_name_and_the_schedule_of_the_job_that_ships_it(tmp_path: pathlib.Path) -> None:
     source = mongodb_source()
-    source["backups"].append(
-        {"kind": "differential", "schedule": "0 3 * * *", "repositories": ["local"], "keep": {"within": "7d"}}
+    kept = {"repositories": ["local"], "keep": {"within": "7d"}}
+    source["backups"] += [
+        {"kind": "differential", "schedule": "0 */4 * * *", **kept},
+        {"kind": "incremental", "schedule": "0 * * * *", **kept},
+    ]
+    document = checked(Watched(tmp_path, sources=[source]))
+    assert document["left_out"] == []
+    (stream,) = document["streams"]
+    assert (stream["job"], stream["kind"], stream["schedule"]) == (
+        "family/main/incremental",
+        "oplog",
+        "every hour",
     )
-    site = Watched(tmp_path, sources=[source])
-    site.backup(3)
-    assert [one["job"] for one in checked(site)["left_out"]] == ["family/main/differential"]
-    assert site.attention() == []
+    assert stream["jobs"] == ["family/main/incremental", "family/main/differential"]
 
 
 def test_the_page_names_everything_that_may_need_attention() -> None:

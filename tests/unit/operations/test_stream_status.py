@@ -21,11 +21,18 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.sta
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.ship import run_ship
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.ship_run import open_storages
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.ship_values import ShipRequest
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.status_attention import attention_of
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.stream_status import (
     Known,
     StreamStatus,
     read_stream_status,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.wal_room import (
+    WalLimits,
+    WalRoom,
+    room_facts,
+)
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.ship import streams_text
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.reader import read_streams
 from tests.support.streams import SERIES, Tape, name_of, ship_request
 
@@ -91,3 +98,24 @@ def test_what_could_not_be_read_is_told_and_the_notes_have_to_do(place: Place) -
 def test_credentials_that_may_only_write_are_no_problem(place: Place) -> None:
     found, problems = place.status(StorageForbidden("may not list"))
     assert (problems, found.newest_by) == ([], "notes")
+
+
+def test_the_room_of_pg_wal_is_looked_at_now(place: Place, tmp_path: pathlib.Path) -> None:
+    """Nobody ships, the server is down, and its disk fills: the status and its metrics must not tell of better days."""
+    folder = tmp_path / "pg_wal"
+    (folder / "archive_status").mkdir(parents=True)
+    quiet = WalRoom(segment_size=1000, size=0, waiting=0, path=str(folder), free=1, disk=1)
+    noted = {"stored_until": "2026-11-21T12:00:00Z", "pg_wal": room_facts(quiet, WalLimits(budget=2500))}
+    assert place.status(None)[0].pg_wal is None
+    place.state.write("looks", f"{place.request.record_name}.json", noted)
+    for number in range(3):
+        (folder / f"00000001000000000000000{number}").write_bytes(b"w" * 1000)
+        (folder / "archive_status" / f"00000001000000000000000{number}.ready").touch()
+    found, _problems = place.status(None)
+    assert found.pg_wal is not None
+    assert (found.pg_wal["waiting_bytes"], found.pg_wal["size_bytes"]) == (3000, 3000)
+    assert (found.pg_wal["disk_bytes"] or 0) > 10**6
+    stream = {**found.as_dict(), "overdue": False}
+    entries = {one["name"]: one for one in attention_of([], [stream], [], [])}
+    assert entries["pg_wal_over_budget"]["severity"] == "critical"
+    assert "pg_wal has 3 kB, 3 segments (3 kB) wait there" in streams_text([found], now=found.seen)

@@ -14,7 +14,7 @@ import zipfile
 
 import pytest
 
-from tests.unit.description.samples import changed, description
+from tests.unit.description.samples import RECIPIENT, changed, description
 
 filters: t.Any = pytest.importorskip("ansible_collections.lifeboat.recovery.plugins.filter.host_setup")
 wheels: t.Any = pytest.importorskip("ansible_collections.lifeboat.recovery.plugins.lookup.agent_wheels")
@@ -37,6 +37,27 @@ def test_a_host_is_told_of_its_own_repositories_only() -> None:
     assert filters.host_configuration(*given(found["description"]))["jobs"] == found["jobs"]
 
 
+def test_an_objective_that_no_schedule_meets_is_found_with_what_to_change() -> None:
+    assert filters.host_configuration(*given(description()))["unmet"] == []
+    (said,) = filters.host_configuration(*given(changed("lifeboat_services.1.objectives", {"rpo": "5m"})))["unmet"]
+    assert "an rpo of 5 minutes can't be met" in said
+    assert "at least every 5 minutes" in said
+
+
+def test_what_a_host_is_to_prove_and_can_not_open_is_named() -> None:
+    data = description()
+    for source in (one for service in data["lifeboat_services"] for one in service["sources"]):
+        source["verify"] = {"level": 4}
+    main, cache = data["lifeboat_services"][0]["sources"][:2]
+    main["verify"] = {"level": 2, "schedule": "0 6 * * *"}
+    cache["verify"] = {"level": 1, "schedule": "0 6 * * *"}
+    assert filters.host_configuration(*given(data))["unreadable"] == []
+    data["lifeboat_settings"]["encryption"] = {"recipients": [RECIPIENT]}
+    assert filters.host_configuration(*given(data))["unreadable"] == ["family/main"]
+    data["lifeboat_settings"]["decryption"] = {"identity_file": "/etc/lifeboat/identity.txt"}
+    assert filters.host_configuration(*given(data))["unreadable"] == []
+
+
 def test_a_secret_by_value_is_noticed() -> None:
     data = changed("lifeboat_services.0.sources.1.connection", {"port": 6379, "password": "not-for-anybody"})
     assert filters.host_configuration(*given(data))["has_secrets"] is True
@@ -54,6 +75,9 @@ def test_the_spool_of_a_server_is_found() -> None:
     # The file with the recipients is on the host, not on the controller.
     data["lifeboat_settings"]["encryption"] = {"recipients_file": "/etc/lifeboat/nowhere.txt"}
     assert filters.host_configuration(*given(data))["spools"] == ["adhd/main/wal"]
+    (server,) = filters.host_servers(*given(data), engine="postgresql")
+    assert server["spool"] == "/var/spool/lifeboat/adhd.main.wal"
+    filters.host_timetable(*given(data), {}, {"host_name": "db1", "program": "lifeboat"})
 
 
 def test_servers_are_those_that_this_host_backs_up_by_itself() -> None:

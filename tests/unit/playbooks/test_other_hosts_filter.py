@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import pathlib
 import typing as t
 
 import pytest
+import yaml
 
 from tests.unit.description.samples import description
 
@@ -49,6 +51,31 @@ def test_backups_in_folders_of_another_host_are_left_to_it() -> None:
     # The alert is for a job that is seen; objectives of how much may be lost are the other host's.
     assert [alert["name"] for alert in family["alerts"]] == ["silent"]
     assert family["objectives"] == {"rto": "1h"}
+
+
+def test_a_set_is_proved_there_whichever_of_its_sources_are_seen() -> None:
+    one = host("db1", 0)
+    kept = {"repositories": ["offsite"], "keep": {"within": "12w"}}
+    system = {"kind": "system", "schedule": "0 1 * * 6", "options": {"exclude": ["cache"]}, **kept}
+    verify = {"level": 4, "schedule": "0 6 * * 6"}
+    one["lifeboat_services"][0]["sources"].append(
+        {"name": "system", "engine": "files", "backups": [system], "verify": verify}
+    )
+    found = filters.others_description([one])
+    assert "verify family/system --due --quiet" in table(found)
+
+
+def test_a_stream_is_kept_there_without_the_backups_that_it_is_replayed_behind() -> None:
+    one = host("db1", 0)
+    stream = {"schedule": "0 */4 * * *", "repositories": ["offsite"], "keep": {"within": "7d"}}
+    main = one["lifeboat_services"][0]["sources"][0]
+    main["backups"] = [
+        {**main["backups"][0], "repositories": ["local"]},
+        {"kind": "differential", **stream},
+        {"kind": "oplog", **stream, "options": {"slice_mib": 8}},
+    ]
+    (source,) = filters.others_description([one])["services"][0]["sources"]
+    assert [backup["kind"] for backup in source["backups"]] == ["differential", "oplog"]
 
 
 def test_a_job_keeps_its_name_when_one_before_it_is_not_seen() -> None:
@@ -160,3 +187,23 @@ def test_a_host_without_backups_and_backups_that_nobody_else_reads_are_refused()
     one["lifeboat_services"][0].pop("exercises")
     with pytest.raises(Exception, match="None of the backups can be read from another host"):
         filters.others_description([one])
+
+
+@pytest.mark.parametrize("name", ["family", "adhd"])
+def test_every_backup_of_a_reference_service_is_proved_by_somebody_or_waits_for_no_proof(name: str) -> None:
+    """Retention removes nothing where it waits for proofs that nobody can make."""
+    inventory = pathlib.Path(__file__).resolve().parents[3] / "inventories" / name
+    groups = yaml.safe_load((inventory / "hosts.yml").read_text(encoding="utf-8"))["all"]["children"]
+    (makes,) = groups[name]["hosts"]
+    prover, own = next(iter(groups[f"{name}_verify"]["hosts"].items()))
+    assert (groups[name]["vars"]["verify_on"], own["verify_for"]) == (prover, [makes])
+    told: Json = {"inventory_hostname": makes}
+    for path in (inventory / "group_vars" / name).glob("*.yml"):
+        told.update(yaml.safe_load(path.read_text(encoding="utf-8")))
+    found = filters.others_description([told], {"settings": own["lifeboat_settings"]})
+    assert found["encrypted"]
+    assert found["settings"]["decryption"]
+    given = (told["lifeboat_services"], told["lifeboat_repositories"], told["lifeboat_settings"])
+    backups = [job for job in filters.read(*given).jobs() if job.runnable]
+    alone = [job for job in backups if job.id in found["left_out"]]
+    assert {use.keep.minimum_verified for job in alone for use in job.repositories if not use.is_version_control} <= {0}

@@ -22,6 +22,7 @@ def installed(tmp_path: pathlib.Path) -> pathlib.Path:
         folder = tmp_path / "versions" / name / "bin"
         folder.mkdir(parents=True)
         (folder / "python").symlink_to(sys.executable)
+        (folder.parent / "complete").touch()
         os.utime(folder.parent, (1_000_000 + age, 1_000_000 + age))
     (tmp_path / "current").symlink_to("versions/0.1.0-b")
     return tmp_path
@@ -38,6 +39,11 @@ def unused(folder: pathlib.Path, kept: int) -> list[str]:
 )
 def test_the_current_one_and_the_newest_stay(installed: pathlib.Path, kept: int, gone: list[str]) -> None:
     assert unused(installed, kept) == gone
+
+
+def test_what_did_not_come_to_its_end_is_none_to_go_back_to(installed: pathlib.Path) -> None:
+    (installed / "versions/0.1.0-a/complete").unlink()
+    assert unused(installed, 1) == ["0.1.0-a", "0.1.0-d", "0.1.0-e"]
 
 
 def test_one_that_a_process_runs_from_stays(installed: pathlib.Path) -> None:

@@ -37,7 +37,6 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgres
     write_spool_settings,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.wal_health import (
-    ArchivingState,
     ReadyFile,
     health_warnings,
     lag_of,
@@ -53,9 +52,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.streams.spool import Spool, SpoolEntry
 from tests.support.wal import IDENTIFIER, MEBIBYTE, WalWriter, plain_segment
-
-NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.timezone.utc)
-SPOOL = "/var/spool/lifeboat/family.main.wal"
+from tests.unit.postgresql.wal_states import HEALTHY, MINUTE, NOON, SPOOL
 
 
 def source(spool: pathlib.Path) -> WalStreamSource:
@@ -221,30 +218,6 @@ def test_another_command_is_none_of_ours(command: str) -> None:
 
 
 # --- health in words --------------------------------------------------------------------------------------------------
-
-HEALTHY = ArchivingState(
-    system_identifier=IDENTIFIER,
-    version="15.18",
-    timeline=1,
-    in_recovery=False,
-    mode="on",
-    mode_in_files="on",
-    command=archive_command(script="/usr/local/lib/lifeboat/archive-wal", spool=SPOOL),
-    library="",
-    timeout_seconds=60,
-    wal_level="replica",
-    segment_size=16 * MEBIBYTE,
-    current_lsn="0/5000100",
-    data_directory="/var/lib/postgresql/15/main",
-    archived_count=4,
-    last_archived="000000010000000000000004",
-    last_archived_time=NOON,
-    failed_count=0,
-    last_failed=None,
-    last_failed_time=None,
-    ready=(),
-)
-MINUTE = datetime.timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.rd
     needed_server,
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.rdb_head import parse_head
-from tests.support.fuzzing import damaged, many
+from tests.support.fuzzing import damaged, growth, many
 from tests.unit.redis.made_files import bitwise_crc64, make_rdb, pieces, rdb_string
 
 WHOLE = make_rdb(keys={"a": b"1", "b": b"\xff" * 40}, expires=1)
@@ -175,16 +175,7 @@ def test_memory_does_not_grow_with_the_number_of_bad_ones() -> None:
             with contextlib.suppress(RdbInvalid):
                 check(damaged(WHOLE, chance))
 
-    refuse(200)
-    tracemalloc.start()
-    try:
-        refuse(100)
-        before, _peak = tracemalloc.get_traced_memory()
-        refuse(1000)
-        after, _peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert after - before < 64 * 1024
+    assert growth(refuse, warm=200, first=100, more=1000) < 64 * 1024
 
 
 def test_memory_does_not_grow_with_the_stream() -> None:

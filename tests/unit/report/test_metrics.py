@@ -16,6 +16,11 @@ import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.replica_lag import ReplicaLag
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.operations.replica_lag import ReplicaFact
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.wal_room import (
+    WalLimits,
+    WalRoom,
+    room_facts,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.metrics import metrics_text
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.metrics_catalog import METRICS
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.metrics_dashboard import dashboard
@@ -175,6 +180,7 @@ def test_streams_tell_what_waits_and_what_the_server_still_has(site: Watched) ->
         "stored_until": "2026-11-21T03:59:00Z",
         "spool": {"used_bytes": 5, "budget_bytes": 10, "oldest_age_seconds": 2.5},
         "oplog_hours": 2.5,
+        "pg_wal": None,
         "next_run": None,
         "due": None,
         "overdue": False,
@@ -185,6 +191,19 @@ def test_streams_tell_what_waits_and_what_the_server_still_has(site: Watched) ->
     assert of_job(found, "lifeboat_stream_spool_age_seconds") == 2.5
     assert of_job(found, "lifeboat_stream_oplog_window_seconds") == 9000
     assert of_job(found, "lifeboat_job_failed") == 1
+    assert "pg_wal" not in str(found)
+    room = WalRoom(segment_size=16, size=1000, waiting=3, free=40, disk=500)
+    stream["pg_wal"] = room_facts(room, WalLimits(budget=100, free_percent=10))
+    found = samples(metrics_text({**document, "jobs": [], "streams": [stream]}))
+    told = {
+        name: of_job(found, f"lifeboat_stream_pg_wal_{name}_bytes")
+        for name in ("waiting", "budget", "disk", "disk_free", "disk_wanted")
+    }
+    assert told == {"waiting": 48, "budget": 100, "disk": 500, "disk_free": 40, "disk_wanted": 50}
+    assert of_job(found, "lifeboat_stream_pg_wal_bytes") == 1000
+    stream["pg_wal"] = room_facts(WalRoom(segment_size=16, size=None, waiting=0), WalLimits())
+    found = samples(metrics_text({**document, "jobs": [], "streams": [stream]}))
+    assert "disk" not in str(found), "what is not known is not there"
 
 
 def test_labels_are_escaped(site: Watched) -> None:

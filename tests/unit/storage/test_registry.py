@@ -41,6 +41,26 @@ def options_of(description: t.Mapping[str, t.Any]) -> S3Options:
     return storage._options
 
 
+def test_who_is_in_haste_waits_for_no_repository() -> None:
+    """The worst case, of a region that swallows every packet: tries of a call, tries of a request, seconds of each."""
+
+    def worst(*, hasty: bool) -> float:
+        storage = open_storage(
+            {"type": "s3", "bucket": "acme-backups"},
+            name="offsite",
+            clock=FakeClock(),
+            runner=SubprocessRunner(),
+            environment={},
+            hasty=hasty,
+        )
+        assert isinstance(storage, RetryingStorage)
+        options = t.cast("S3Storage", storage._storage)._options
+        return storage._attempts * options.attempts * options.connect_timeout
+
+    assert worst(hasty=False) == 100
+    assert worst(hasty=True) <= 6
+
+
 def test_a_folder(tmp_path: pathlib.Path) -> None:
     storage = open_it({"type": "file", "path": str(tmp_path), "description": "the second disk"})
     assert isinstance(inner(storage), LocalStorage)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..core.errors import LifeboatError, StorageNotFound
 from ..storage.base import Storage
-from .folder_content import FolderContent, Kept, look_into, with_reasons
+from .folder_content import FolderContent, Kept, look_closely_into, look_into, with_reasons
 from .layout import BackupFolder
 from .manifest import Manifest, parse_manifest
 from .pin import Pin, parse_pin, unreadable_pin
@@ -58,7 +58,7 @@ def require_copy(storage: Storage, folder: BackupFolder, *, repository: str) -> 
 
     To be asked when an object of it was not found, or before something is made that is of no use without it.
     """
-    content = look_into(storage, folder)
+    content = look_closely_into(storage, folder)
     if content.is_backup:
         return
     copy = content.removed(repository)

@@ -10,7 +10,7 @@ import datetime
 import typing as t
 from dataclasses import dataclass, replace
 
-from ..core.errors import LifeboatError
+from ..core.errors import LifeboatError, StorageForbidden, StorageNotFound
 from ..storage.base import ObjectInfo, Storage
 from .layout import RESTORE_NOTES, STARTED, BackupFolder
 from .pin import pin_id_of
@@ -120,6 +120,25 @@ def is_note(key: str) -> bool:
 def look_into(storage: Storage, folder: BackupFolder) -> FolderContent:
     """List the folder. Raises what list() raises."""
     return FolderContent(folder=folder, objects={found.key: found for found in storage.list(folder.key(""))})
+
+
+def look_closely_into(storage: Storage, folder: BackupFolder) -> FolderContent:
+    """The same for who goes on to count on the backup: the manifest is there after everything was listed.
+
+    A listing comes in pages and takes its time. A removal that ends meanwhile takes manifest and mark away, of which
+    the one was listed already, and the other is listed no more.
+    """
+    content = look_into(storage, folder)
+    if not content.is_backup:
+        return content
+    try:
+        storage.stat(folder.manifest_key)
+    except StorageNotFound:
+        left = {key: found for key, found in content.objects.items() if key != folder.manifest_key}
+        return replace(content, objects=left)
+    except StorageForbidden:
+        pass  # credentials that may list and not read
+    return content
 
 
 def with_reasons(storage: Storage, copy: RemovedCopy, content: FolderContent) -> RemovedCopy:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .verification import INTACT, RESTORED, Verification, in_order
+from ..core.levels import INTACT, RESTORED
+from .verification import Verification, in_order
 
 COMPLETE, VERIFIED, FAILED = "complete", "verified", "failed"
 #: From worst to best.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from ..core.clock import format_time
 from ..core.errors import VerificationInvalid
+from ..core.levels import QUESTIONED
 from .layout import BackupFolder
 from .manifest import document_checksum
 from .manifest_fields import Fields, shortened
@@ -23,14 +24,6 @@ from .verification_schema import CHECK_STATES, FORMAT, FORMAT_VERSION, LONGEST_S
 
 PREFIX = "verification-"
 PASSED, FAILED = STATES
-PRESENT, INTACT, READABLE, RESTORED, QUESTIONED = range(5)
-LEVELS: t.Mapping[int, str] = {
-    PRESENT: "present",
-    INTACT: "intact",
-    READABLE: "readable",
-    RESTORED: "restored",
-    QUESTIONED: "questioned",
-}
 
 
 @dataclass(frozen=True)

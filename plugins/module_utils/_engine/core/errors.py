@@ -91,6 +91,12 @@ class ObjectivesUnmet(ConfigurationInvalid):
     code = "configuration.objectives_unmet"
 
 
+class FilesUnusable(ConfigurationInvalid):
+    """A file that the description names is missing on this host, is not what it must be, or too many may read it."""
+
+    code = "configuration.files_unusable"
+
+
 class OutputUnwritable(LifeboatError):
     """A file that was to be written can't be; what was there before is as it was."""
 
@@ -741,6 +747,13 @@ class FailoverRefused(FailoverError):
     exit_status = 2
 
 
+class DrillRefused(FailoverError):
+    """A drill can't have that place: it is production's, or somebody else's."""
+
+    code = "drill.refused"
+    exit_status = 2
+
+
 class FailoverRunning(FailoverError):
     """Somebody else's failover of the service is open; two at once would end in two primaries."""
 
@@ -772,6 +785,68 @@ class FailoverNotRecorded(FailoverError):
     """No repository took the entry; a step that nobody could know of later must not be taken."""
 
     code = "failover.not_recorded"
+
+
+class FailoverApprovalInvalid(FailoverError):
+    """An approval can't be read, or its signature is not of that person, for that plan; it counts for nothing."""
+
+    code = "failover.approval_invalid"
+    exit_status = 2
+
+
+class FailoverNotApproved(FailoverError):
+    """Fewer people than the description asks for have approved the plan, so it does not run."""
+
+    code = "failover.not_approved"
+    exit_status = 2
+
+
+class FailoverKeyUnusable(FailoverError):
+    """Nothing could be signed with that key, or it is of nobody who may approve; nothing was stored."""
+
+    code = "failover.key_unusable"
+    exit_status = 2
+
+
+# --- degraded mode ----------------------------------------------------------------------------------------------
+
+
+class DegradedError(LifeboatError):
+    """Something about degraded mode failed that has no better name."""
+
+    code = "degraded.error"
+
+
+class DegradedMeasureFailed(DegradedError):
+    """A measure did not take effect, so the service is not relieved, or not put back, where it should be."""
+
+    code = "degraded.measure_failed"
+
+
+class DegradedChangedMeanwhile(DegradedError):
+    """What a measure had switched was changed by somebody else meanwhile; putting back would undo their change."""
+
+    code = "degraded.changed_meanwhile"
+    exit_status = 2
+
+
+class DegradedOvertaken(DegradedError):
+    """Somebody else enters or leaves degraded mode of the service at this moment; two at once would undo each other."""
+
+    code = "degraded.overtaken"
+    exit_status = 4
+
+
+class DegradedRecordInvalid(DegradedError):
+    """A record of degraded mode can't be trusted, or is not the same everywhere, so nobody knows what was before."""
+
+    code = "degraded.record_invalid"
+
+
+class DegradedNotRecorded(DegradedError):
+    """No repository took the record; a degraded mode that nobody knows of is forgotten."""
+
+    code = "degraded.not_recorded"
 
 
 # --- mongodb ----------------------------------------------------------------------------------------------------
@@ -862,6 +937,32 @@ class MongoNoSuitableMember(MongoError):
     """No member of the replica set may be read: each is down, too far behind or excluded by the read preference."""
 
     code = "mongodb.no_suitable_member"
+
+
+class MongoMemberRefused(MongoError):
+    """A member of a replica set can't have these votes, this priority or this place."""
+
+    code = "mongodb.member_refused"
+    exit_status = 2
+
+
+class MongoFenceNotProven(MongoError):
+    """After fencing, a member may still run or start again, and could become primary."""
+
+    code = "mongodb.fence_not_proven"
+
+
+class MongoPromotionRefused(MongoError):
+    """The members can't or must not elect a primary; two sets of one name would make two primaries."""
+
+    code = "mongodb.promotion_refused"
+    exit_status = 2
+
+
+class MongoPromotionNotReached(MongoError):
+    """A primary was not elected, or a member did not catch up, in its time; whether it still will is not known."""
+
+    code = "mongodb.promotion_not_reached"
 
 
 class MongoConsistencyUnavailable(MongoError):
@@ -1357,6 +1458,25 @@ class FollowNotReached(PostgresError):
     code = "postgresql.follow_not_reached"
 
 
+class StandbyRefused(PostgresError):
+    """What lies in the data folder can't become a standby of that server without a loss that nobody has accepted."""
+
+    code = "postgresql.standby_refused"
+    exit_status = 2
+
+
+class StandbyNotReached(PostgresError):
+    """The standby was made and started, and does not receive what its primary writes."""
+
+    code = "postgresql.standby_not_reached"
+
+
+class RewindFailed(PostgresError):
+    """pg_rewind ended in the middle of its work; the data folder is no cluster until it is rebuilt."""
+
+    code = "postgresql.rewind_failed"
+
+
 # --- redis ------------------------------------------------------------------------------------------------------
 
 
@@ -1430,6 +1550,32 @@ class RedisClusterNode(RedisError):
     """The server is one node of a cluster; a backup of it alone holds some slots and would pass for the whole."""
 
     code = "redis.cluster_node"
+    exit_status = 2
+
+
+class RedisFenceNotProven(RedisError):
+    """After fencing, something could still write to the old primary, or it is not that server at all."""
+
+    code = "redis.fence_not_proven"
+
+
+class RedisPromotionRefused(RedisError):
+    """The server is no replica that may be promoted; promoting the wrong one would make two primaries."""
+
+    code = "redis.promotion_refused"
+    exit_status = 2
+
+
+class RedisPromotionNotReached(RedisError):
+    """A server that was told to become a primary or to follow one did not in its time."""
+
+    code = "redis.promotion_not_reached"
+
+
+class RedisFollowRefused(RedisError):
+    """Having this server follow that one would throw away data that may be the only copy."""
+
+    code = "redis.follow_refused"
     exit_status = 2
 
 
@@ -1536,6 +1682,66 @@ class GitRepositoryUnusable(FilesError):
 
     code = "files.git_unusable"
     exit_status = 2
+
+
+# --- dns --------------------------------------------------------------------------------------------------------
+
+
+class DnsError(LifeboatError):
+    """Something about a name that clients follow failed in a way that has no name of its own."""
+
+    code = "dns.error"
+
+
+class DnsRecordMissing(DnsError):
+    """The record that is to be moved does not exist; a name that is misspelt would be made, and followed by nobody."""
+
+    code = "dns.record_missing"
+    exit_status = 2
+
+
+class DnsOtherType(DnsError):
+    """The name has a record of another type, which would stand beside what is described, or in its way."""
+
+    code = "dns.other_type"
+    exit_status = 2
+
+
+class DnsRecordRouted(DnsError):
+    """The record is an alias or has a routing policy; to write over it would take away what somebody has built."""
+
+    code = "dns.record_routed"
+    exit_status = 2
+
+
+class DnsRefused(DnsError):
+    """Whoever serves the zone does not let these credentials change the record, so a failover would stop there."""
+
+    code = "dns.refused"
+
+
+class DnsKeyRefused(DnsRefused):
+    """The server and this host don't agree on the key or on the time, so no change can be signed."""
+
+    code = "dns.key_refused"
+
+
+class DnsUnreachable(DnsError):
+    """Whoever serves the zone does not answer, so nothing can be read or changed there."""
+
+    code = "dns.unreachable"
+
+
+class DnsChangedMeanwhile(DnsError):
+    """Somebody else has changed the record since it was read; what stood there must not be lost unseen."""
+
+    code = "dns.changed_meanwhile"
+
+
+class DnsNotAgreed(DnsError):
+    """Not all servers give the answer that was set, so a part of the clients still goes where nobody may be."""
+
+    code = "dns.not_agreed"
 
 
 # --- notify -----------------------------------------------------------------------------------------------------

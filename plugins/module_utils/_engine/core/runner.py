@@ -23,6 +23,7 @@ _PACKAGES: t.Mapping[str, str] = {
     "zstd": "zstd",
     "tar": "tar",
     "setpriv": "util-linux",
+    "ssh-keygen": "openssh-client",
     "pg_dump": "postgresql-client",
     "pg_dumpall": "postgresql-client",
     "pg_basebackup": "postgresql-client",

@@ -20,7 +20,7 @@ FORMAT, FORMAT_VERSION = "lifeboat-failover", 1
 OPENED, RESUMED, INTENDED, DONE, FAILED = "opened", "resumed", "intended", "done", "failed"
 CLOSED, ABANDONED = "closed", "abandoned"
 EVENTS = (OPENED, RESUMED, INTENDED, DONE, FAILED, CLOSED, ABANDONED)
-_RUN = re.compile(r"run-([0-9]{4,9})")
+_RUN = re.compile(r"(run|drill)-([0-9]{4,9})")
 _ENTRY = re.compile(r"([0-9]{4})\.json")
 LARGEST = 1024 * 1024
 
@@ -92,15 +92,23 @@ def run_folder(service: str, run: str) -> str:
     return f"{failovers_folder(service)}{run}/"
 
 
-def run_name(number: int) -> str:
-    """Failovers are counted, so that two operators who begin at once want the same name, and one gets it."""
-    return f"run-{number:04d}"
+def run_name(number: int, *, drill: bool = False) -> str:
+    """Failovers are counted, so that two operators who begin at once want the same name, and one gets it.
+
+    Drills are counted by themselves: one that was left open keeps nobody from a failover.
+    """
+    return f"{'drill' if drill else 'run'}-{number:04d}"
 
 
-def run_number(name: str) -> int | None:
-    """The number in the name of a failover; None when it is no such name."""
+def run_number(name: str, *, drill: bool = False) -> int | None:
+    """The number in the name of a failover, or of a drill; None when it is no such name."""
     found = _RUN.fullmatch(name)
-    return int(found[1]) if found else None
+    return int(found[2]) if found and (found[1] == "drill") == drill else None
+
+
+def is_run(name: str) -> bool:
+    """Whether it is the name of a failover or a drill."""
+    return _RUN.fullmatch(name) is not None
 
 
 def entry_number(name: str) -> int | None:

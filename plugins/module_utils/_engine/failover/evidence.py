@@ -9,10 +9,13 @@ import datetime
 import typing as t
 
 from ..core.clock import parse_time
-from ..core.description.duration import parse_duration
+from .drill_evidence import drill_figures
 from .entry import DONE, FAILED, INTENDED, Entry
+from .full_evidence import full_figures
 from .ledger import Ledger
-from .plan import FENCE, PROMOTE, VERIFY, Json
+from .objectives import met
+from .plan import DRILL, FENCE, FULL_RESTORE, MOVE_REGION, PROMOTE, VERIFY, FailoverPlan, Json, digest
+from .region_evidence import region_figures
 
 FORMAT, FORMAT_VERSION = "lifeboat-failover-evidence", 1
 
@@ -21,23 +24,18 @@ def evidence(ledger: Ledger) -> dict[str, t.Any]:
     """The evidence of a failover so far, JSON values. ``state``: complete, complete-with-exceptions, or unfinished.
 
     The time to recover is that from its first entry to the end of the last step that people waited for; it does not
-    know when the primary was lost. ``lost`` is what was counted after fencing, ``stated`` what was said before.
+    know when the primary was lost. What is lost, and whether the objectives are met, differs by the kind of plan.
     """
     plan = ledger.plan
-    steps = [_step(ledger, step.name) for step in plan.steps]
-    by_kind = {step.kind: ledger.finished.get(step.name) for step in plan.steps}
+    steps = [_step(ledger, plan, step.name) for step in plan.steps]
     failed = [one["name"] for one in steps if one["state"] == FAILED]
     vital = {step.name for step in plan.steps if step.vital}
     undone = [one["name"] for one in steps if one["name"] in vital and one["state"] != DONE]
-    waited = [parse_time(one["ended"]) for one in steps if one["state"] == DONE and one["kind"] != "backup"]
-    opened = parse_time(ledger.entries[0].at)
-    seconds = round((max(waited) - opened).total_seconds(), 3) if waited else None
-    chosen: Json = next((one for one in plan.facts["ranking"] if one["name"] == plan.chosen), {})
-    fence: Json = by_kind.get(FENCE) or {}
-    objectives = plan.facts.get("objectives") or {}
+    own = _FIGURES.get(plan.kind, _of_promotion)(ledger, plan, steps)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
+        "kind": plan.kind,
         "service": ledger.service,
         "source": plan.source,
         "run": ledger.run,
@@ -45,9 +43,24 @@ def evidence(ledger: Ledger) -> dict[str, t.Any]:
         "last_entry_sha256": ledger.entries[-1].sha256,
         "state": "unfinished" if undone else "complete-with-exceptions" if failed else "complete",
         "exceptions": failed,
-        "promoted": plan.chosen,
         "operators": list(dict.fromkeys(str(one.by) for one in ledger.entries)),
         "accepted": dict(plan.facts.get("accepted") or {}),
+        **own,
+        "steps": steps,
+    }
+
+
+def _of_promotion(ledger: Ledger, plan: FailoverPlan, steps: t.Sequence[Json]) -> dict[str, t.Any]:
+    """``lost`` is what was counted after fencing, ``stated`` what was said before."""
+    by_kind = {step.kind: ledger.finished.get(step.name) for step in plan.steps}
+    waited = [parse_time(one["ended"]) for one in steps if one["state"] == DONE and one["kind"] != "backup"]
+    opened = parse_time(ledger.entries[0].at)
+    seconds = round((max(waited) - opened).total_seconds(), 3) if waited else None
+    chosen: Json = next((one for one in plan.known("ranking") if one["name"] == plan.chosen), {})
+    fence: Json = by_kind.get(FENCE) or {}
+    objectives = plan.facts.get("objectives") or {}
+    return {
+        "promoted": plan.chosen,
         "fenced": {"proven": fence.get("proven"), "method": fence.get("method")},
         "timeline": {
             "before": plan.facts["timeline"],
@@ -62,14 +75,13 @@ def evidence(ledger: Ledger) -> dict[str, t.Any]:
             "rpo": objectives.get("rpo"),
             "rto": objectives.get("rto"),
             "rpo_met": _loss_met(fence.get("loss"), chosen, objectives.get("rpo")),
-            "rto_met": _met(seconds, objectives.get("rto")),
+            "rto_met": met(seconds, objectives.get("rto")),
         },
-        "steps": steps,
     }
 
 
-def _step(ledger: Ledger, name: str) -> dict[str, t.Any]:
-    step = ledger.plan.step(name)
+def _step(ledger: Ledger, plan: FailoverPlan, name: str) -> dict[str, t.Any]:
+    step = plan.step(name)
     own: list[Entry] = [one for one in ledger.entries if one.step == name]
     began = next((one.at for one in own if one.event == INTENDED), None)
     last = next((one for one in reversed(own) if one.event in (DONE, FAILED)), None)
@@ -83,6 +95,7 @@ def _step(ledger: Ledger, name: str) -> dict[str, t.Any]:
         "seconds": round((_time(last.at) - _time(began)).total_seconds(), 3) if last and began else None,
         "sha256": last.sha256 if last else None,
         "result": dict(last.data) if last else None,
+        "result_sha256": digest(last.data) if last else None,
     }
 
 
@@ -90,14 +103,15 @@ def _loss_met(lost: t.Any, stated: Json, rpo: t.Any) -> bool | None:
     """Met for certain when nothing was lost; else by the bound that was stated; None when nobody knows."""
     if isinstance(lost, dict) and lost.get("commits") == 0:
         return True
-    return _met(stated.get("loss_seconds"), rpo)
-
-
-def _met(seconds: t.Any, objective: t.Any) -> bool | None:
-    if objective is None or seconds is None:
-        return None
-    return float(seconds) <= parse_duration(str(objective)).total_seconds()
+    return met(stated.get("loss_seconds"), rpo)
 
 
 def _time(text: str) -> datetime.datetime:
     return parse_time(text)
+
+
+_FIGURES: t.Mapping[str, t.Callable[[Ledger, FailoverPlan, t.Sequence[Json]], dict[str, t.Any]]] = {
+    MOVE_REGION: region_figures,
+    DRILL: drill_figures,
+    FULL_RESTORE: full_figures,
+}

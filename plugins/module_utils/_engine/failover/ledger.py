@@ -9,6 +9,7 @@ one gets it, also of those who open a failover at the same moment: its name is t
 
 from __future__ import annotations
 
+import concurrent.futures
 import secrets
 import typing as t
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from ..core.clock import Clock, format_time
 from ..core.errors import (
     FailoverLedgerInvalid,
+    FailoverNotApproved,
     FailoverNotRecorded,
     FailoverOvertaken,
     FailoverRefused,
@@ -39,16 +41,19 @@ from .entry import (
     Operator,
     entry_number,
     failovers_folder,
+    is_run,
     parse_entry,
     require_chain,
     run_folder,
     run_name,
     run_number,
 )
-from .plan import FailoverPlan, Json, parse_plan
+from .plan import DRILL, FailoverPlan, Json, parse_plan
 
 Storages = t.Mapping[str, Storage]
-_RESUME = "ansible-playbook playbooks/promote_standby.yml -e lifeboat_promote={}/{} -e lifeboat_resume={}"
+#: Under which name the first entry has who approved the plan.
+APPROVAL = "approval"
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -116,16 +121,18 @@ class Ledger:
 def begin(plan: FailoverPlan, *, operator: str, host: str, storages: Storages, clock: Clock, data: Json) -> Ledger:
     """Open a failover by *plan*. *data* is what was accepted when it was confirmed.
 
-    Raises FailoverRunning, naming who has one open and since when, FailoverNotRecorded when no repository takes it, and
-    FailoverLedgerInvalid.
+    Raises FailoverRunning, naming who has one open and since when, FailoverNotRecorded when no repository takes it,
+    FailoverNotApproved when the approval in *data* is of another plan, and FailoverLedgerInvalid.
     """
-    newest = newest_run(plan.service, storages=storages)
+    _require_approved(plan, data)
+    drill = plan.kind == DRILL
+    newest = newest_run(plan.service, storages=storages, drill=drill)
     if newest is not None and newest.is_open:
         raise _running(newest)
-    number = 1 if newest is None else (run_number(newest.run) or 0) + 1
+    number = 1 if newest is None else (run_number(newest.run, drill=drill) or 0) + 1
     first = Entry(
         service=plan.service,
-        run=run_name(number),
+        run=run_name(number, drill=drill),
         number=0,
         event=OPENED,
         at=format_time(clock.now()),
@@ -142,7 +149,7 @@ def begin(plan: FailoverPlan, *, operator: str, host: str, storages: Storages, c
             _abandon(first, storage, clock=clock)
         raise FailoverRunning(
             f"Somebody else has opened {first.run} of {plan.service} at the same moment: {error.message}",
-            hint="See who: ansible-playbook playbooks/promote_standby.yml --check   and leave it to them.",
+            hint=f"See who: {plan.command} --check   and leave it to them.",
             details=error.details,
         ) from error
 
@@ -160,12 +167,22 @@ def resume(service: str, run: str, *, operator: str, host: str, storages: Storag
 
 
 def note(
-    service: str, run: str, *, session: str, event: str, step: str, data: Json, storages: Storages, clock: Clock
+    service: str,
+    run: str,
+    *,
+    session: str,
+    event: str,
+    step: str,
+    data: Json,
+    storages: Storages,
+    clock: Clock,
+    begins: str = "",
 ) -> Ledger:
     """Add what became of a step, or the end of the failover. *session* is what begin() or resume() gave.
 
-    A step that is finished is not noted again: asking twice gives the ledger as it is. Raises FailoverOvertaken when
-    somebody has resumed it meanwhile, FailoverNotRecorded, and what reading raises.
+    *begins* is the step that follows at once: its intent is noted with it. A step that is finished is not noted again:
+    asking twice gives the ledger as it is. Raises FailoverOvertaken when somebody has resumed it meanwhile,
+    FailoverNotRecorded, and what reading raises.
     """
     if event not in (INTENDED, DONE, FAILED, CLOSED, ABANDONED):
         raise FailoverRefused(
@@ -178,14 +195,20 @@ def note(
     if ledger.operator.session != session:
         raise FailoverOvertaken(
             f"{run} of {service} was taken over by {ledger.operator} at {ledger.taken.at}.",
-            hint="Leave it to them, or take it back: " + _RESUME.format(service, ledger.plan.source, run),
+            hint=f"Leave it to them, or take it back: {_resume(ledger)}",
             details={"operator": str(ledger.operator)},
         )
-    if event in (INTENDED, DONE, FAILED):
-        ledger.plan.step(step)
-        if step in ledger.finished:
-            return ledger
-    return _append(ledger, event=event, by=ledger.operator, storages=storages, clock=clock, step=step, data=data)
+    shared: dict[str, t.Any] = {"by": ledger.operator, "storages": storages, "clock": clock}
+    if event not in (INTENDED, DONE, FAILED):
+        return _append(ledger, event=event, step=step, data=data, **shared)
+    for name in filter(None, (step, begins)):
+        ledger.plan.step(name)
+    if step not in ledger.finished:
+        ledger = _append(ledger, event=event, step=step, data=data, **shared)
+    last = ledger.entries[-1]
+    if begins and begins not in ledger.finished and (last.event, last.step) != (INTENDED, begins):
+        ledger = _append(ledger, event=INTENDED, step=begins, data={}, **shared)
+    return ledger
 
 
 def read_run(service: str, run: str, *, storages: Storages) -> Ledger:
@@ -194,7 +217,7 @@ def read_run(service: str, run: str, *, storages: Storages) -> Ledger:
     Raises FailoverRunUnknown, FailoverLedgerInvalid when a copy was changed or two differ, and what reading raises when
     no repository answers.
     """
-    if run_number(run) is None:
+    if not is_run(run):
         raise FailoverRunUnknown(f"{run!r} is no name of a failover.", hint="They are called run-0001, run-0002 ...")
     chains: dict[str, tuple[Entry, ...]] = {}
     problems: dict[str, LifeboatError] = {}
@@ -212,7 +235,7 @@ def read_run(service: str, run: str, *, storages: Storages) -> Ledger:
     if not longest:
         raise FailoverRunUnknown(
             f"{service} has no failover {run} in {', '.join(chains) or 'any repository'}.",
-            hint="See which there are: ansible-playbook playbooks/promote_standby.yml --check",
+            hint="See which there are: run the playbook again with --check, without lifeboat_resume.",
             details={"run": run},
         )
     for name, chain in chains.items():
@@ -227,19 +250,49 @@ def read_run(service: str, run: str, *, storages: Storages) -> Ledger:
     return Ledger(service=service, run=run, entries=longest, copies=copies, problems=problems)
 
 
-def newest_run(service: str, *, storages: Storages) -> Ledger | None:
-    """The failover that was opened last; None when there was none. Raises what :func:`read_run` raises."""
+def newest_run(service: str, *, storages: Storages, drill: bool = False) -> Ledger | None:
+    """The failover, or drill, that was opened last; None when there was none. Raises what :func:`read_run` raises."""
+    return next(runs_newest_first(service, storages=storages, drill=drill), None)
+
+
+def runs_newest_first(service: str, *, storages: Storages, drill: bool = False) -> t.Iterator[Ledger]:
+    """All failovers, or drills, that which was opened last comes first. Raises what :func:`read_run` raises."""
     numbers: set[int] = set()
     problems: list[LifeboatError] = []
     for storage in storages.values():
         try:
-            found = map(run_number, storage.list_folders(failovers_folder(service)))
+            found = [run_number(name, drill=drill) for name in storage.list_folders(failovers_folder(service))]
             numbers.update(number for number in found if number is not None)
         except LifeboatError as error:
             problems.append(error)
     if len(problems) == len(storages) and problems:
         raise problems[0]
-    return read_run(service, run_name(max(numbers)), storages=storages) if numbers else None
+    for number in sorted(numbers, reverse=True):
+        yield read_run(service, run_name(number, drill=drill), storages=storages)
+
+
+def _require_approved(plan: FailoverPlan, data: Json) -> None:
+    approved = (data.get(APPROVAL) or {}).get("plan_sha256", plan.fingerprint)
+    if approved != plan.fingerprint:
+        raise FailoverNotApproved(
+            f"The plan {approved} was approved, and this one is {plan.fingerprint}.",
+            hint="What was approved is what runs: begin with that plan, or have this one approved.",
+        )
+
+
+def silent_storages(service: str, *, storages: Storages) -> dict[str, LifeboatError]:
+    """The repositories that can't be read now, asked at the same time: those of a lost region each take their while."""
+
+    def ask(storage: Storage) -> LifeboatError | None:
+        try:
+            list(storage.list_folders(failovers_folder(service)))
+        except LifeboatError as error:
+            return error
+        return None
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(storages))) as pool:
+        answers = dict(zip(storages, pool.map(ask, storages.values())))
+    return {name: error for name, error in answers.items() if error is not None}
 
 
 def _append(
@@ -293,7 +346,7 @@ def _put_one(entry: Entry, storage: Storage, *, repository: str) -> None:
         if there != entry:  # else the answer to our own put was lost, or it was there already
             raise FailoverOvertaken(
                 f"{there.by} wrote entry {entry.number} of {entry.run} at {there.at} first, in {repository}.",
-                hint="Leave it to them. How far they are: ansible-playbook playbooks/promote_standby.yml --check",
+                hint="Leave it to them. How far they are: run the playbook again with --check.",
                 details={"operator": str(there.by), "at": there.at, "repository": repository},
             ) from None
 
@@ -329,12 +382,16 @@ def _drop_abandoned(chains: dict[str, tuple[Entry, ...]]) -> None:
 def _read_chain(service: str, run: str, storage: Storage) -> tuple[Entry, ...]:
     folder = run_folder(service, run)
     keys = [one.key for one in storage.list(folder) if entry_number(one.key[len(folder) :]) is not None]
-    found = []
-    for key in sorted(keys):
+
+    def get(key: str) -> Entry | None:
         try:
-            found.append(parse_entry(storage.get(key, limit=LARGEST), key=key))
+            return parse_entry(storage.get(key, limit=LARGEST), key=key)
         except StorageNotFound:
-            continue  # the chain says whether it is missed
+            return None  # the chain says whether it is missed
+
+    # At the same time: it is read before each step, and each answer of a far repository takes its while.
+    with concurrent.futures.ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        found = [entry for entry in pool.map(get, sorted(keys)) if entry is not None]
     require_chain(found)
     return tuple(found)
 
@@ -344,7 +401,7 @@ def _require_open(ledger: Ledger) -> None:
         last = ledger.entries[-1]
         raise FailoverRefused(
             f"{ledger.run} of {ledger.service} has ended: {last.event} at {last.at} by {last.by}.",
-            hint="Begin a new one: ansible-playbook playbooks/promote_standby.yml -e lifeboat_promote=SERVICE/SOURCE",
+            hint=f"Begin a new one: {ledger.plan.command} --check",
             details={"run": ledger.run},
         )
 
@@ -354,7 +411,10 @@ def _running(ledger: Ledger) -> FailoverRunning:
     return FailoverRunning(
         f"{ledger.operator} has {ledger.run} of {ledger.service} open since {ledger.entries[0].at}; its last word is "
         f"{last.event}{' ' + last.step if last.step else ''} at {last.at}.",
-        hint="Ask them. When nobody is at it any more, go on with it: "
-        + _RESUME.format(ledger.service, ledger.plan.source, ledger.run),
+        hint=f"Ask them. When nobody is at it any more, go on with it: {_resume(ledger)}",
         details={"run": ledger.run, "operator": str(ledger.operator), "since": ledger.entries[0].at},
     )
+
+
+def _resume(ledger: Ledger) -> str:
+    return f"{ledger.plan.command} -e lifeboat_resume={ledger.run}"

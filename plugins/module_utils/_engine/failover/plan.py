@@ -4,6 +4,10 @@
 """The plan of a failover: typed steps and the facts that they rest on, frozen, with a hash that is confirmed and kept.
 
 What runs is what was read: the hash goes into the ledger, and every later run of the same plan is held to it.
+
+There are two forms. A plan without *measured* is confirmed whole. One with *measured* keeps there, and in *made*, what
+differs each time that the servers are asked; its hash is of all the rest. So the same plan made again a minute later
+has the same hash, and what several people approved can be confirmed by it.
 """
 
 from __future__ import annotations
@@ -18,11 +22,34 @@ from ..core.ids import is_name
 
 Json = t.Mapping[str, t.Any]
 
-FORMAT, FORMAT_VERSION = "lifeboat-failover-plan", 1
-PROMOTE_STANDBY = "promote-standby"
-#: What a step can be; playbooks/tasks/promote/ has a task file for each.
+FORMAT, FORMAT_VERSION, FORMAT_VERSION_MEASURED = "lifeboat-failover-plan", 1, 2
+PROMOTE_STANDBY, MOVE_REGION, DRILL, FULL_RESTORE = "promote-standby", "move-region", "drill", "full-restore"
+#: How each kind of plan is begun and gone on with, by what is named in it.
+COMMANDS: t.Mapping[str, str] = {
+    PROMOTE_STANDBY: "ansible-playbook playbooks/promote_standby.yml -e lifeboat_promote={service}/{source}",
+    MOVE_REGION: "ansible-playbook dr_failover.yml -e lifeboat_failover={service}",
+    DRILL: "ansible-playbook playbooks/dr_drill.yml -e lifeboat_drill_of={service}",
+    FULL_RESTORE: "ansible-playbook playbooks/full_restore.yml -e lifeboat_full_restore={service}",
+}
+#: Steps about one promotion of PostgreSQL; playbooks/tasks/promote/ has a task file for each.
 FENCE, PROMOTE, VERIFY, FOLLOW, REWIRE, BACKUP = "fence", "promote", "verify", "follow", "rewire", "backup"
-STEP_KINDS = (FENCE, PROMOTE, VERIFY, FOLLOW, REWIRE, BACKUP)
+PROMOTION_KINDS = (FENCE, PROMOTE, VERIFY, FOLLOW, REWIRE, BACKUP)
+#: Steps about a service; playbooks/tasks/failover/ has a task file for each.
+FREEZE, CUT, PROMOTE_REDIS, PROMOTE_MONGODB, RESTORE = "freeze", "cut", "promote_redis", "promote_mongodb", "restore"
+KUBERNETES, HEALTH, DNS, ANNOUNCE, WATCH = "kubernetes", "health", "dns", "announce", "watch"
+#: Steps about a service that comes back on new hosts, beside those above.
+PREPARE, ASK, SCHEDULE, FIRST_BACKUP = "prepare", "ask", "schedule", "first_backup"
+SERVICE_KINDS = (
+    *(FREEZE, CUT, PROMOTE_REDIS, PROMOTE_MONGODB, RESTORE),
+    *(KUBERNETES, HEALTH, DNS, ANNOUNCE, WATCH),
+    *(PREPARE, ASK, SCHEDULE, FIRST_BACKUP),
+)
+#: Steps of drills alone, and all that a drill may take: each promises to touch nothing that people use.
+DRILL_RESTORE, DRILL_ASK = "drill_restore", "drill_ask"
+DRILL_APPLICATION, DRILL_CHECK = "drill_application", "drill_check"
+DRILL_ONLY = (DRILL_RESTORE, DRILL_ASK, DRILL_APPLICATION, DRILL_CHECK)
+DRILL_KINDS = (*DRILL_ONLY, KUBERNETES, HEALTH, DNS, ANNOUNCE, WATCH)
+STEP_KINDS = (*PROMOTION_KINDS, *SERVICE_KINDS, *DRILL_ONLY)
 
 
 @dataclass(frozen=True)
@@ -56,7 +83,10 @@ class PlanStep:
 
 @dataclass(frozen=True)
 class FailoverPlan:
-    """What will be done, in order, and what was known when that was decided. *chosen* is the standby."""
+    """What will be done, in order, and what was known when that was decided.
+
+    *chosen* is the standby; of a service that is moved, which has no one *source*, the region that is entered.
+    """
 
     kind: str
     service: str
@@ -65,11 +95,21 @@ class FailoverPlan:
     made: str
     facts: Json
     steps: tuple[PlanStep, ...]
+    measured: Json | None = None
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of the plan in the one form of it: two plans that differ anywhere differ here."""
-        return digest(self._body())
+        """The SHA-256 of the plan in the one form of it: two plans that differ in what is done differ here."""
+        return plan_digest(self._body())
+
+    def known(self, name: str) -> t.Any:
+        """One of the facts, also where it was measured and so is not in the hash; None when there is none."""
+        return self.facts.get(name, (self.measured or {}).get(name))
+
+    @property
+    def command(self) -> str:
+        """What begins such a failover, without its ending: to go on with it ``-e lifeboat_resume=RUN``."""
+        return COMMANDS[self.kind].format(service=self.service, source=self.source)
 
     def step(self, name: str) -> PlanStep:
         """The step of that name. Raises FailoverPlanInvalid."""
@@ -85,9 +125,11 @@ class FailoverPlan:
         return {**self._body(), "sha256": self.fingerprint}
 
     def _body(self) -> dict[str, t.Any]:
+        measured: dict[str, t.Any] = {} if self.measured is None else {"measured": dict(self.measured)}
         return {
+            **measured,
             "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSION if self.measured is None else FORMAT_VERSION_MEASURED,
             "kind": self.kind,
             "service": self.service,
             "source": self.source,
@@ -103,13 +145,22 @@ def digest(document: Json) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode("utf-8")).hexdigest()
 
 
+def plan_digest(document: Json) -> str:
+    """The hash of a plan's document: of all that is in it but the hash itself, and what was measured."""
+    measured = ("made", "measured") if "measured" in document else ()
+    return digest({key: value for key, value in document.items() if key not in ("sha256", *measured)})
+
+
 def parse_plan(document: t.Any) -> FailoverPlan:
     """The inverse of :meth:`FailoverPlan.as_dict`. Raises FailoverPlanInvalid for anything else, and for a plan whose
     fingerprint is another one.
     """
     try:
-        if document["format"] != FORMAT or document["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"its format is {document['format']!r} {document['format_version']!r}")
+        version = document["format_version"]
+        if document["format"] != FORMAT or version not in (FORMAT_VERSION, FORMAT_VERSION_MEASURED):
+            raise ValueError(f"its format is {document['format']!r} {version!r}")
+        if document["kind"] not in COMMANDS:
+            raise ValueError(f"it is of the kind {document['kind']!r}, which this version does not know")
         plan = FailoverPlan(
             kind=str(document["kind"]),
             service=str(document["service"]),
@@ -118,6 +169,7 @@ def parse_plan(document: t.Any) -> FailoverPlan:
             made=str(document["made"]),
             facts=dict(document["facts"]),
             steps=tuple(_step(one) for one in document["steps"]),
+            measured=dict(document["measured"]) if version == FORMAT_VERSION_MEASURED else None,
         )
         if plan.fingerprint != document["sha256"]:
             raise ValueError("its fingerprint differs: it was changed after it was made")
@@ -129,7 +181,7 @@ def parse_plan(document: t.Any) -> FailoverPlan:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FailoverPlanInvalid(
             f"The plan of the failover can't be trusted: {error}.",
-            hint="Make a new one: ansible-playbook playbooks/promote_standby.yml -e lifeboat_promote=SERVICE/SOURCE",
+            hint="Make a new one: run the playbook again with --check.",
         ) from error
     return plan
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ..core.clock import format_time
 from ..core.description.duration import parse_duration
+from .fencing import described_ways, fencing_ways
 from .plan import BACKUP, FENCE, FOLLOW, PROMOTE, PROMOTE_STANDBY, REWIRE, VERIFY, FailoverPlan, Json, PlanStep
 from .ranking import Ranked, Ranking, rank
 
@@ -47,10 +48,12 @@ def plan_promotion(
     chosen: str | None,
     accepted: Accepted,
     now: datetime.datetime,
+    approved: bool = False,
 ) -> Planned:
     """*target* is what the filter ``promotable`` says of the source; *states* and *primary* are what its servers said.
 
-    *chosen* is the standby that the operator names; the best one without.
+    *chosen* is the standby that the operator names; the best one without. A plan that must be *approved* keeps what
+    differs each time that the servers are asked out of its hash, so that people can sign it and it can be made again.
     """
     ranking = rank(states, problems=problems, primary=primary, now=now)
     best = ranking.candidates[0] if ranking.candidates else None
@@ -63,7 +66,7 @@ def plan_promotion(
     refusals += _loss_refusals(target, candidate, best, accepted=accepted)
     standby = _standby(target, candidate.name)
     folder = target["fencing"].get("data_directory") or (primary or {}).get("data_directory")
-    if not folder and not target["fencing"].get("command") and not accepted.split_brain_risk:
+    if not fencing_ways(target["fencing"], on_host=bool(folder)) and not accepted.split_brain_risk:
         refusals.append(
             "nothing says how the old primary is fenced: describe fencing.data_directory or fencing.command of "
             f"the source ({ACCEPT_SPLIT_BRAIN}: promote beside a primary that may still take writes)"
@@ -72,14 +75,16 @@ def plan_promotion(
     facts = {
         "system_identifier": str(state["system_identifier"]),
         "timeline": candidate.timeline,
-        "ranking": [one.as_dict() for one in ranking.candidates],
-        "left_out": dict(ranking.refused),
-        "primary_answers": primary is not None and not primary["in_recovery"],
         "old_data_directory": folder,
         "accepted": {"data_loss": accepted.data_loss, "split_brain_risk": accepted.split_brain_risk},
         "address": {"host": standby["connection"].get("host"), "port": int(standby["connection"].get("port") or 5432)},
         "objectives": dict(target["objectives"]),
         "limit_seconds": _limit(target, candidate.name),
+    }
+    measured = {
+        "ranking": [one.as_dict() for one in ranking.candidates],
+        "left_out": dict(ranking.refused),
+        "primary_answers": primary is not None and not primary["in_recovery"],
     }
     plan = FailoverPlan(
         kind=PROMOTE_STANDBY,
@@ -87,7 +92,8 @@ def plan_promotion(
         source=str(target["source"]),
         chosen=candidate.name,
         made=format_time(now),
-        facts=facts,
+        facts=facts if approved else {**facts, **measured},
+        measured=measured if approved else None,
         steps=tuple(_steps(target, candidate, standby, ranking, folder=folder, states=states)),
     )
     return Planned(plan=plan, ranking=ranking, refusals=tuple(refusals))
@@ -102,17 +108,14 @@ def _steps(
     folder: str | None,
     states: t.Mapping[str, Json | None],
 ) -> t.Iterator[PlanStep]:
-    ways = []
-    if folder:
-        ways.append(f"stop it for good in {folder} on {target['host']}")
-    if target["fencing"].get("command"):
-        ways.append(f"run {target['fencing']['command']!r} on the controller")
+    ways = fencing_ways(target["fencing"], on_host=bool(folder))
+    on_host = f"stop it for good in {folder} on {target['host']}"
     yield PlanStep(
         name="fence",
         kind=FENCE,
         on=str(target["host"]),
-        what=f"Fence the old primary: {', or '.join(ways) or 'there is no way'}.",
-        options={"data_directory": folder, "command": target["fencing"].get("command")},
+        what=f"Fence the old primary: {described_ways(ways, on_host=on_host)}.",
+        options={"data_directory": folder, "ways": ways},
     )
     yield PlanStep(
         name="promote",

@@ -107,7 +107,7 @@ def _ranked(name: str, state: Json, *, primary: Json | None, now: datetime.datet
     since_commit = _seconds_since(state.get("last_commit"), now)
     if primary is not None and not primary["in_recovery"]:
         behind = max(0, received_of(primary) - received)
-        loss: tuple[int | None, float | None] = (behind, since_commit if behind else 0.0)
+        loss: tuple[int | None, float | None] = (behind, _lag(state, received, now=now) if behind else 0.0)
         statement = (
             f"the primary answers and is {behind} bytes ahead; stopped in good order, it sends what is missing to a "
             "standby that is connected"
@@ -130,6 +130,16 @@ def _ranked(name: str, state: Json, *, primary: Json | None, now: datetime.datet
         loss_seconds=loss[1],
         statement=statement,
     )
+
+
+def _lag(state: Json, received: int, *, now: datetime.datetime) -> float | None:
+    """How far a standby of a living primary was behind when it was asked: what was written while others were asked is
+    on its way, and what that took is no lag."""
+    if not state.get("receiving") or not state.get("last_message"):
+        return _seconds_since(state.get("last_commit"), now)
+    if parse_lsn(str(state.get("primary_end") or "0/0")) <= received:
+        return 0.0
+    return _seconds_since(state.get("last_commit"), parse_time(str(state["last_message"])))
 
 
 def _seconds_since(text: t.Any, now: datetime.datetime) -> float | None:

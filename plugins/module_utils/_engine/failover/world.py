@@ -109,7 +109,7 @@ def loss_after_fence(at_rest: Json | None, state: Json | None) -> Loss:
 
 
 def _planned_position(plan: FailoverPlan) -> int:
-    return next((int(one["received"]) for one in plan.facts["ranking"] if one["name"] == plan.chosen), 0)
+    return next((int(one["received"]) for one in plan.known("ranking") if one["name"] == plan.chosen), 0)
 
 
 def _described(state: Json) -> str:

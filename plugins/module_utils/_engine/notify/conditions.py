@@ -56,6 +56,8 @@ class _Look:
         self._services = {service.name: service for service in services}
         self._now = now
         self._rows: dict[str, Json] = {str(one["job"]): one for one in (*document["jobs"], *document["streams"])}
+        #: By every name that it may be told of; a stream may be that of several jobs.
+        self._named = {str(name): row for row in self._rows.values() for name in _names(row)}
 
     def seen(self, incidents: t.Sequence[Incident]) -> Seen:
         found: dict[str, Occurrence] = {}
@@ -100,7 +102,10 @@ class _Look:
             jobs = {job.id: job for source in service.sources for job in source.jobs}
             for alert in service.surroundings.get("alerts", ()):
                 for name, row in self._rows.items():
-                    if row["service"] != service.name or not selects(alert.get("jobs", ()), name, service.name):
+                    wanted = alert.get("jobs", ())
+                    if row["service"] != service.name or not any(
+                        selects(wanted, one, service.name) for one in _names(row)
+                    ):
                         continue
                     message = _holds(alert, row, jobs.get(name), self._now)
                     if message is not None:
@@ -145,7 +150,7 @@ class _Look:
             return incident.cause  # the next run tells
         if incident.topic.startswith(_REPOSITORY):
             return WELL
-        row = self._rows.get(incident.job)
+        row = self._named.get(incident.job)
         if incident.topic in (_POINT, _TIME):
             is_over = not self._document["problems"]
         elif row is None:
@@ -166,6 +171,10 @@ class _Look:
             return succeeded is not None and parse_time(str(succeeded)) > incident.last
         # Where repositories can't be read nobody can tell.
         return not self._document["problems"]
+
+
+def _names(row: Json) -> t.Sequence[str]:
+    return row.get("jobs") or [row["job"]]
 
 
 def _is_forgotten(incident: Incident, service: Service) -> bool:

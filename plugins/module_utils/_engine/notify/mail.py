@@ -52,7 +52,9 @@ def send_mail(channel: Channel, notice: Notice, *, host: Host) -> None:
 def mail_of(notice: Notice, options: t.Mapping[str, t.Any], *, host: str) -> EmailMessage:
     """The message. It never makes an automatic answer come back."""
     message = EmailMessage()
-    subject = " ".join(f"[lifeboat] {notice.severity}: {notice.title}".split())
+    # What people are told who know nothing of Lifeboat goes by its own title.
+    marked = notice.title if notice.topic == "announcement" else f"[lifeboat] {notice.severity}: {notice.title}"
+    subject = " ".join(marked.split())
     message["Subject"] = subject[:_LONGEST_SUBJECT]
     message["From"] = str(options.get("from") or f"lifeboat@{host}")
     message["To"] = ", ".join(str(address) for address in options["to"])

@@ -18,8 +18,10 @@ from .channels import PING, Channel, Gravity, channels_of, gravity
 from .spool import Delivery, Spool, Waiting
 from .values import FAILED, INFO, WELL, Incident, Notice, Occurrence
 
-#: Results of before that a channel did not take; more are not kept for one that is down. Incidents all are.
+#: Results and successes of before that a channel did not take; more are not kept for one that is down.
 MOST_RESULTS = 100
+#: The same of news: failures and their ends. Grouping makes few of them; the oldest are given up, and counted.
+MOST_NEWS = 1000
 _LOCK_SECONDS = 10.0
 
 
@@ -115,28 +117,38 @@ class Recorder:
             if (names is None or one.name in names) and (only is None or only(one)) and one.wants(notice)
         ]
         if channels:
-            if notice.event == "result":
-                self._make_room(notice, channels)
+            self._make_room(notice, channels)
             notice = texts.numbered(notice, next(self._numbers))
             self.spool.put(Waiting(notice, {one.key: Delivery() for one in channels}), durably=True)
         return 1 if channels else 0
 
     def _make_room(self, notice: Notice, channels: t.Sequence[Channel]) -> None:
-        """Drop what nobody wants to know any more: an older ping of the job, and more results than are kept."""
-        results = [one for one in self.spool.waiting() if one.notice.event == "result"]
+        """Drop what nobody wants to know any more: an older ping of the job, and the oldest of more than are kept."""
+        if _is_news(notice) and self.spool.count() < MOST_NEWS:
+            return
+        alike = [one for one in self.spool.waiting() if _is_news(one.notice) == _is_news(notice)]
+        most = MOST_NEWS if _is_news(notice) else MOST_RESULTS
         for channel in channels:
-            waiting = [one for one in results if channel.key in one.deliveries]
+            waiting = [one for one in alike if channel.key in one.deliveries]
             if channel.kind == PING:
                 old = [one for one in waiting if (one.notice.job, one.notice.topic) == (notice.job, notice.topic)]
             else:
-                old = waiting[: max(len(waiting) - MOST_RESULTS + 1, 0)]
+                old = waiting[: max(len(waiting) - most + 1, 0)]
             for one in old:
                 left = {key: value for key, value in one.deliveries.items() if key != channel.key}
                 self.spool.put(Waiting(one.notice, left))
+            if old and _is_news(notice):
+                standing = self.spool.standing(channel.key)
+                self.spool.put_standing(replace(standing, given_up=standing.given_up + len(old)))
 
 
 def _with_gravity(occurrence: Occurrence, serious: Gravity) -> Occurrence:
     return replace(occurrence, after=serious.after, channels=serious.channels)
+
+
+def _is_news(notice: Notice) -> bool:
+    """Whether it is more than that a run came to its end as it should."""
+    return notice.event not in ("result", "success")
 
 
 def _anybody(_channel: Channel) -> bool:

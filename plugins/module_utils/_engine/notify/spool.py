@@ -139,6 +139,10 @@ class Spool:
             else:
                 return True
 
+    def count(self) -> int:
+        """How many there are at most, without reading any."""
+        return len(self._state.names(WAITING))
+
     def put(self, waiting: Waiting, *, durably: bool = False) -> None:
         """Keep a notice until all its channels have it; one without channels goes."""
         name = f"{waiting.notice.notice_id}.json"

@@ -37,6 +37,7 @@ from ..storage.registry import open_storage
 from .asking import ask_source, noted
 from .backup_values import BackupPlan, BackupRequest, BackupResult, ProducerContext
 from .due import DESCRIBED_AS
+from .own_backups import newest_own
 from .parents import find_parent, require_parent
 
 
@@ -159,12 +160,9 @@ class _Run:
         """The newest backup, when every repository has it and it holds what the source is now."""
         if any(repository.error for repository in self._repositories):
             return None  # what is there can't be told: better one backup too many
-        series = self._request.series
-        selection = Selection(service=series.service, source=series.source, kind=series.kind, newest=1)
         storages = {repository.name: repository.storage for repository in self._repositories}
-        reading = read_catalog(storages, selection=selection)
-        newest = reading.backups[-1] if reading.backups else None
-        if newest is None or newest.missing or reading.problems or newest.state == "failed":
+        newest = newest_own(storages, self._request.series)
+        if newest is None or newest.missing or newest.state == "failed":
             return None
         if not set(storages) <= set(newest.repositories):
             return None

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import typing as t
 
@@ -15,6 +14,7 @@ from ..storage.base import ObjectInfo
 from ..streams.by_hour import HourOfRecords
 from ..streams.layout import StreamFolder, is_hour
 from ..streams.segment import Segment
+from ..streams.unrecorded import may_be_taken
 from .ahead import in_order, workers
 from .check_backups import is_whole
 from .check_values import Looking
@@ -22,8 +22,6 @@ from .copy_object import Expected, Place
 from .name_table import NameTable
 from .recorded_hours import read_hours
 
-# A shipper stores segments before it records them; what is younger may be recorded soon.
-RECORDED_WITHIN = datetime.timedelta(days=1)
 _BATCH = 1000
 
 
@@ -114,13 +112,12 @@ class LineageCheck:
         for found in stored:
             numbers = recorded.get(found.key)
             if numbers is None:
-                if now - found.modified > RECORDED_WITHIN:
+                if not may_be_taken(found, now=now):
                     self._looking.findings.add(
                         "segment-unrecorded",
                         found.key,
                         f"{found.size} bytes that no record which counts names",
-                        hint="lifeboat ship records it, where the host still has it; else nothing needs it, and "
-                        "nothing removes it by itself.",
+                        hint="Nothing needs it: lifeboat prune sweeps it when it is older than a week.",
                     )
             elif numbers[0] != found.size:
                 self._looking.findings.add(

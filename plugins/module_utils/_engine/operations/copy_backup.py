@@ -17,7 +17,7 @@ import json
 import os
 import typing as t
 
-from ..catalog.folder_content import FolderContent, look_into
+from ..catalog.folder_content import FolderContent, look_closely_into, look_into
 from ..catalog.layout import RESTORE_NOTES, STARTED, BackupFolder, Series
 from ..catalog.manifest import Manifest, parse_manifest
 from ..core.clock import format_time
@@ -119,7 +119,7 @@ class BackupCopy:
     def _require_parent(self) -> None:
         """The parent is a backup in the target: its removal, if one begins now, sees what we have said we begin."""
         parent = str(self._manifest.parent)
-        if any(look_into(self._target.storage, folder).is_backup for folder in self._parent_folders(parent)):
+        if any(look_closely_into(self._target.storage, folder).is_backup for folder in self._parent_folders(parent)):
             return
         # What says that we build on it would keep others from removing it for a week.
         if look_into(self._target.storage, self._folder).objects.keys() == {self._folder.key(STARTED)}:

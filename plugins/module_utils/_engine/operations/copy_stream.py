@@ -35,6 +35,7 @@ from ..streams.index_writer import write_indexes
 from ..streams.layout import StreamFolder, plain_sha256_in
 from ..streams.record_writer import MOST_SEGMENTS
 from ..streams.segment import Segment, StreamEvent
+from ..streams.unrecorded import may_be_taken, time_of_storage
 from .ahead import Stopping, in_order, workers
 from .copy_lacking import LackingSegments
 from .copy_object import Expected, ObjectCopier, Place, SourceFailed
@@ -43,8 +44,7 @@ from .copy_results import StreamOutcome
 from .copy_values import PlannedStream
 from .recorded_hours import read_hours
 
-# An object without a record is taken as it is when it is younger: nobody sweeps it yet, and no retention knows it.
-_KEPT_WITHIN = datetime.timedelta(days=1)
+_BEGINNING = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class StreamCopy:
         self._parallel = parallel
         self._stopping = stopping
         self._records: CopiedRecords | None = None
-        self._kept_since = host.clock.now() - _KEPT_WITHIN
+        self._kept_since = _BEGINNING
+        self._skew: datetime.timedelta | None = None
         self._outcome = StreamOutcome(planned=planned)
         self._failed: set[str] = set()  # names that a source could not give
         self._gone: set[str] = set()  # names that a source removed meanwhile
@@ -91,6 +92,7 @@ class StreamCopy:
     def run(self) -> StreamOutcome:
         """Do it; whatever goes wrong is in the outcome. Only being told to stop comes out of it."""
         try:
+            self._skew = self._ask_for_skew()
             self._respect_floor()
             for source in self._sources:
                 self._copy_from(source)
@@ -109,6 +111,12 @@ class StreamCopy:
             # Whole hours that the source's retention removed meanwhile, and nothing else went wrong.
             gone, lacking = gone + lacking - len(self._failed), len(self._failed)
         return dataclasses.replace(self._outcome, lacking=lacking, gone=gone)
+
+    def _ask_for_skew(self) -> datetime.timedelta | None:
+        """By how much the target's clock is ahead of ours; None where it does not say."""
+        clock = self._host.clock
+        now = time_of_storage(self._target.storage, clock=clock)
+        return None if now is None else now - clock.now()
 
     def _respect_floor(self) -> None:
         """What was stored before retention moved the floor may be on retention's list: it is not counted on."""
@@ -220,10 +228,16 @@ class StreamCopy:
     def _kept(self, segment: Segment, expected: Expected) -> _Stored | None:
         """The segment as it lies there already, byte for byte; None when it doesn't. Raises StreamConflict."""
         for info in self._stored_under(segment):
-            is_whole = info.size == expected.size and info.modified > self._kept_since
+            is_whole = info.size == expected.size and self._may_be_taken(info)
             if is_whole and self._copier.has(expected, key=info.key):
                 return _Stored(_called(segment, info.key), kept=True)
         return None
+
+    def _may_be_taken(self, info: ObjectInfo) -> bool:
+        """Whether nobody sweeps it yet, and no retention knows it."""
+        if self._skew is None or info.modified <= self._kept_since:
+            return False
+        return may_be_taken(info, now=self._host.clock.now() + self._skew)
 
     def _stored_under(self, segment: Segment) -> list[ObjectInfo]:
         """The objects of that segment in the target. Raises StreamConflict when one has other bytes."""

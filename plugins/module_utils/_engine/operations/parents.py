@@ -9,7 +9,7 @@ import typing as t
 
 from ..catalog.catalog import Backup, Selection, read_catalog
 from ..catalog.copies import require_copy
-from ..catalog.folder_content import look_into
+from ..catalog.folder_content import look_closely_into
 from ..catalog.layout import Series
 from ..catalog.manifest import Manifest
 from ..catalog.standing import FAILED
@@ -59,7 +59,7 @@ def require_links(storage: Storage, manifest: Manifest, *, repository: str) -> N
     missing = [
         backup_id
         for backup_id in wanted
-        if not any(look_into(storage, one.backup(backup_id)).is_backup for one in series)
+        if not any(look_closely_into(storage, one.backup(backup_id)).is_backup for one in series)
     ]
     if missing:
         raise ChainBroken(

@@ -37,6 +37,7 @@ from .prune_results import PruneResult, RepositoryResult
 from .prune_stream import prune_stream
 from .prune_values import PruneRequest
 from .removing import ALL
+from .stray_sweep import planned_strays, sweep_strays
 from .stream_pruned import StreamPruned
 from .sweep import Swept, sweep_orphans
 from .vendor_removals import VendorRemovals, vendor_places
@@ -98,7 +99,12 @@ class _Prune:
 
     def leftovers(self, plans: PrunePlans) -> dict[str, Swept]:
         """What would be swept."""
-        return {plan.repository: self._sweep(self._storages[plan.repository], apply=False) for plan in plans.plans}
+        return {
+            plan.repository: self._sweep(self._storages[plan.repository], apply=False).with_more(
+                planned_strays(plans.readings[plan.repository].strays)
+            )
+            for plan in plans.plans
+        }
 
     def run(self, plan_hash: str | None, *, reviewed: ReviewedPlans | None, show: ProgressSink | None) -> PruneResult:
         """Repository by repository, each under its lease."""
@@ -168,7 +174,9 @@ class _Prune:
             streams=self._prune_streams(plan, reading, storage, lease, progress),
             vendor_logs=dict(vendors.trimmed),
             vendor_rests=vendors.rests(),
-            swept=self._sweep(storage, apply=True),
+            swept=self._sweep(storage, apply=True).with_more(
+                sweep_strays(storage, reading.strays, host=self._host, versions=self._request.versions, lease=lease)
+            ),
         )
 
     def _sweep(self, storage: Storage, *, apply: bool) -> Swept:

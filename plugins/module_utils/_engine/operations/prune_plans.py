@@ -17,6 +17,8 @@ from ..retention.costs import PlanCosts, PriceTable, plan_costs
 from ..retention.plan_document import PlanDocument, differences, parse_plan, plan_document, plan_hash, plan_not_trusted
 from ..retention.values import RetentionPlan
 from .prune_reading import RepositoryReading
+from .stray_segments import SEGMENT
+from .stray_sweep import planned_strays
 from .sweep import Swept
 from .vendor_plans import VendorPlan, vendor_plans
 
@@ -25,8 +27,8 @@ from .vendor_plans import VendorPlan, vendor_plans
 class PrunePlans:
     """What is to happen in each repository, decided for *now* (aware, UTC) from what *readings* say.
 
-    *leftovers* is by repository what belongs to nothing and would be swept as well, where that was looked for. It is no
-    part of the hash: whatever belongs to nothing by then goes.
+    *leftovers* is by repository what belongs to nothing and would be swept as well, where that was looked for. Segments
+    of streams that no record names are part of the hash; of the rest goes whatever belongs to nothing by then.
     """
 
     now: datetime.datetime
@@ -43,7 +45,16 @@ class PrunePlans:
     @property
     def hash(self) -> str:
         """Stands for all decisions and for what they rest on, and says for which time: ``20261121T020000Z-9f…``."""
-        return _hash_of_all(self.now, [plan_hash(plan) for plan in self.plans])
+        strays = {
+            plan.repository: planned_strays(self.readings[plan.repository].strays)
+            for plan in self.plans
+            if plan.repository in self.readings
+        }
+        return _hash_of_all(
+            self.now,
+            [plan_hash(plan) for plan in self.plans],
+            {name: [orphan.as_dict() for orphan in found.orphans] for name, found in strays.items()},
+        )
 
     @property
     def vendors(self) -> tuple[VendorPlan, ...]:
@@ -53,7 +64,7 @@ class PrunePlans:
     @property
     def removes_something(self) -> bool:
         """Whether anything would go."""
-        return any(swept.orphans for swept in self.leftovers.values()) or any(
+        return any(not one.kept for swept in self.leftovers.values() for one in swept.orphans) or any(
             plan.removals or plan.unfinished_removals or any(one.keep_from for one in plan.streams)
             for plan in self.plans
         )
@@ -80,10 +91,14 @@ class PrunePlans:
 
 @dataclass(frozen=True)
 class ReviewedPlans:
-    """Plans as somebody read them: under *hash*, one for each repository."""
+    """Plans as somebody read them: under *hash*, one for each repository.
+
+    *segments* are by repository the keys of those that no record names.
+    """
 
     hash: str
     plans: tuple[PlanDocument, ...]
+    segments: t.Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def changes(self, now: PrunePlans) -> list[str]:
         """What is otherwise in the plans that were made again, in words."""
@@ -97,7 +112,18 @@ class ReviewedPlans:
                 for name in sorted(again.keys() & reviewed.keys())
                 for change in differences(reviewed[name], again[name])
             ),
+            *(
+                f"{name}: {change}"
+                for name in sorted(again.keys() & reviewed.keys())
+                for change in self._stray_changes(name, now)
+            ),
         ]
+
+    def _stray_changes(self, name: str, now: PrunePlans) -> t.Iterator[str]:
+        reviewed = self.segments.get(name, frozenset())
+        again = {one.key for one in now.readings[name].strays.found if not one.kept}
+        yield from (f"{key} would be swept as well" for key in sorted(again - reviewed))
+        yield from (f"{key} would not be swept any more" for key in sorted(reviewed - again))
 
 
 def parse_plans(data: bytes) -> ReviewedPlans:
@@ -109,13 +135,39 @@ def parse_plans(data: bytes) -> ReviewedPlans:
     if not isinstance(document, dict) or not isinstance(document.get("plans"), list) or not document["plans"]:
         raise plan_not_trusted("it has no plans")
     plans = tuple(parse_plan(one) for one in document["plans"])
-    if document.get("plan_hash") != _hash_of_all(plans[0].planned, [plan.plan_hash for plan in plans]):
+    orphans = _orphans_of(document)
+    if document.get("plan_hash") != _hash_of_all(plans[0].planned, [plan.plan_hash for plan in plans], orphans):
         raise plan_not_trusted("its plan_hash is not that of its plans")
-    return ReviewedPlans(hash=document["plan_hash"], plans=plans)
+    segments = {
+        name: frozenset(str(one["place"]) for one in found if one.get("what") == SEGMENT and not one.get("kept"))
+        for name, found in orphans.items()
+    }
+    return ReviewedPlans(hash=document["plan_hash"], plans=plans, segments=segments)
 
 
-def _hash_of_all(now: datetime.datetime, hashes: t.Iterable[str]) -> str:
-    digest = hashlib.sha256("\n".join(sorted(hashes)).encode("ascii")).hexdigest()
+def _orphans_of(document: t.Mapping[str, t.Any]) -> dict[str, list[dict[str, t.Any]]]:
+    """What belongs to nothing, by repository. Raises PlanInvalid."""
+    leftovers = document.get("leftovers", {})
+    try:
+        found = {str(name): list(swept["orphans"]) for name, swept in leftovers.items()}
+        if not all(isinstance(one, dict) and isinstance(one["place"], str) for each in found.values() for one in each):
+            raise TypeError("an orphan is no object with a place")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise plan_not_trusted("its leftovers are not as they were written") from error
+    return found
+
+
+def _hash_of_all(
+    now: datetime.datetime, hashes: t.Iterable[str], orphans: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]]
+) -> str:
+    """Of *orphans*, which are by repository and as JSON values, only segments that no record names are part of it."""
+    segments = (
+        f"{name} {one.get('place')} {one.get('bytes')} {one.get('kept')}"
+        for name, found in orphans.items()
+        for one in found
+        if one.get("what") == SEGMENT
+    )
+    digest = hashlib.sha256("\n".join([*sorted(hashes), *sorted(segments)]).encode("utf-8")).hexdigest()
     return f"{now.strftime('%Y%m%dT%H%M%SZ')}-{digest[:32]}"
 
 

@@ -23,6 +23,7 @@ from ..storage.base import Storage
 from .label_pins import pinned_points
 from .marked_streams import STREAM_MARKS
 from .prune_values import JobPolicy, PruneRequest, retained_pins
+from .stray_segments import StrayRules, Strays, StraySearch
 from .vendor_backups import VendorBackups
 
 Source = tuple[str, str]
@@ -33,12 +34,13 @@ _One = t.TypeVar("_One", bound=t.Hashable)
 
 @dataclass(frozen=True)
 class RepositoryReading:
-    """One repository: what is planned from, and what the applier needs besides."""
+    """One repository: what is planned from, and what the applier needs besides. *strays* only where is to be pruned."""
 
     content: RepositoryContent
     policies: tuple[SeriesPolicy, ...]
     summaries: tuple[StreamSummary, ...]
     removals: tuple[RemovedCopy, ...]
+    strays: Strays = field(default_factory=Strays)
     verifications: t.Mapping[str, frozenset[str]] = field(default_factory=dict)  # by the backup's id: those known
 
 
@@ -117,16 +119,26 @@ def _read_one(
     host: Host,
 ) -> RepositoryReading:
     jobs = [policy for policy in request.policies if policy.repository == name]
+    pruned = [one.name for one in request.pruned]
     found = list(problems)
     summaries: list[StreamSummary] = []
     skew = 0.0
+    strays = Strays()
     try:
+        skew = storage.clock_skew()
+        search = StraySearch(storage, _stray_rules(request, now=now, skew=skew))
         for series, engine in dict.fromkeys((job.series, job.engine) for job in jobs if job.is_stream):
             bases = [one for one in backups if _is_base(one, series, engine)]
             summaries += summarise_series(
-                storage, series, engine=engine, bases=bases, marks=STREAM_MARKS[engine], now=now
+                storage,
+                series,
+                engine=engine,
+                bases=bases,
+                marks=STREAM_MARKS[engine],
+                now=now,
+                listener=search.of if name in pruned else None,
             )
-        skew = storage.clock_skew()
+        strays = search.strays
     except LifeboatError as error:
         found.append(error)
     for summary in summaries:
@@ -150,10 +162,21 @@ def _read_one(
         policies=series_policies(jobs, entries=entries, summaries=summaries, now=now, points=points),
         summaries=tuple(summaries),
         removals=tuple(removals),
+        strays=strays,
         verifications={
             one.manifest.backup_id: frozenset(verification.verification_id for verification in one.verifications)
             for one in backups
         },
+    )
+
+
+def _stray_rules(request: PruneRequest, *, now: datetime.datetime, skew: float) -> StrayRules:
+    return StrayRules(
+        horizon=now + datetime.timedelta(seconds=skew) - request.sweep_age,
+        now=now,
+        share=request.limits.share,
+        share_from=request.limits.share_from,
+        allow=request.allow,
     )
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import itertools
 import typing as t
 from dataclasses import replace
 
@@ -29,13 +28,13 @@ from ..core.progress import Progress
 from ..retention.stream_hours import StreamSummary
 from ..retention.values import StreamDecision
 from ..storage.base import DeleteReport, Storage
-from ..storage.s3_parallel import at_once
 from ..streams.floors import Floor, floor_hours, newest_floor
 from ..streams.hours import read_index
 from ..streams.layout import StreamFolder
 from ..streams.reader import read_hour
 from ..streams.record import Record
 from .ahead import Stopping, workers
+from .deleting import delete_objects
 from .marked_streams import STREAM_MARKS
 from .prune_lease import Lease
 from .removing import ALL, CURRENT
@@ -45,7 +44,6 @@ from .stream_pruned import StreamPruned, StreamTally
 
 # So many segments are on their way out at a time; a storage deletes them in requests of its own size.
 _BATCH = 10_000
-_LISTING_AT_ONCE = 8
 
 
 def prune_stream(
@@ -192,25 +190,7 @@ class _Pruning:
         self._gone_hours |= {one.hour for one in emptied}
 
     def _delete(self, keys: t.Sequence[str]) -> DeleteReport:
-        """Delete these objects, where that is wanted with all that the storage kept of them."""
-        if not keys:
-            return DeleteReport()
-        if not self._everything:
-            return self._storage.delete(keys)
-        wanted = frozenset(keys)
-        prefixes = sorted({key.rpartition("/")[0] + "/" for key in keys})
-        listed = at_once(lambda prefix: list(self._storage.versions(prefix)), prefixes, most=_LISTING_AT_ONCE)
-        versions = [one for one in itertools.chain.from_iterable(listed) if one.key in wanted]
-        versioned = {one.key for one in versions}
-        plain = [key for key in keys if key not in versioned]
-        reports = [self._storage.delete_versions(versions)] if versions else []
-        reports += [self._storage.delete(plain)] if plain else []
-        return DeleteReport(
-            deleted=tuple(key for one in reports for key in one.deleted),
-            refused={key: why for one in reports for key, why in one.refused.items()},
-            deferred={key: until for one in reports for key, until in one.deferred.items()},
-            causes=tuple(cause for one in reports for cause in one.causes),
-        )
+        return delete_objects(self._storage, keys, everything=self._everything)
 
     def _must_stop(self) -> bool:
         lease = self._lease

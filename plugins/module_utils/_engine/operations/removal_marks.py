@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import replace
 
 from ..catalog.copies import MOST_VERIFICATIONS, read_pin
-from ..catalog.folder_content import FolderContent, look_into
+from ..catalog.folder_content import FolderContent, look_closely_into, look_into
 from ..catalog.kept_reasons import kept_reasons
 from ..catalog.layout import BackupFolder, Series
 from ..catalog.pin import unreadable_pin
@@ -174,7 +174,7 @@ class Marks:
 
     def loss_of(self, folder: BackupFolder) -> str:
         """Why a backup that stays can't be counted on any more, in words; empty when it can."""
-        content = look_into(self._storage, folder)
+        content = look_closely_into(self._storage, folder)
         if not content.is_backup:
             return f"{folder.backup_id}, which the plan counts on, is no longer there, or being removed: plan again"
         if self.news_of(content):

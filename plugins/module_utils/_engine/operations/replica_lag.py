@@ -21,6 +21,8 @@ from ..core.runner import Runner
 #: Seconds for each connection and each answer, and for all that is asked about one standby.
 _ANSWER = 3
 _ALL = 10.0
+#: How far a standby that Lifeboat makes may be behind, unless its max_lag says otherwise.
+_USUAL = datetime.timedelta(seconds=5)
 _TIMEOUTS: t.Mapping[str, str] = {
     "mongodb": "server_selection_timeout",
     "postgresql": "connect_timeout",
@@ -96,10 +98,17 @@ def _fact(service: str, source: Source, standby: t.Mapping[str, t.Any], look: _L
         source=source.name,
         engine=source.engine,
         replica=str(standby["name"]),
-        objective=parse_duration(standby["max_lag"]) if "max_lag" in standby else None,
+        objective=_objective(source, standby),
         lag=lag,
         error=error,
     )
+
+
+def _objective(source: Source, standby: t.Mapping[str, t.Any]) -> datetime.timedelta | None:
+    """What it says itself; of one that Lifeboat makes it is never nothing."""
+    if "max_lag" in standby:
+        return parse_duration(standby["max_lag"])
+    return _USUAL if source.engine == "postgresql" and standby.get("data_directory") else None
 
 
 def _asked(source: Source, standby: t.Mapping[str, t.Any], *, runner: Runner) -> Asked:
@@ -107,7 +116,8 @@ def _asked(source: Source, standby: t.Mapping[str, t.Any], *, runner: Runner) ->
     primary, replica = (_quick(one, key) for one in (source.connection, standby["connection"]))
     # Each is imported when it is asked for: a host has the library of its own databases only.
     if source.engine == "postgresql":
-        return lambda: _postgresql(primary, replica, runner=runner)
+        slot = str(standby.get("slot") or _slot_of(str(standby["name"])))
+        return lambda: _postgresql(primary, replica, slot=slot, runner=runner)
     if source.engine == "redis":
         return lambda: _redis(primary, replica, runner=runner)
     name = str(standby["name"])
@@ -119,10 +129,18 @@ def _quick(connection: t.Mapping[str, t.Any], key: str) -> dict[str, t.Any]:
     return {**connection, key: min(connection.get(key, _ANSWER), _ANSWER)}
 
 
-def _postgresql(primary: t.Mapping[str, t.Any], replica: t.Mapping[str, t.Any], *, runner: Runner) -> ReplicaLag:
+def _slot_of(name: str) -> str:
+    from ..postgresql.standby_configuration import slot_name
+
+    return slot_name(name)
+
+
+def _postgresql(
+    primary: t.Mapping[str, t.Any], replica: t.Mapping[str, t.Any], *, slot: str, runner: Runner
+) -> ReplicaLag:
     from ..postgresql.replica import replica_lag
 
-    return replica_lag(primary, replica, timeout=_ANSWER, runner=runner)
+    return replica_lag(primary, replica, timeout=_ANSWER, runner=runner, slot=slot)
 
 
 def _redis(primary: t.Mapping[str, t.Any], replica: t.Mapping[str, t.Any], *, runner: Runner) -> ReplicaLag:

@@ -25,6 +25,9 @@ from ..core.host import Host
 from ..core.ids import is_backup_id, is_name
 from ..core.parallel import wait_for
 from ..core.progress import Progress, ProgressSink
+from ..degraded.history import degraded_folder, parse_event
+from ..failover.approval import PLAN, approvals_folder
+from ..failover.approval_store import parse_stored_approval, parse_stored_plan
 from ..failover.entry import failovers_folder, parse_entry
 from ..recovery.label import labels_folder, parse_label
 from ..recovery.label_pin import label_pin_in, parse_label_pin
@@ -46,6 +49,7 @@ class _Parse(t.Protocol):
 OWN_FOLDER = ".lifeboat/"
 LABELS = ".labels"
 FAILOVERS = ".failover"
+DEGRADED = ".degraded"
 # So many objects are looked at between two looks of whoever watches.
 _SHOWN_EVERY = 10_000
 # No upload lasts longer, whatever it is of.
@@ -174,8 +178,8 @@ class _Repository:
                     if self._is_selected(group.series):
                         check = LineageCheck(group, place=self.place, looking=self._looking, clock=self._host.clock)
                         check.check(members)
-                elif group in (LABELS, FAILOVERS):
-                    self._check_documents(members, parser=_label_parser if group == LABELS else _entry_parser)
+                elif group in _PARSERS:
+                    self._check_documents(members, parser=_PARSERS[group])
                 elif group is None:
                     self._tell_orphans(members)
             while pending:
@@ -285,10 +289,22 @@ def _label_parser(key: str) -> _Parse:
     return parse_label if label_pin_in(key) is None else parse_label_pin
 
 
-def _entry_parser(_key: str) -> _Parse:
-    return parse_entry
+def _entry_parser(key: str) -> _Parse:
+    folder, _slash, name = key.rpartition("/")
+    if "/.approvals/" not in folder:
+        return parse_entry
+    return parse_stored_plan if name.startswith(PLAN) else parse_stored_approval
 
 
+def _event_parser(_key: str) -> _Parse:
+    return parse_event
+
+
+_PARSERS: t.Mapping[t.Any, t.Callable[[str], _Parse]] = {
+    LABELS: _label_parser,
+    FAILOVERS: _entry_parser,
+    DEGRADED: _event_parser,
+}
 _PRUNE = "See what would be swept: lifeboat prune --plan"
 
 
@@ -297,16 +313,30 @@ def _group(key: str) -> BackupFolder | StreamFolder | str | None:
     if key == CHECK_KEY or key.startswith(OWN_FOLDER):
         return OWN_FOLDER
     parts = key.split("/", 4)
-    if len(parts) == 3 and is_name(parts[0]) and key.startswith(labels_folder(parts[0])):
-        return LABELS
-    if len(parts) == 4 and is_name(parts[0]) and key.startswith(failovers_folder(parts[0])):
-        return FAILOVERS
+    own = _of_service(key, parts)
+    if own is not None:
+        return own
     found = parse_key(key)
     if found is not None:
         return found.folder
     if len(parts) == 5 and all(is_name(part) for part in parts[:4]) and not is_backup_id(parts[3]):
         return StreamFolder(series=Series(*parts[:3]), lineage=parts[3])
     return None
+
+
+def _of_service(key: str, parts: t.Sequence[str]) -> str | None:
+    """The folder of Lifeboat's own in a service's, that an object belongs to."""
+    if len(parts) < 2 or not parts[1].startswith(".") or not is_name(parts[0]):
+        return None
+    if key.startswith(failovers_folder(parts[0])) and parts[3:4] == ["announced"]:
+        return OWN_FOLDER  # notes of whom a failover has told
+    folders = {
+        LABELS: (3, labels_folder(parts[0])),
+        FAILOVERS: (5 if key.startswith(approvals_folder(parts[0])) else 4, failovers_folder(parts[0])),
+        DEGRADED: (3, degraded_folder(parts[0])),
+    }
+    found = (name for name, (count, folder) in folders.items() if len(parts) == count and key.startswith(folder))
+    return next(found, None)
 
 
 def _in_order(finding: Finding) -> tuple[int, str, str]:

@@ -9,6 +9,7 @@ a run may die at any line; the next one finds in the spool whatever has no recor
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import typing as t
@@ -27,9 +28,9 @@ from ..streams.reader import read_records
 from ..streams.spool import Spool
 from ..streams.waiting import SpoolView, SpoolWatch
 from .ship_alarms import Seen, alarms
-from .ship_noted import noted_facts
+from .ship_noted import LOOKS, noted_facts, read_look
 from .ship_run import Shipping, make_source, open_storages
-from .ship_values import ShipPlan, ShipRequest, ShipResult, SpoolState
+from .ship_values import COMPLETE, ShipPlan, ShipRequest, ShipResult, SpoolState
 
 _SHOWN_SEGMENTS = 20
 _TURN_SECONDS = 1.0
@@ -38,6 +39,8 @@ _TURN_SECONDS = 1.0
 _LOOK_SECONDS = 0.2
 _SHARE_OF_LOOKING = 0.1
 _RECORD_SECONDS = 3600.0
+# What goes to and fro, and how far a spool is that drains, is told no more often.
+_TELL_SECONDS = 30.0
 
 Report = t.Callable[[ShipResult], None]
 
@@ -104,7 +107,8 @@ def follow_ship(
 ) -> ShipResult:
     """Go on until a signal says stop; then end after the segments on their way, and return.
 
-    *report* is given the result whenever its state or its warnings change. Raises as :func:`run_ship` before it begins;
+    *report* is given the result when its state or its warnings change, what goes to and fro and how far it is while
+    something waits each half minute. Raises as :func:`run_ship` before it begins;
     later on everything that may pass is tried again.
     """
     return _Run(request, host=host, show=show).follow(report or (lambda result: None))
@@ -135,7 +139,9 @@ class _Run:
         self._show = show
         self._state = StateDirectory(path=request.state_directory)
         self._lock = _StreamLock(state=self._state, name=request.record_name, clock=host.clock, journal=host.journal)
-        self._reported: tuple[t.Any, ...] | None = None
+        self._told: tuple[str, tuple[str, ...]] | None = None
+        self._told_at: dict[tuple[str, tuple[str, ...]], float] = {}
+        self._told_waiting = 0
         self._recorded_at = float("-inf")
         self._next_capture = float("-inf")
 
@@ -203,7 +209,8 @@ class _Run:
     def _turn(self, shipping: Shipping, report: Report) -> float:
         """One turn; how many seconds looking took."""
         try:
-            if self._host.clock.monotonic() >= self._next_capture:
+            is_time = self._host.clock.monotonic() >= self._next_capture
+            if is_time:
                 shipping.progress.stage("capturing")
                 shipping.inspect()
                 shipping.capture()
@@ -217,17 +224,35 @@ class _Run:
             shipping.stop()
             raise
         result = shipping.result(goes_on=True)
+        if is_time:
+            self._note_look(result)
         now = self._host.clock.monotonic()
         took = now - began
-        said = (result.state, tuple((warning.name, warning.message) for warning in result.warnings))
-        has_changed = self._reported is None or said[0] != self._reported[0] or _names(said) != _names(self._reported)
-        if has_changed:
-            self._reported = said
+        is_news = self._is_news(result, now)
+        if is_news:
             report(result)
-        if has_changed or now - self._recorded_at >= _RECORD_SECONDS:
+        if is_news or now - self._recorded_at >= _RECORD_SECONDS:
             self._recorded_at = now
             self._record(result)
         return took
+
+    def _is_news(self, result: ShipResult, now: float) -> bool:
+        """Whether it is to be told: at once what was not told lately, and how far it is while a spool drains.
+
+        At the edge of an alarm the state goes to and fro with each segment.
+        """
+        told = (result.state, tuple(sorted({warning.name for warning in result.warnings})))
+        waiting = result.spool.segments
+        if told == self._told:
+            answer = not any(one["error"] for one in result.repositories)
+            drains = result.state != COMPLETE and answer and waiting < self._told_waiting
+            is_news = drains and now - self._told_at[told] >= _TELL_SECONDS
+        else:
+            is_news = now - self._told_at.get(told, float("-inf")) >= _TELL_SECONDS
+        if is_news:
+            self._told, self._told_waiting = told, waiting
+            self._told_at[told] = now
+        return is_news
 
     def _progress(self, snapshot: t.Mapping[str, t.Any]) -> None:
         self._lock.show(snapshot)
@@ -245,17 +270,21 @@ class _Run:
     def _record(self, result: ShipResult) -> None:
         document = result.as_dict()
         kept = ("job", "state", "segments", "stored_bytes", "events", "seconds", "started", "finished", "spool")
-        record = {key: document[key] for key in kept}
-        record.update(
-            noted_facts(
-                result.facts,
-                state=result.state,
-                waiting=result.spool.segments,
-                inspected=result.inspected or result.started,
-            )
-        )
+        record = {**{key: document[key] for key in kept}, **_noted(result)}
+        self._note_look(result)
         record["warnings"] = [warning.message for warning in result.warnings]
         self._append(record, error=result.error)
+
+    def _note_look(self, result: ShipResult) -> None:
+        """For the status: what the server itself says now. While it does not answer, what it said last stays."""
+        noted = _noted(result)
+        if not noted:
+            return
+        before = read_look(self._state, self._request.record_name) or {}
+        # What was stored up to a moment remains so.
+        stored = {key: before[key] for key in ("stored_until",) if key in before}
+        with contextlib.suppress(StateDirectoryUnusable):  # who holds the lock can't be shown either, and that is said
+            self._state.write(LOOKS, f"{self._request.record_name}.json", {**stored, **noted})
 
     def _append(self, record: dict[str, t.Any], *, error: LifeboatError | None) -> None:
         record["error"] = error.as_dict() if error else None
@@ -265,8 +294,9 @@ class _Run:
             self._host.journal.warning(f"The run could not be recorded: {problem.message}")
 
 
-def _names(said: t.Sequence[t.Any]) -> tuple[str, ...]:
-    return tuple(sorted({name for name, _message in said[1]}))
+def _noted(result: ShipResult) -> dict[str, t.Any]:
+    inspected = result.inspected or result.started
+    return noted_facts(result.facts, state=result.state, waiting=result.spool.segments, inspected=inspected)
 
 
 def _is_there(request: ShipRequest) -> bool:

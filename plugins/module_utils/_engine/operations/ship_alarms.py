@@ -157,5 +157,8 @@ def _source(seen: Seen) -> t.Iterator[ShipWarning]:
     problem = seen.capture_problem
     if problem is not None and not isinstance(problem, StreamSpoolFull):
         yield ShipWarning("capture_failed", CRITICAL, problem.message, problem.hint, problem.details)
+    for alarm in seen.inspection.alarms:
+        severity = CRITICAL if alarm.is_critical else WARNING
+        yield ShipWarning(alarm.name, severity, alarm.message, alarm.hint, alarm.details)
     for sentence in (*seen.inspection.warnings, *seen.said):
         yield ShipWarning("source", WARNING, sentence)

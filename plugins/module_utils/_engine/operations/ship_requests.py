@@ -81,7 +81,7 @@ def ship_request(job: Job, *, lock_timeout: float = 0.0) -> ShipRequest:
         engine=job.engine,
         kind=kind,
         repositories=tuple(RepositoryRequest(name=use.name, description=use.written) for use in job.repositories),
-        spool_directory=shipping["spool_directory"] or default_spool(job, filled_by_server=kind.filled_by_server),
+        spool_directory=spool_of(job, filled_by_server=kind.filled_by_server),
         spool_budget=int(shipping["spool_budget_mib"] or _DEFAULT_BUDGET_MIB) * MIB,
         required_copies=None if copies is None else int(copies),
         connection=job.connection,
@@ -91,6 +91,11 @@ def ship_request(job: Job, *, lock_timeout: float = 0.0) -> ShipRequest:
         lock_timeout=lock_timeout,
         **given,
     )
+
+
+def spool_of(job: Job, *, filled_by_server: bool) -> str:
+    """Where segments wait on the host; nothing of the host is looked at for it."""
+    return str(job.options.get("spool_directory") or default_spool(job, filled_by_server=filled_by_server))
 
 
 def default_spool(job: Job, *, filled_by_server: bool) -> str:

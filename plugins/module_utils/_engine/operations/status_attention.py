@@ -9,6 +9,7 @@ import datetime
 import typing as t
 
 from ..core.description.duration import describe_duration
+from ..postgresql.wal_room import alarms_of
 
 CRITICAL, WARNING = "critical", "warning"
 Json = t.Mapping[str, t.Any]
@@ -99,6 +100,9 @@ def _stream(stream: Json) -> t.Iterator[dict[str, str]]:
             f"{said[0].upper()}{said[1:]}{': ' + _told(error) if error else '.'}",
             str((error or {}).get("hint") or again),
         )
+    for alarm in alarms_of(stream["pg_wal"]) if stream.get("pg_wal") else ():
+        severity = CRITICAL if alarm.is_critical else WARNING
+        yield _entry(alarm.name, severity, name, alarm.message, alarm.hint)
     if stream["overdue"]:
         due = stream["due"]
         said = f"The run that was due at {due['due']} has no success; its grace ended at {due['deadline']}."

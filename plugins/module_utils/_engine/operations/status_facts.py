@@ -10,8 +10,9 @@ import typing as t
 
 from ..catalog.catalog import Backup
 from ..catalog.standing import FAILED
-from ..catalog.verification import LEVELS, Verification
+from ..catalog.verification import Verification
 from ..core.clock import format_time
+from ..core.levels import LEVELS
 
 #: So many of the newest backups are told one by one, for charts.
 SHOWN = 30

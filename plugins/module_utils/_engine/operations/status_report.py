@@ -27,7 +27,7 @@ from ..storage.registry import open_storage
 from .backup_values import ON_DEPLOYMENT
 from .description_requests import recovery_objectives, repositories_of
 from .recovery_times import read_forecasts
-from .ship_requests import can_ship, ship_request, shipping_jobs
+from .ship_requests import can_ship, is_stream, ship_request, shipping_jobs
 from .status import JobStatus, JobToLookAt, read_status
 from .status_attention import attention_of, exit_status
 from .status_due import due_of
@@ -123,12 +123,13 @@ class _Look:
             requests, storages=self._storages, state=self._state, clock=self._host.clock, known=there.streams
         )
         by_id = {job.id: job for job in every}
-        streams = [self._with_due(stream, by_id) for stream in streams]
+        shared = _shared(every)
+        streams = [self._with_due(stream, shared) for stream in streams]
         # A repository that is down says so once, and not once more for its streams.
         told = {_same(problem) for problem in found.problems}
         problems = (*found.problems, *(problem for problem in silent if _same(problem) not in told))
         jobs = [self._job(one, by_id, there) for one in found.jobs if one.job.job_id in selected]
-        flows = [self._stream(one, by_id) for one in streams if one.job in series]
+        flows = [self._stream(one, shared) for one in streams if one.job in series]
         facts = [
             self._source(f"{service}/{source.name}", source, _Seen(found.jobs, streams, there))
             for service, source in sources
@@ -171,10 +172,9 @@ class _Look:
             known_since=self._known_since,
         )
 
-    def _with_due(self, stream: StreamStatus, by_id: t.Mapping[str, Job]) -> StreamStatus:
-        job = _job_of(stream.job, by_id)
+    def _with_due(self, stream: StreamStatus, shared: t.Mapping[str, t.Sequence[Job]]) -> StreamStatus:
         due = due_of(
-            job.schedule if job else None,
+            shared[stream.job][0].schedule,
             now=self._now,
             success=stream.last_success,
             known_since=self._known_since,
@@ -199,16 +199,18 @@ class _Look:
             "rto": rto_fact(forecasts, point, rto) if rto != source.objectives.rto else None,
         }
 
-    def _stream(self, stream: StreamStatus, by_id: t.Mapping[str, Job]) -> dict[str, t.Any]:
-        job = _job_of(stream.job, by_id)
+    def _stream(self, stream: StreamStatus, shared: t.Mapping[str, t.Sequence[Job]]) -> dict[str, t.Any]:
+        job = shared[stream.job][0]
         service, source, kind = stream.job.split("/")
-        next_run = job.schedule.next_run(self._now) if job and job.schedule else None
+        next_run = job.schedule.next_run(self._now) if job.schedule else None
         return {
             **stream.as_dict(),
+            "job": job.id,
+            "jobs": [one.id for one in shared[stream.job]],
             "service": service,
             "source": source,
             "kind": kind,
-            "schedule": job.describe_schedule() if job else None,
+            "schedule": job.describe_schedule(),
             "next_run": format_time(next_run) if next_run else None,
             "age_seconds": seconds_since(stream.proven, now=self._now) if stream.proven else None,
         }
@@ -294,10 +296,13 @@ class _Look:
         return {"job": job.id, "reason": f"This version can't make backups of the kind {job.engine} {job.kind} yet."}
 
 
-def _job_of(series: str, by_id: t.Mapping[str, Job]) -> Job | None:
-    """The stream's job. One with a name of its own is found by what it makes."""
-    made = (job for job in by_id.values() if f"{job.service}/{job.source}/{job.kind}" == series)
-    return by_id.get(series) or next(made, None)
+def _shared(jobs: t.Sequence[Job]) -> dict[str, list[Job]]:
+    """The jobs of each stream by what it makes: the one that ships it first, whose name the stream has."""
+    found: dict[str, list[Job]] = {}
+    shipping = shipping_jobs(jobs)
+    for job in (*shipping, *(one for one in jobs if is_stream(one) and one not in shipping)):
+        found.setdefault(f"{job.service}/{job.source}/{job.kind}", []).append(job)
+    return found
 
 
 def _aging(

@@ -187,7 +187,8 @@ _JOB = _record(
 _STREAM = _record(
     "One stream.",
     {
-        "job": _text("Its id."),
+        "job": _text("The id of the job that ships it."),
+        "jobs": _list("The ids of all jobs that share it, that one first.", {"type": "string"}),
         "service": _text("Its service."),
         "source": _text("Its source."),
         "kind": _text("Its kind."),
@@ -200,6 +201,7 @@ _STREAM = _record(
         "last_success": _or_null(_TIME, "When a run left nothing waiting, or something was stored last (UTC)."),
         "spool": _or_null(_OBJECT, "What waits on this host: segments, bytes, since when, how full."),
         "oplog_hours": _number("For how many hours more a MongoDB server keeps what is to be captured next."),
+        "pg_wal": _or_null(_OBJECT, "How full the pg_wal of a PostgreSQL server is: size, what waits, room left."),
         "last_run": _or_null(_OBJECT, "What this host noted of the last run."),
         "running": _or_null(_OBJECT, "The run that goes on."),
         "schedule": {"type": ["string", "null"], "description": "In words."},
@@ -227,6 +229,9 @@ _ATTENTION = _record(
                 "stream_late",
                 "stream_never",
                 "stream_partial",
+                "pg_wal_growing",
+                "pg_wal_over_budget",
+                "pg_wal_disk_nearly_full",
                 "unreadable",
                 "channel_down",
             ]

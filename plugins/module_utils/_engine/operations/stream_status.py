@@ -13,12 +13,14 @@ from ..catalog.layout import Series
 from ..core.clock import Clock, format_time, parse_time
 from ..core.errors import LifeboatError, StorageForbidden, StreamSpoolUnusable
 from ..core.state import StateDirectory, running_jobs
+from ..postgresql.wal_room import look_again
 from ..storage.base import Storage
 from ..streams.notes import read_notes
 from ..streams.reader import read_newest
 from ..streams.segment import Segment
 from ..streams.spool import Spool
 from ..streams.stream import Stream
+from .ship_noted import read_look
 from .ship_values import BLOCKED, COMPLETE, PARTIAL, ShipRequest, SpoolState
 from .status_due import Due
 
@@ -32,7 +34,7 @@ class StreamStatus:
     """One stream as it stands. *spool* is None where there is none on this host.
 
     *newest* is the last segment of the newest record, by the repositories, or by this host's notes where they can't be
-    read (*newest_by*).
+    read (*newest_by*). *look* is what the server said of itself when it was asked last (see :mod:`ship_noted`).
     """
 
     job: str
@@ -46,6 +48,17 @@ class StreamStatus:
     repositories: tuple[str, ...]
     seen: datetime.datetime
     due: Due | None = None
+    look: t.Mapping[str, t.Any] | None = None
+
+    @property
+    def _noted(self) -> t.Mapping[str, t.Any]:
+        """An older version kept it in the records of its runs alone."""
+        return self.look or self.last_run or {}
+
+    @property
+    def pg_wal(self) -> t.Mapping[str, t.Any] | None:
+        """How full the ``pg_wal`` of a PostgreSQL server is (see :func:`..postgresql.wal_room.room_facts`)."""
+        return self._noted.get("pg_wal")
 
     @property
     def overdue(self) -> bool:
@@ -60,7 +73,7 @@ class StreamStatus:
         """
         newest = self.newest_time
         known = [parse_time(newest)] if newest else []
-        noted = (self.last_run or {}).get("stored_until")
+        noted = self._noted.get("stored_until")
         if noted and newest:
             known.append(parse_time(str(noted)))
         return max(known, default=None)
@@ -108,7 +121,8 @@ class StreamStatus:
             "repositories": list(self.repositories),
             "stored_until": format_time(self.proven) if self.proven else None,
             "last_success": format_time(self.last_success) if self.last_success else None,
-            "oplog_hours": (self.last_run or {}).get("oplog_hours"),
+            "oplog_hours": self._noted.get("oplog_hours"),
+            "pg_wal": self.pg_wal,
             "due": self.due.as_dict() if self.due else None,
             "overdue": self.overdue,
         }
@@ -163,9 +177,18 @@ def read_stream_status(
                 running=running.get(request.job),
                 repositories=tuple(names),
                 seen=clock.now(),
+                look=_look(state, request),
             )
         )
     return found, problems
+
+
+def _look(state: StateDirectory, request: ShipRequest) -> dict[str, t.Any] | None:
+    """The newest look, but for pg_wal: that is looked at now, since nobody may ship and the server may be down."""
+    look = read_look(state, request.record_name)
+    if look is not None and isinstance(look.get("pg_wal"), dict):
+        look["pg_wal"] = look_again(look["pg_wal"])
+    return look
 
 
 def _streams(

@@ -4,7 +4,8 @@
 """What belongs to nothing: folders of runs and copies that died long ago, unfinished uploads. All of it is shown.
 
 The segments and records of streams are not looked at here: what of them is no longer needed goes with their hours
-(:mod:`prune_stream`). What Lifeboat can't have written is shown and left alone.
+(:mod:`prune_stream`), and what no record names is found by :mod:`stray_segments`. What Lifeboat can't have written is
+shown and left alone.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Orphan:
     """Something that belongs to nothing. *place* is a key, or a folder ending in a slash; *bytes* where they are known.
 
     *newest* is when something was last written there, by the storage's clock. *is_removed* is False where it was only
-    looked for, and where it could not be removed: *kept* says why.
+    looked for, and where it can't be removed: *kept* says why.
     """
 
     place: str
@@ -65,12 +66,22 @@ class Orphan:
 class Swept:
     """What was found, and how much of it is gone. *strange* are keys that Lifeboat can't have written: left alone.
 
-    *error* ended it early.
+    *more* were found than are named; a later run looks at them. *error* ended it early.
     """
 
     orphans: tuple[Orphan, ...] = ()
     strange: tuple[str, ...] = ()
     error: LifeboatError | None = None
+    more: int = 0
+
+    def with_more(self, other: Swept) -> Swept:
+        """Both together."""
+        return Swept(
+            orphans=self.orphans + other.orphans,
+            strange=self.strange + other.strange,
+            error=self.error or other.error,
+            more=self.more + other.more,
+        )
 
     @property
     def bytes(self) -> int:
@@ -82,6 +93,7 @@ class Swept:
         return {
             "orphans": [one.as_dict() for one in self.orphans],
             "strange": list(self.strange),
+            "more": self.more,
             "bytes": self.bytes,
             "error": self.error.as_dict() if self.error else None,
         }

@@ -33,8 +33,12 @@ def plan_verifications(request: VerifyRequest, *, host: Host) -> tuple[Backup, .
     return _chosen(reading, request)
 
 
-def run_verifications(request: VerifyRequest, *, host: Host, show: ProgressSink | None = None) -> VerifyResult:
+def run_verifications(
+    request: VerifyRequest, *, host: Host, show: ProgressSink | None = None, earlier: t.Sequence[Outcome] = ()
+) -> VerifyResult:
     """Verify one backup after the other; one that fails does not stop the next. Nothing is ever deleted.
+
+    *earlier* is what was proved in the same go: a set takes the proofs of its members from there.
 
     Raises LockHeld when another verification of the same source runs on this host, and StorageAllFailed.
     """
@@ -43,7 +47,8 @@ def run_verifications(request: VerifyRequest, *, host: Host, show: ProgressSink 
     outcomes: list[Outcome] = []
     for backup in _chosen(reading, request):
         if is_set(backup.manifest):
-            outcomes += _verify_set(backup, request, sources=sources, host=host, show=show)
+            proved = [*earlier, *outcomes]
+            outcomes += _verify_set(backup, request, sources=sources, host=host, show=show, earlier=proved)
         else:
             previous = _previous(reading, backup, outcomes)
             outcomes.append(_verify_one(backup, request, sources=sources, previous=previous, host=host, show=show))
@@ -51,9 +56,15 @@ def run_verifications(request: VerifyRequest, *, host: Host, show: ProgressSink 
 
 
 def _verify_set(
-    backup: Backup, request: VerifyRequest, *, sources: Sources, host: Host, show: ProgressSink | None
+    backup: Backup,
+    request: VerifyRequest,
+    *,
+    sources: Sources,
+    host: Host,
+    show: ProgressSink | None,
+    earlier: t.Sequence[Outcome],
 ) -> list[Outcome]:
-    """The outcomes of the members, and last that of the set."""
+    """The outcomes of the members that were not proved *earlier*, and last that of the set."""
     level = request.proof.level
     outcomes: list[Outcome] = []
     proofs: list[MemberProof] = []
@@ -72,6 +83,10 @@ def _verify_set(
             proofs.append(MemberProof(member=member, backup=None, verification=None))
             continue
         asked = replace(request, proof=replace(request.proofs.get(series.source, request.proof), level=level))
+        known = next((one.verification for one in earlier if _stands_for(one, found, level=level)), None)
+        if known is not None:
+            proofs.append(MemberProof(member=member, backup=found, verification=known))
+            continue
         outcome = _verify_member(found, asked, sources=sources, reading=reading, host=host, show=show)
         if outcome.error is not None:
             return [*outcomes, outcome, Outcome(backup=backup, verification=None, error=outcome.error)]
@@ -79,6 +94,15 @@ def _verify_set(
         proofs.append(MemberProof(member=member, backup=found, verification=outcome.verification))
     with _running(backup, request, sources=sources, previous=(), host=host, show=show) as run:
         return [*outcomes, _outcome(backup, lambda: run.run_with(proofs), host=host)]
+
+
+def _stands_for(earlier: Outcome, member: Backup, *, level: int) -> bool:
+    """Whether it says of every copy of *member* what a proof at *level* would say."""
+    found = earlier.verification
+    if found is None or earlier.backup.manifest.folder != member.manifest.folder:
+        return False
+    is_enough = found.level == level or (found.passed and found.reached >= level)
+    return is_enough and set(member.repositories) <= set(found.copies)
 
 
 def _verify_member(

@@ -11,16 +11,7 @@ import typing as t
 
 from ..catalog.catalog import Backup
 from ..catalog.layout import RESTORE_NOTES
-from ..catalog.verification import (
-    INTACT,
-    PRESENT,
-    QUESTIONED,
-    READABLE,
-    RESTORED,
-    CopyResult,
-    Verification,
-    verification_key,
-)
+from ..catalog.verification import CopyResult, Verification, verification_key
 from ..core.errors import (
     BackupNotFound,
     BackupRemoved,
@@ -45,6 +36,7 @@ from ..core.errors import (
 )
 from ..core.ids import new_backup_id
 from ..core.journal import RecordingJournal
+from ..core.levels import INTACT, PRESENT, QUESTIONED, READABLE, RESTORED
 from ..core.progress import Progress, ProgressSink
 from ..core.state import SourceLock
 from ..core.version import VERSION

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from ..catalog.catalog import Backup
 from ..catalog.manifest import Manifest
 from ..catalog.set_members import Member, members_of
-from ..catalog.verification import INTACT, PRESENT, READABLE, RESTORED, CopyResult, Verification
+from ..catalog.verification import CopyResult, Verification
 from ..core.errors import SetIncomplete
+from ..core.levels import INTACT, PRESENT, READABLE, RESTORED
 from ..core.progress import Progress
 from ..files.restore_notes import SYSTEM_PAYLOAD
 from ..files.tar_reader import TarReader

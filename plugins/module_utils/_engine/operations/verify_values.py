@@ -10,8 +10,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ..catalog.catalog import Backup, Selection
-from ..catalog.verification import LEVELS, Verification
+from ..catalog.verification import Verification
 from ..core.errors import BackupNotProved, LifeboatError, RequestInvalid
+from ..core.levels import LEVELS
 from ..core.secrets import Secret
 from ..core.state import DEFAULT_STATE_DIRECTORY
 from ..recovery.questions import Question, question_from

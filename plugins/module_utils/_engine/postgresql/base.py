@@ -60,8 +60,11 @@ class PgBaseBackupProducer:
         journal: Journal,
         kind: str = "base",
         parent: IncrementalParent | None = None,
+        full_job: str = "SERVICE/SOURCE/base",
     ) -> None:
+        """*full_job* is what a refused increment tells to make first."""
         self.kind = kind
+        self._full_job = full_job
         self._connection = connection
         self._options = options
         self._backup_id = backup_id
@@ -163,7 +166,7 @@ class PgBaseBackupProducer:
         if not facts.data_checksums:
             warnings.append("The cluster has no data checksums: damaged pages go into the backup unnoticed.")
         if self.kind == "incremental":
-            _check_incremental(facts, self._parent)
+            _check_incremental(facts, self._parent, full_job=self._full_job)
         return warnings
 
     @staticmethod
@@ -193,7 +196,8 @@ class PgBaseBackupProducer:
         )
 
 
-def _check_incremental(facts: ClusterFacts, parent: IncrementalParent | None) -> None:
+def _check_incremental(facts: ClusterFacts, parent: IncrementalParent | None, *, full_job: str) -> None:
+    full = f"Make a full base backup (kind: base): lifeboat backup {full_job}"
     if facts.major < FIRST_INCREMENTAL_VERSION:
         raise PostgresIncrementalUnsupported(
             f"The server is PostgreSQL {facts.version}; incremental backups came with {FIRST_INCREMENTAL_VERSION}.",
@@ -207,20 +211,23 @@ def _check_incremental(facts: ClusterFacts, parent: IncrementalParent | None) ->
     if parent is None:
         raise PostgresParentUnusable(
             "There is no backup on which an incremental one could build.",
-            hint="Make a full base backup (kind: base); its manifest is then kept on this host.",
+            hint=f"{full}   Its manifest is then kept on this host.",
         )
     manifest = read_manifest(parent.manifest_path)
     if manifest.system_identifier != facts.system_identifier:
         raise PostgresParentUnusable(
             f"The backup {parent.backup_id} is of another cluster (system identifier {manifest.system_identifier}, the "
             f"server's is {facts.system_identifier}).",
-            hint="Make a full base backup (kind: base).",
+            hint=full,
             details={"parent": parent.backup_id},
         )
-    if manifest.timeline > facts.timeline:
+    # PostgreSQL takes a parent of an earlier timeline whose end is in its history; the chain would hang on backups of a
+    # cluster that was left (ADR 71).
+    if manifest.timeline != facts.timeline:
+        since = "promoted or recovered since" if manifest.timeline < facts.timeline else "restored to a time before it"
         raise PostgresParentUnusable(
             f"The backup {parent.backup_id} ends on timeline {manifest.timeline}, the server is on {facts.timeline}: "
-            "it was restored to a time before that backup.",
-            hint="Make a full base backup (kind: base); after every restore or promotion it is the first thing to do.",
+            f"it was {since}.",
+            hint=f"{full}   After every recovery or promotion it is the first thing to do.",
             details={"parent": parent.backup_id, "lsn": parse_lsn(manifest.end_lsn)},
         )

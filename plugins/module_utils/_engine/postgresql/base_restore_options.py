@@ -28,6 +28,7 @@ KEYS = (
     "config_directory",
     "verify",
     "new_timeline",
+    "standby",
     "start_timeout",
     "tablespace_map",
     "tablespace_directory",
@@ -43,7 +44,8 @@ class BaseRestoreOptions:
     no archiving, no subscriptions; *start* starts it. With *in_place* the cluster that is there is stopped by
     *service_control*, moved aside, and the restored one started. *config_directory* is copied into the data folder
     (Debian keeps it in ``/etc/postgresql/15/main``). *verify* checks every file before anything is replaced.
-    *new_timeline* keeps what is archived from now on apart from what was. *start_timeout* is in seconds.
+    *new_timeline* keeps what is archived from now on apart from what was; *standby* leaves a cluster that can only be
+    started as a standby. *start_timeout* is in seconds.
     *tablespace_map* says which folder a tablespace goes into, by its name, its oid or the folder that it had;
     *tablespace_directory* holds a folder for each that the map does not name. Without either they go to where they were
     in place, and nowhere beside.
@@ -61,6 +63,7 @@ class BaseRestoreOptions:
     config_directory: str = ""
     verify: bool = True
     new_timeline: bool = True
+    standby: bool = False
     start_timeout: float = 3600.0
     tablespace_map: t.Mapping[str, str] = field(default_factory=dict)
     tablespace_directory: str = ""
@@ -93,6 +96,7 @@ def base_restore_options(description: t.Mapping[str, t.Any]) -> BaseRestoreOptio
         config_directory=optional_text(description, "config_directory", of=OF) or "",
         verify=_flag(description, "verify", default=True),
         new_timeline=_flag(description, "new_timeline", default=True),
+        standby=flag(description, "standby", of=OF),
         start_timeout=number(description, "start_timeout", of=OF, default=3600.0, at_most=7 * 86400),
         tablespace_map=_tablespace_map(description.get("tablespace_map")),
         tablespace_directory=_whole_path(
@@ -123,6 +127,11 @@ def _check(options: BaseRestoreOptions) -> None:
         )
     if not options.in_place and options.start and options.port is None:
         raise RequestInvalid("start needs a port of its own for the copy.", hint="Set port, such as 5433.")
+    if options.standby and (options.start or not options.in_place):
+        raise RequestInvalid(
+            "standby leaves a cluster in its place that waits for its primary's address; it is not started here.",
+            hint="Set in_place: true and start: false; pg_standby does both, and the rest.",
+        )
     if options.config_directory and not os.path.isfile(os.path.join(options.config_directory, "postgresql.conf")):
         raise RequestInvalid(
             f"config_directory {options.config_directory} holds no postgresql.conf.",

@@ -20,6 +20,7 @@ from .base_restore_options import BaseRestoreOptions
 from .base_target import EMPTY, BaseTarget
 from .base_unpack import remove_unpacked, unpack_chain
 from .cluster_configuration import (
+    become_standby,
     begin_new_timeline,
     copy_configuration,
     end_recovery,
@@ -200,6 +201,8 @@ class BaseSteps:
                 )
         if self._context.segments is not None:
             leave_out_recovery(folder, programs=programs)
+        elif options.standby:
+            become_standby(folder, programs=programs)
         elif options.new_timeline:
             begin_new_timeline(folder, programs=programs)
             put_histories(folder, self._taken(), programs=programs)

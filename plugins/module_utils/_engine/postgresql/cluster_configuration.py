@@ -10,7 +10,7 @@ import re
 import shutil
 import typing as t
 
-from .instance import AUTO_CONF, RECOVERY_SIGNAL, SIGNAL_FILES
+from .instance import AUTO_CONF, RECOVERY_SIGNAL, SIGNAL_FILES, STANDBY_SIGNAL
 from .programs import ServerPrograms
 from .server_settings import settings_text
 
@@ -68,6 +68,42 @@ def prepare_in_place(folder: str, *, programs: ServerPrograms) -> None:
     """For a cluster that takes its predecessor's place: settings stay, but for those of an earlier recovery."""
     _remove_signal_files(folder)
     _rewrite_auto_conf(folder, drop=_RECOVERY, add={}, programs=programs)
+
+
+def prepare_standby(folder: str, *, settings: t.Mapping[str, str], programs: ServerPrograms) -> bool:
+    """For a cluster that follows another one by *settings*; whether anything was changed.
+
+    The signal file comes first: whatever starts the server from now on gets a standby.
+    """
+    if not standby_differs(folder, settings=settings):
+        return False
+    become_standby(folder, programs=programs)
+    leave_out_recovery(folder, programs=programs)
+    _rewrite_auto_conf(folder, drop=_RECOVERY, add=settings, programs=programs)
+    return True
+
+
+def standby_differs(folder: str, *, settings: t.Mapping[str, str]) -> bool:
+    """Whether :func:`prepare_standby` would change anything."""
+    signal, other = (os.path.join(folder, name) for name in (STANDBY_SIGNAL, RECOVERY_SIGNAL))
+    if _read(signal) != "" or not os.path.lexists(signal) or os.path.lexists(other):
+        return True
+    if any(_name_of(line) in _RECOVERY for path in _configuration_files(folder) for line in _read(path).splitlines()):
+        return True
+    lines = _read(os.path.join(folder, AUTO_CONF)).splitlines(keepends=True)
+    present = [line for line in lines if _name_of(line) in _RECOVERY | frozenset(settings)]
+    return sorted(present) != sorted(settings_text(settings).splitlines(keepends=True))
+
+
+def become_standby(folder: str, *, programs: ServerPrograms) -> bool:
+    """Let every next start be that of a standby; False when it was so already."""
+    wanted, other = (os.path.join(folder, name) for name in (STANDBY_SIGNAL, RECOVERY_SIGNAL))
+    changed = _read(wanted) != "" or not os.path.lexists(wanted) or os.path.lexists(other)
+    if changed:
+        _write(wanted, "", programs)
+        if os.path.lexists(other):
+            os.unlink(other)
+    return changed
 
 
 def prepare_beside(
@@ -192,8 +228,11 @@ def _rewrite_auto_conf(
 ) -> None:
     path = os.path.join(folder, AUTO_CONF)
     gone = drop | frozenset(add)
-    kept = [line for line in _read(path).splitlines(keepends=True) if _name_of(line) not in gone]
-    _write(path, "".join(kept) + settings_text(add), programs)
+    lines, wanted = _read(path).splitlines(keepends=True), settings_text(add)
+    present = [line for line in lines if _name_of(line) in gone]
+    if sorted(present) != sorted(wanted.splitlines(keepends=True)):  # the server itself keeps another order
+        kept = [line for line in lines if _name_of(line) not in gone]
+        _write(path, "".join(kept) + wanted, programs)
 
 
 def _name_of(line: str) -> str | None:

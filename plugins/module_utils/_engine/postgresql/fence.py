@@ -18,9 +18,9 @@ import socket
 import typing as t
 from dataclasses import dataclass, field
 
-from ..core.errors import CommandFailed, CommandTimedOut, FenceNotProven, FenceRefused, LifeboatError, ToolMissing
+from ..core.errors import CommandTimedOut, FenceNotProven, FenceRefused, LifeboatError
 from ..core.host import Host
-from ..recovery.service_control import service_control_from
+from ..recovery.service_control import mask_unit, service_control_from
 from .base_folder import control_settings
 from .fence_wal import CommitsAhead, commits_ahead
 from .programs import ServerPrograms, find_server_programs
@@ -141,15 +141,13 @@ class _Fence:
         unit = self._request.service_control.get("unit")
         if not unit:
             return False
-        try:
-            self._host.runner.run(["systemctl", "mask", str(unit)], timeout=30)
-        except (CommandFailed, CommandTimedOut, ToolMissing) as error:
+        why = mask_unit(str(unit), runner=self._host.runner)
+        if why is not None:
             # A unit that lies in /etc itself can't be masked; what is left is the signal file, and disabling it.
             with contextlib.suppress(LifeboatError):
                 self._host.runner.run(["systemctl", "disable", str(unit)], timeout=30)
-            self._warnings.append(f"The unit {unit} could not be masked: {error.message}")
-            return False
-        return True
+            self._warnings.append(f"The unit {unit} could not be masked: {why}")
+        return why is None
 
     def _stop(self) -> str:
         """How it ended: the first way that worked; empty when it did not run."""

@@ -94,7 +94,7 @@ def _refuse(state: StandbyState, primary: NewPrimary) -> None:
     if why:
         raise FollowRefused(
             f"PostgreSQL at {state.server} {why}, so it can't follow {primary.host}:{primary.port}.",
-            hint="Rebuild it as a standby of the new primary (docs/runbooks/promote.md, The way back).",
+            hint="Bring it back as one: pg_standby with rejoin: auto (docs/runbooks/failback.md).",
             details=state.as_dict(),
         )
 
@@ -108,6 +108,11 @@ def _conninfo(session: Session, primary: NewPrimary) -> str | None:
         return None
     parts.pop("hostaddr", None)
     return str(extensions.make_dsn(**{**parts, "host": primary.host, "port": primary.port}))
+
+
+def make_conninfo(parts: t.Mapping[str, t.Any]) -> str:
+    """The parts of a connection as one line of libpq, quoted as it wants."""
+    return str(_extensions().make_dsn(**parts))
 
 
 def _extensions() -> t.Any:

@@ -27,7 +27,8 @@ if t.TYPE_CHECKING:
     import subprocess
 
 RECOVERY_SIGNAL = "recovery.signal"
-SIGNAL_FILES = ("standby.signal", RECOVERY_SIGNAL)
+STANDBY_SIGNAL = "standby.signal"
+SIGNAL_FILES = (STANDBY_SIGNAL, RECOVERY_SIGNAL)
 AUTO_CONF = "postgresql.auto.conf"
 _POLL_SECONDS = 0.05
 SOCKET_LIMIT = 107 - len("/.s.PGSQL.65535.lock")  # the kernel's sun_path, without its final zero

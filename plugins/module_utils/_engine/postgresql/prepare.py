@@ -21,9 +21,9 @@ from ..core.system_unit import parent_of, unit_of
 from .administrator import administrator_session
 from .connection import PostgresConnection
 from .prepare_functions import function_steps, functions_needed, noted_database, put_back_function_steps
-from .prepare_needs import DEFAULT_SCRIPT, WantedSetting, by_hand, role_needs, wanted_settings
+from .prepare_needs import DEFAULT_SCRIPT, STANDBY, WantedSetting, by_hand, role_needs, wanted_settings
 from .prepare_role import put_back_role_steps, role_steps
-from .prepare_rules import is_on_this_host, put_back_rules_steps, rules_steps, who_is_kept_out
+from .prepare_rules import is_on_this_host, lines_for, put_back_rules_steps, rules_steps, who_is_kept_out
 from .prepare_settings import (
     library_steps,
     put_back_reasons,
@@ -36,7 +36,18 @@ from .prepare_settings import (
 )
 from .session import Session
 
-_KEYS = ("account", "spool", "script", "archive_timeout", "replace_archiving", "rules", "labels", "walg")
+_KEYS = (
+    "account",
+    "spool",
+    "script",
+    "archive_timeout",
+    "replace_archiving",
+    "rules",
+    "labels",
+    "walg",
+    "addresses",
+    "keep",
+)
 _RESTARTED = ("archive_mode", "max_replication_slots", "max_wal_senders", "wal_level")
 _ATTEMPTS = 50
 _POLL = 0.1
@@ -47,7 +58,8 @@ def prepare_postgresql(request: PrepareRequest, *, host: Host) -> Prepared:
 
     Options: ``account`` (of this host, whom the server's socket lets in as administrator), ``spool``, ``script`` and
     ``archive_timeout`` for the kind wal, ``replace_archiving``, ``rules`` (whether pg_hba.conf may be changed),
-    ``labels`` (the jobs' role makes recovery labels), ``walg`` (WAL-G makes base backups as that role).
+    ``labels`` (the jobs' role makes recovery labels), ``walg`` (WAL-G makes base backups as that role), for the kind
+    standby ``addresses`` (where standbys come from) and ``keep`` (the most that a slot keeps for one).
     Raises what connecting raises, PostgresPermissionDenied without a superuser, PostgresArchivingElsewhere,
     PostgresRulesInvalid, AccountForeign, ServerDifferent and RequestInvalid.
     """
@@ -152,6 +164,7 @@ class _Preparation:
             spool=str(self._options.get("spool") or default),
             script=str(self._options.get("script") or DEFAULT_SCRIPT),
             timeout=self._options.get("archive_timeout"),
+            keep=self._options.get("keep"),
         )  # fmt: skip
 
     def _archive_steps(self, wanted: t.Sequence[WantedSetting], found: t.Mapping[str, t.Any]) -> list[Step]:
@@ -170,6 +183,7 @@ class _Preparation:
             labels=bool(self._options.get("labels")),
             walg=bool(self._options.get("walg")),
             version=self._session.version,
+            rewind=STANDBY in self._request.kinds,
         )
         moved = noted is not None and noted is not within
         steps = put_back_function_steps(noted, note=self._note) if noted is not None and moved else []
@@ -177,6 +191,7 @@ class _Preparation:
 
     def _rules_steps(self, *, replication: bool) -> list[Step]:
         lines = who_is_kept_out(self._jobs, replication=replication, runner=self._host.runner)
+        lines += lines_for(self._session, role=str(self._account), addresses=self._options.get("addresses") or ())
         refusal = f"PostgreSQL at {self._session.address.server} does not let the role {self._account} in."
         if lines and not self._options.get("rules", True):
             raise PostgresHbaRefused(
@@ -238,7 +253,7 @@ def _administrator(
 
 def _database_of_functions(request: PrepareRequest, *, jobs: PostgresConnection) -> str:
     """Where the jobs call them; empty when they call none."""
-    if request.absent or not (request.options.get("labels") or request.options.get("walg")):
+    if request.absent or not (request.options.get("labels") or request.options.get("walg") or STANDBY in request.kinds):
         return ""
     return jobs.database or jobs.address().database
 

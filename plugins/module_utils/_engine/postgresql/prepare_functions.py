@@ -18,12 +18,20 @@ _FOR_LABELS = ("pg_create_restore_point(text)", "pg_switch_wal()")
 _RENAMED_SINCE = 150000
 _FOR_WALG = ("pg_backup_start(text, boolean)", "pg_backup_stop(boolean)")
 _FOR_WALG_BEFORE = ("pg_start_backup(text, boolean, boolean)", "pg_stop_backup(boolean, boolean)")
+_FOR_REWIND = (
+    "pg_ls_dir(text, boolean, boolean)",
+    "pg_stat_file(text, boolean)",
+    "pg_read_binary_file(text)",
+    "pg_read_binary_file(text, bigint, bigint, boolean)",
+)
 
 
-def functions_needed(*, labels: bool, walg: bool, version: int) -> tuple[str, ...]:
-    """The least: a restore point and the end of its segment; the begin and the end of a backup that WAL-G makes."""
+def functions_needed(*, labels: bool, walg: bool, version: int, rewind: bool = False) -> tuple[str, ...]:
+    """The least: a restore point and the end of its segment; the begin and the end of a backup that WAL-G makes; what
+    pg_rewind reads its source by.
+    """
     backup = _FOR_WALG if version >= _RENAMED_SINCE else _FOR_WALG_BEFORE
-    return (*(_FOR_LABELS if labels else ()), *(backup if walg else ()))
+    return (*(_FOR_LABELS if labels else ()), *(backup if walg else ()), *(_FOR_REWIND if rewind else ()))
 
 
 def noted_database(session: Session, *, note: PreparationNote) -> str:

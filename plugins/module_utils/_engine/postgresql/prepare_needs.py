@@ -22,7 +22,12 @@ _READ_ALL_SINCE = 140000
 _FEWEST_SENDERS, _SENDERS = 3, 10
 _FEWEST_SLOTS, _SLOTS = 1, 10
 
-_PHYSICAL = ("base", "incremental")
+#: What a server gives to those that follow it, beside kinds of backups.
+STANDBY = "standby"
+_PHYSICAL = ("base", "incremental", STANDBY)
+# A standby that is away must not fill the disk of the server that everybody uses.
+_KEEP = "10GB"
+_BOUNDED_SINCE, _CHECKPOINT_SINCE = 130000, 150000
 #: How ``archive_command`` is shown while nothing is archived.
 DISABLED = "(disabled)"
 #: Says done to everything: for a server that archives until its restart, and shall keep no WAL for anybody.
@@ -67,6 +72,8 @@ def role_needs(kinds: t.Collection[str], *, version: int) -> RoleNeeds:
     """The least that a role needs to make these kinds of backups."""
     attributes = ["REPLICATION"] if any(kind in kinds for kind in _PHYSICAL) else []
     memberships = ["pg_monitor"]
+    if STANDBY in kinds and version >= _CHECKPOINT_SINCE:
+        memberships.append("pg_checkpoint")  # before a rewind
     if "logical" in kinds:
         # Without it a table with row security would be dumped in part, and pg_dump refuses that.
         attributes.append("BYPASSRLS")
@@ -94,8 +101,9 @@ def wanted_settings(
     spool: str,
     script: str,
     timeout: str | None,
+    keep: str | None = None,
 ) -> tuple[WantedSetting, ...]:
-    """The settings that these kinds need, in the order in which they are written. Pure."""
+    """The settings that these kinds need, in the order in which they are written; *keep* bounds slots. Pure."""
     found: list[WantedSetting] = []
     if "wal" in kinds or any(kind in kinds for kind in _PHYSICAL):
         found.append(
@@ -112,6 +120,16 @@ def wanted_settings(
             _number("max_wal_senders", _SENDERS, fewest=_FEWEST_SENDERS, why="a base backup comes over WAL senders"),
             _number("max_replication_slots", _SLOTS, fewest=_FEWEST_SLOTS, why="a slot keeps the WAL of a base backup"),
         ]
+    if STANDBY in kinds and version >= _BOUNDED_SINCE:
+        found.append(
+            WantedSetting(
+                name="max_slot_wal_keep_size",
+                value=keep or _KEEP,
+                restart=False,
+                fits=(lambda found: found == keep) if keep else (lambda found: found != "-1"),
+                why="without it a standby that is away fills the disk",
+            )
+        )
     if "incremental" in kinds and version >= _SUMMARIES_SINCE:
         found.append(
             WantedSetting(

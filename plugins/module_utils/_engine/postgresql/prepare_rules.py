@@ -9,6 +9,7 @@ one that fits decides. So our lines stand before all others, between two comment
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import typing as t
@@ -92,6 +93,19 @@ def rules_steps(
     return [Step(Change(f"lines of {path}", "none of ours", "; ".join(lines)), do)]
 
 
+def lines_for(session: Session, *, role: str, addresses: t.Sequence[str]) -> tuple[str, ...]:
+    """The lines for connections from *addresses*, which nobody can try from here, as far as they are not ours yet."""
+    path = str(session.value("SHOW hba_file")) if addresses else ""
+    present = lines_of(_read(path), role=role) if os.path.isfile(path) else ()
+    quoted = '"' + role.replace('"', '""') + '"'
+    wanted = (
+        f"host {database} {quoted} {_network(address)} scram-sha-256"
+        for address in addresses
+        for database in ("all", "replication")
+    )
+    return tuple(line for line in wanted if line not in present)
+
+
 def put_back_rules_steps(*, note: PreparationNote) -> list[Step]:
     """Take our lines away, wherever they stand by now."""
     noted = note.content.get(_PART)
@@ -145,6 +159,14 @@ def _line(database: str, jobs: PostgresConnection, *, said: str) -> str:
     if peer == "[local]":
         return f"local {database} {role} scram-sha-256"
     return f"host {database} {role} {peer}/{128 if ':' in peer else 32} scram-sha-256"
+
+
+def _network(address: str) -> str:
+    """An address as pg_hba.conf takes it; names and networks stay as they are."""
+    try:
+        return str(ipaddress.ip_network(address))
+    except ValueError:
+        return address
 
 
 def _read(path: str) -> str:

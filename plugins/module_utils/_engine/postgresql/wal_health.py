@@ -22,6 +22,11 @@ _ARCHIVER = """
 SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time
   FROM pg_catalog.pg_stat_archiver
 """
+# Which slot needs the oldest WAL: everything behind its position stays in pg_wal, archived or not.
+_SLOT = """
+SELECT slot_name, restart_lsn FROM pg_catalog.pg_replication_slots
+ WHERE restart_lsn IS NOT NULL ORDER BY restart_lsn LIMIT 1
+"""
 _READY = """
 SELECT name, modification FROM pg_catalog.pg_ls_archive_statusdir() WHERE name LIKE '%.ready'
 """
@@ -40,8 +45,8 @@ class ArchivingState:
     """One look at the server. Sizes in bytes, times aware and UTC, None where nobody can tell or it never happened.
 
     *mode_in_files* is what the configuration files say of ``archive_mode``: where it differs from *mode* the server
-    waits for a restart. *ready* is None when the role may not know it. *data_directory* is empty when the role may not
-    know it.
+    waits for a restart. *ready* and *wal_size*, which is all of ``pg_wal``, are None when the role may not know them,
+    and *data_directory* is empty then. *slot* is the replication slot that needs the oldest WAL, *slot_bytes* how much.
     """
 
     system_identifier: str
@@ -64,6 +69,9 @@ class ArchivingState:
     last_failed: str | None
     last_failed_time: datetime.datetime | None
     ready: tuple[ReadyFile, ...] | None
+    wal_size: int | None = None
+    slot: str | None = None
+    slot_bytes: int = 0
 
     @property
     def is_archiving(self) -> bool:
@@ -95,6 +103,7 @@ def read_archiving(session: Session) -> ArchivingState:
         # pg_control tells the timeline of the last checkpoint; after a promotion the WAL is ahead of it.
         timeline = int(str(session.value("SELECT pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn())"))[:8], 16)
     archived, last, last_time, failed, last_failed, last_failed_time = session.rows(_ARCHIVER)[0]
+    slot, kept_from = next(iter(session.rows(_SLOT)), (None, None))
     return ArchivingState(
         system_identifier=str(identifier),
         version=str(session.value("SHOW server_version")).partition(" ")[0],
@@ -116,6 +125,9 @@ def read_archiving(session: Session) -> ArchivingState:
         last_failed=last_failed,
         last_failed_time=_utc(last_failed_time),
         ready=_ready(session),
+        wal_size=_wal_size(session),
+        slot=slot,
+        slot_bytes=0 if slot is None or current is None else max(0, parse_lsn(str(current)) - parse_lsn(kept_from)),
     )
 
 
@@ -280,6 +292,13 @@ def _ready(session: Session) -> tuple[ReadyFile, ...] | None:
         return None
     names = [(parse_wal_name(str(name)[: -len(".ready")]), since) for name, since in rows]
     return tuple(ReadyFile(name, since.astimezone(datetime.timezone.utc)) for name, since in names if name is not None)
+
+
+def _wal_size(session: Session) -> int | None:
+    try:
+        return int(session.value("SELECT COALESCE(sum(size), 0) FROM pg_catalog.pg_ls_waldir()"))
+    except PostgresPermissionDenied:  # superusers and pg_monitor
+        return None
 
 
 def _utc(moment: datetime.datetime | None) -> datetime.datetime | None:

@@ -14,7 +14,8 @@ What the script and whoever fetches for it (``wal_fetcher.py``) say to each othe
 ``want-NAME``: the script asks for it.   ``missing-NAME``: the answer that it is certainly nowhere.
 ``hopeless-NAME``: the answer that waiting helps nobody (a wrong key, no right to read, an unknown repository), and why.
 ``problem-NAME``: why it is not there yet, in words.   ``fetcher.pid``: the process that answers.
-``.settings``: ``wait_seconds``, ``segment_size`` and, for a standby, ``fetch``: a command that gets a name and a path
+``.settings``: ``wait_seconds``, ``segment_size``; ``standby=1`` is for a server that never opens at the end of the
+archive: it is told 1 where nobody knows, and goes on with its primary. ``fetch``: a command that gets a name and a path
 and ends with 0 (it is there), 3 (certainly missing), 77 or 78 (not allowed, set up wrongly: waiting helps nobody) or
 anything else (trouble). It is run when no process answers.
 """
@@ -49,7 +50,13 @@ say() {
     printf 'lifeboat-fetch-wal: %s\n' "$1" >&2
 }
 
+standby=
 give_up() {
+    # A standby never opens at the end of an archive: it goes on with its primary, and asks here again.
+    if [ -n "$standby" ]; then
+        say "$1"
+        exit 1
+    fi
     say "$1; status 255, so that the recovery stops instead of ending early"
     exit 255
 }
@@ -72,6 +79,7 @@ if [ -r "$cache/.settings" ]; then
             fetch) fetch=$value ;;
             segment_size) size=$value ;;
             wait_seconds) wait_seconds=$value ;;
+            standby) standby=$value ;;
         esac
     done <"$cache/.settings"
 fi
@@ -120,6 +128,8 @@ pause=20
 while :; do
     if [ -n "$fetch" ] && ! is_answered; then
         fetch_it
+    elif [ -n "$standby" ] && ! is_answered; then
+        give_up "no process answers in $cache"
     elif [ $((waited % 1000)) -eq 0 ]; then
         : >"$cache/want-$name" || give_up "nothing can be asked in $cache"
     fi
@@ -156,12 +166,14 @@ give_up "$name did not come within $wait_seconds seconds: ${reason:-no answer}"
 class CacheSettings:
     """What the script is told: how long it waits, how long a segment is (bytes), and what a standby fetches with.
 
-    *fetch* is a command and its arguments, without blanks inside of any of them.
+    *fetch* is a command and its arguments, without blanks inside of any of them. With *standby* trouble is no reason to
+    stop the server.
     """
 
     wait_seconds: int = WAIT_SECONDS
     segment_size: int | None = None
     fetch: tuple[str, ...] = ()
+    standby: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for a command that the script would take apart in another way."""
@@ -180,6 +192,8 @@ def write_cache_settings(cache: str, settings: CacheSettings) -> bool:
     lines = [f"wait_seconds={settings.wait_seconds}"]
     if settings.segment_size is not None:
         lines.append(f"segment_size={settings.segment_size}")
+    if settings.standby:
+        lines.append("standby=1")
     if settings.fetch:
         lines.append(f"fetch={' '.join(settings.fetch)}")
     return replace_file(os.path.join(cache, SETTINGS_NAME), "\n".join(lines) + "\n", mode=0o644)

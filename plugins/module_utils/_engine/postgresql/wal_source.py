@@ -13,7 +13,7 @@ import contextlib
 import datetime
 import os
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.clock import Clock
 from ..core.errors import (
@@ -43,6 +43,7 @@ from .wal_health import ArchivingState, health_facts, health_warnings, lag_of, r
 from .wal_holes import Hole, find_holes
 from .wal_names import SEGMENT, next_segment, parse_wal_name, previous_segment
 from .wal_repair import WalDirectory, local_wal_directory, mend
+from .wal_room import WalLimits, look_at_room, room_alarms, room_facts
 
 _MEBIBYTE = 1024 * 1024
 _REMEMBERED = 1024
@@ -54,9 +55,13 @@ _REQUEST_ERRORS = (LibraryMissing, RequestInvalid, SecretUnavailable)
 
 @dataclass(frozen=True)
 class WalStreamOptions:
-    """*archive_timeout*: the longest time until a segment that is not full is to be archived; None: no opinion."""
+    """*archive_timeout*: the longest time until a segment that is not full is to be archived; None: no opinion.
+
+    *limits*: how full ``pg_wal`` may get before that is said.
+    """
 
     archive_timeout: datetime.timedelta | None = None
+    limits: WalLimits = field(default_factory=WalLimits)
 
 
 class WalStreamSource:
@@ -128,10 +133,16 @@ class WalStreamSource:
                 hint="Set it as docs/runbooks/wal.md says, section 1, and restart the server when that suits.",
                 details={"warning": name, "archive_mode": state.mode, "after_restart": state.mode_in_files},
             )
+        room, limits = look_at_room(state, now=self._clock.now()), self._options.limits
         return StreamInspection(
             lineage=self._identifier,
-            facts={**health_facts(state, lag), "warnings": sorted(warnings)},
+            facts={
+                **health_facts(state, lag),
+                "pg_wal": None if room is None else room_facts(room, limits),
+                "warnings": sorted(warnings),
+            },
             warnings=tuple(warnings.values()),
+            alarms=() if room is None else room_alarms(room, limits),
             capture_seconds=_CAPTURE_SECONDS,
         )
 

@@ -14,6 +14,7 @@ from ..core.options import optional_text, refuse_unknown
 from ..core.runner import Runner
 
 _TIMEOUT = 600.0
+_MASK_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,15 @@ class ServiceControl:
                 hint=f"Run by hand: {shlex.join(argv)}",
                 details=error.details,
             ) from error
+
+
+def mask_unit(unit: str, *, runner: Runner) -> str | None:
+    """Keep systemd from starting the unit, also at boot; why it could not be, as a sentence, or None."""
+    try:
+        runner.run(["systemctl", "mask", unit], timeout=_MASK_TIMEOUT)
+    except (CommandFailed, CommandTimedOut, ToolMissing) as error:
+        return error.message
+    return None
 
 
 def service_control_from(description: t.Mapping[str, t.Any] | None) -> ServiceControl | None:

@@ -13,18 +13,17 @@ import typing as t
 
 from ..core.errors import (
     AofLogUnsupported,
-    RedisCommandFailed,
-    RedisCommandUnavailable,
-    RedisPermissionDenied,
     ServerDifferent,
 )
 from ..core.host import Host
 from ..core.options import refuse_unknown
 from ..core.preparation import Change, PreparationNote, Prepared, PrepareRequest, Step, nothing_to_put_back, run_steps
+from .administrator import administrator_of
 from .aof_log_server import TIMESTAMPS
 from .connection import RedisConnection
 from .facts import ServerFacts, read_facts
 from .info import read_info
+from .lasting import write_down
 from .prepare_rights import put_back_user_steps, rules_needed, user_steps
 from .resp import RespClient
 
@@ -46,7 +45,7 @@ def prepare_redis(request: PrepareRequest, *, host: Host) -> Prepared:
     if request.absent and not note.content:
         return nothing_to_put_back(request)
     jobs = RedisConnection.from_description(request.connection)
-    administrator = _administrator(request, jobs=jobs)
+    administrator = administrator_of(request.connection, request.administrator)
     client = administrator.open(runner=host.runner)
     try:
         facts = read_facts(client)
@@ -71,22 +70,6 @@ def prepare_redis(request: PrepareRequest, *, host: Host) -> Prepared:
     finally:
         client.close()
     return Prepared(server=administrator.address, account=account, changes=changes, by_hand=tuple(hands))
-
-
-def _administrator(request: PrepareRequest, *, jobs: RedisConnection) -> RedisConnection:
-    """Who may change the server: nobody but the jobs themselves when none is named.
-
-    Without an address of its own it is the jobs' server that is meant.
-    """
-    given = dict(request.administrator)
-    if not given:
-        return jobs
-    if not any(name in given for name in ("host", "port", "unix_socket")):
-        kept = ("host", "port", "unix_socket", "tls", "tls_ca_file", "tls_certificate_file", "tls_key_file", "timeout")
-        given = {**{name: value for name, value in request.connection.items() if name in kept}, **given}
-    elif "port" not in given and "unix_socket" not in given:
-        given["port"] = jobs.port
-    return RedisConnection.from_description(given)
 
 
 def _settings(client: RespClient, facts: ServerFacts, *, request: PrepareRequest, note: PreparationNote) -> list[Step]:
@@ -171,14 +154,12 @@ def _make_it_last(
 
 
 def _write(client: RespClient, command: tuple[str, str], names: t.Sequence[str], *, unsaved: list[str]) -> list[str]:
-    try:
-        client.command(*command)
-    except (RedisCommandFailed, RedisCommandUnavailable, RedisPermissionDenied) as error:
-        unsaved += names
-        words = " ".join(command)
-        forgets = f"{client.peer} forgets at its next start: {', '.join(names)}."
-        return [f"{forgets} {words} failed: {error.message} Mend that, and run this again."]
-    return []
+    why = write_down(client, *command)
+    if why is None:
+        return []
+    unsaved += names
+    forgets = f"{client.peer} forgets at its next start: {', '.join(names)}."
+    return [f"{forgets} {' '.join(command)} failed: {why} Mend that, and run this again."]
 
 
 def _prove(jobs: RedisConnection, facts: ServerFacts, *, host: Host) -> None:

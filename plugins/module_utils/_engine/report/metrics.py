@@ -16,14 +16,18 @@ Labels = t.Mapping[str, str]
 Sample = tuple[str, Labels, float]
 
 
-def metrics_text(document: Json, *, replicas: t.Iterable[ReplicaFact] = ()) -> str:
+def metrics_text(
+    document: Json, *, replicas: t.Iterable[ReplicaFact] = (), degraded: t.Mapping[str, Json] | None = None
+) -> str:
     """The whole file. A figure that is not known has no sample, but for times of what never happened (0).
 
-    Of each of *replicas* it says at least whether its lag is known.
+    Of each of *replicas* it says at least whether its lag is known. *degraded* are the services that are in degraded
+    mode as far as the host knows.
     """
     by_name: dict[str, list[str]] = {}
     asked = (sample for fact in replicas for sample in _known(_replica(fact), _replica_labels(fact)))
-    for name, labels, value in (*_samples(document), *asked):
+    modes = (sample for service, mode in (degraded or {}).items() for sample in _degraded(service, mode))
+    for name, labels, value in (*_samples(document), *asked, *modes):
         by_name.setdefault(name, []).append(f"{name}{_labels(labels)} {_number(value)}")
     lines = []
     for name, told in METRICS.items():
@@ -65,7 +69,7 @@ def _job(job: Json) -> dict[str, float | None]:
 
 
 def _stream(stream: Json) -> dict[str, float | None]:
-    spool, hours = stream["spool"] or {}, stream["oplog_hours"]
+    spool, hours, wal = stream["spool"] or {}, stream["oplog_hours"], stream["pg_wal"] or {}
     return {
         "lifeboat_job_last_success_timestamp_seconds": _time(stream["last_success"]),
         "lifeboat_job_failed": float(stream["state"] in ("failed", "blocked")),
@@ -75,6 +79,12 @@ def _stream(stream: Json) -> dict[str, float | None]:
         "lifeboat_stream_spool_budget_bytes": spool.get("budget_bytes"),
         "lifeboat_stream_spool_age_seconds": spool.get("oldest_age_seconds"),
         "lifeboat_stream_oplog_window_seconds": hours * 3600 if hours is not None else None,
+        "lifeboat_stream_pg_wal_bytes": wal.get("size_bytes"),
+        "lifeboat_stream_pg_wal_waiting_bytes": wal.get("waiting_bytes"),
+        "lifeboat_stream_pg_wal_budget_bytes": wal.get("budget_bytes"),
+        "lifeboat_stream_pg_wal_disk_bytes": wal.get("disk_bytes"),
+        "lifeboat_stream_pg_wal_disk_free_bytes": wal.get("free_bytes"),
+        "lifeboat_stream_pg_wal_disk_wanted_bytes": wal.get("free_wanted_bytes"),
     }
 
 
@@ -99,6 +109,15 @@ def _source(source: Json) -> dict[str, float | None]:
     }
 
 
+def _degraded(service: str, mode: Json) -> t.Iterator[Sample]:
+    values = {
+        "lifeboat_degraded_mode": 1.0,
+        "lifeboat_degraded_mode_since_timestamp_seconds": _time(mode.get("at")),
+        "lifeboat_degraded_mode_until_timestamp_seconds": _time(mode.get("until")),
+    }
+    yield from _known(values, {"service": service})
+
+
 def _replica(fact: ReplicaFact) -> dict[str, float | None]:
     lag = fact.lag
     return {
@@ -106,6 +125,8 @@ def _replica(fact: ReplicaFact) -> dict[str, float | None]:
         "lifeboat_replica_follows": None if lag is None else float(lag.follows),
         "lifeboat_replica_lag_seconds": None if lag is None else lag.seconds,
         "lifeboat_replica_lag_bytes": None if lag is None else lag.behind_bytes,
+        "lifeboat_replica_slot_retained_bytes": None if lag is None else lag.retained_bytes,
+        "lifeboat_replica_slot_lost": None if lag is None or lag.slot_lost is None else float(lag.slot_lost),
         "lifeboat_replica_lag_objective_seconds": None if fact.objective is None else fact.objective.total_seconds(),
     }
 

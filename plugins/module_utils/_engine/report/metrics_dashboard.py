@@ -54,6 +54,8 @@ _PANELS: t.Sequence[tuple[str, str, str, str, str]] = (
     ("Duration", "s", "timeseries", "lifeboat_job_duration_seconds", "{{lifeboat_job}}"),
     ("Waiting in spools", "bytes", "timeseries", "lifeboat_stream_spool_bytes", "{{lifeboat_job}}"),
     ("Oldest segment in spools", "s", "timeseries", "lifeboat_stream_spool_age_seconds", "{{lifeboat_job}}"),
+    ("Waiting in pg_wal", "bytes", "timeseries", "lifeboat_stream_pg_wal_waiting_bytes", "{{lifeboat_job}}"),
+    ("Room on the disk of pg_wal", "bytes", "timeseries", "lifeboat_stream_pg_wal_disk_free_bytes", "{{lifeboat_job}}"),
     ("What the oplog still has", "s", "timeseries", "lifeboat_stream_oplog_window_seconds", "{{lifeboat_job}}"),
     ("Standbys behind", "s", "timeseries", "lifeboat_replica_lag_seconds", "{{lifeboat_source}} {{replica}}"),
     (
@@ -68,6 +70,13 @@ _PANELS: t.Sequence[tuple[str, str, str, str, str]] = (
         "none",
         "timeseries",
         "lifeboat_replica_lag_known",
+        "{{lifeboat_source}} {{replica}}",
+    ),
+    (
+        "Kept by the slots of standbys",
+        "bytes",
+        "timeseries",
+        "lifeboat_replica_slot_retained_bytes",
         "{{lifeboat_source}} {{replica}}",
     ),
     ("Reachable repositories", "none", "timeseries", "lifeboat_repository_reachable", "{{repository}}"),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ..core.description.description import Description
 from ..core.description.duration import describe_duration, format_duration, parse_duration
 from ..core.description.model import Job, Service
+from ..operations.ship_requests import is_stream, shipping_jobs
 
 #: Metrics are written each five minutes; a success shows so much later at most.
 _SETTLED = "10m"
@@ -100,6 +101,20 @@ def _common() -> list[dict[str, t.Any]]:
             summary="The spool of {{ $labels.lifeboat_job }} is 80 % full; when it is full, the stream stops.",
         ),
         _rule(
+            "LifeboatPgWalGrowing",
+            "lifeboat_stream_pg_wal_waiting_bytes > 0.8 * lifeboat_stream_pg_wal_budget_bytes",
+            severity="critical",
+            after="5m",
+            summary="What waits in pg_wal for the archive of {{ $labels.lifeboat_job }} is 80 % of what may.",
+        ),
+        _rule(
+            "LifeboatPgWalDiskFilling",
+            "lifeboat_stream_pg_wal_disk_free_bytes < lifeboat_stream_pg_wal_disk_wanted_bytes",
+            severity="critical",
+            after="5m",
+            summary="The disk of pg_wal ({{ $labels.lifeboat_job }}) is nearly full; when it is, the server stops.",
+        ),
+        _rule(
             "LifeboatReplicaLag",
             "lifeboat_replica_lag_seconds > lifeboat_replica_lag_objective_seconds",
             severity="critical",
@@ -121,6 +136,20 @@ def _common() -> list[dict[str, t.Any]]:
             summary=f"How far the standby {_REPLICA} is behind can't be told.",
         ),
         _rule(
+            "LifeboatDegradedModeForgotten",
+            "time() > max by (service) (lifeboat_degraded_mode_until_timestamp_seconds)",
+            severity="critical",
+            after=_SETTLED,
+            summary="{{ $labels.service }} is in degraded mode for longer than was meant. Leave it, or say until when.",
+        ),
+        _rule(
+            "LifeboatReplicaSlotLost",
+            "lifeboat_replica_slot_lost == 1",
+            severity="critical",
+            after="5m",
+            summary=f"The slot of the standby {_REPLICA} has lost WAL: only the archive or a new copy brings it back.",
+        ),
+        _rule(
             "LifeboatMetricsStale",
             f"time() - lifeboat_metrics_timestamp_seconds > {int(_STALE.total_seconds())}",
             severity="warning",
@@ -131,7 +160,7 @@ def _common() -> list[dict[str, t.Any]]:
 
 
 def _expression(service: Service, alert: t.Mapping[str, t.Any]) -> str | None:
-    every = [job for source in service.sources for job in source.jobs]
+    every = _jobs_of(service)
     jobs = [job for job in every if _selects(alert.get("jobs"), job)]
     chosen = _matcher(service, jobs, whole=not alert.get("jobs"))
     failed = next((metric for condition, metric in _FAILED.items() if condition in alert), None)
@@ -157,6 +186,10 @@ def _expression(service: Service, alert: t.Mapping[str, t.Any]) -> str | None:
     return None
 
 
+def _jobs_of(service: Service) -> list[Job]:
+    return [job for source in service.sources for job in source.jobs]
+
+
 def _runs_within(job: Job, limit: datetime.timedelta) -> bool:
     if "continuous" in job.triggers:
         return True
@@ -174,7 +207,10 @@ def _selects(names: t.Sequence[str] | None, job: Job) -> bool:
 def _matcher(service: Service, jobs: t.Sequence[Job], *, whole: bool) -> str:
     if whole:
         return f'{{service="{service.name}"}}'
-    names = "|".join(re.escape(job.id).replace("\\", "\\\\") for job in jobs)
+    told = {(job.source, job.kind): job.id for job in shipping_jobs(_jobs_of(service))}
+    # A stream has the name of the job that ships it, whichever of those that share it is meant.
+    ids = dict.fromkeys(told.get((job.source, job.kind), job.id) if is_stream(job) else job.id for job in jobs)
+    names = "|".join(re.escape(one).replace("\\", "\\\\") for one in ids)
     return f'{{lifeboat_job=~"{names}"}}'
 
 

@@ -50,11 +50,15 @@ def incidents_text(incidents: t.Sequence[Incident]) -> str:
     if not incidents:
         return "Nothing is open."
     return "\n".join(
-        f"open: {one.job}: {one.topic} {one.cause} since {format_time(one.since)}, met {one.count} times, "
-        f"told {one.told} times"
+        f"open: {one.job}: {one.topic} {one.cause} since {format_time(one.since)}, met {_times(one.count)}, "
+        f"told {_times(one.told)}"
         for one in incidents
     )
 
 
 def _shown(key: str) -> str:
     return key.replace(":", "/")
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -13,7 +13,8 @@ from ..operations.label_pins import LabelPinResult
 from ..operations.pins import PinResult
 from ..operations.prune_plans import PrunePlans
 from ..operations.prune_results import PruneResult, RepositoryResult
-from ..operations.sweep import Swept
+from ..operations.stray_segments import SEGMENT
+from ..operations.sweep import Orphan, Swept
 from ..operations.vendor_plans import VendorPlan
 from ..recovery.vendor_storage import VendorRest
 from ..retention.stream_spans import moment_text
@@ -83,14 +84,32 @@ def _leftover_lines(plan: RetentionPlan, found: Swept | None) -> list[str]:
     if found is None:
         return []
     lines = []
-    if found.orphans:
-        size = format_bytes(sum(one.bytes or 0 for one in found.orphans))
-        lines += ["", f"leftovers that belong to nothing: {len(found.orphans)} would be swept, {size}"]
-        lines += _first(f"  {one.place}: {one.what}, the last at {format_time(one.newest)}" for one in found.orphans)
+    going = [one for one in found.orphans if not one.kept]
+    if going:
+        size = format_bytes(sum(one.bytes or 0 for one in going))
+        lines += ["", f"leftovers that belong to nothing: {len(going)} would be swept, {size}"]
+        lines += _first(f"  {one.place}: {_leftover_words(one)}" for one in going)
+    staying = [one for one in found.orphans if one.kept]
+    if staying:
+        size = format_bytes(sum(one.bytes or 0 for one in staying))
+        lines += ["", f"leftovers that stay: {len(staying)}, {size}"]
+        lines += [f"  {why}" for why in dict.fromkeys(one.kept for one in staying)]
+        lines += _first(f"  {one.place}: {_leftover_words(one)}" for one in staying)
+    lines += _more_lines(found, indent="")
     error = found.error
     if error is not None and any(error.message in refusal.message for refusal in plan.refusals):
         found = replace(found, error=None)  # the plan has said so
     return lines + _strange_lines(found, indent="")
+
+
+def _leftover_words(one: Orphan) -> str:
+    size = "" if one.bytes is None else f", {format_bytes(one.bytes)}"
+    last = "stored" if one.what == SEGMENT else "the last"
+    return f"{one.what}{size}, {last} at {moment_text(one.newest)}"
+
+
+def _more_lines(found: Swept, *, indent: str) -> list[str]:
+    return [f"{indent}and {found.more} more segments that no record names: the next runs go on"] if found.more else []
 
 
 def _strange_lines(found: Swept, *, indent: str) -> list[str]:
@@ -171,6 +190,7 @@ def _repository_text(result: RepositoryResult) -> str:
     if stays:
         lines.append(f"  leftovers that could not be swept: {len(stays)}")
         lines += [f"  {line}" for line in _first(f"  {one.place}: {one.kept or one.what}" for one in stays)]
+    lines += _more_lines(result.swept, indent="  ")
     lines += _strange_lines(result.swept, indent="  ")
     if result.error is not None:
         lines.append(f"  FAILED: {result.error.message} [{result.error.code}]")

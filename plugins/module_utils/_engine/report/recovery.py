@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ..catalog.catalog import Backup
-from ..catalog.verification import LEVELS
 from ..core.description.duration import describe_duration
+from ..core.levels import LEVELS
 from ..operations.finishing import DISCARD, RESUME, ROLL_BACK, FinishPlan
 from ..operations.forecast import Forecast
 from ..operations.recovery_times import MET, MISSED, UNKNOWN, SeriesForecast

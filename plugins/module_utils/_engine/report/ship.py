@@ -12,6 +12,7 @@ from ..core.clock import parse_time
 from ..operations.prepare_spool import PreparedSpool
 from ..operations.ship_values import ShipPlan, ShipResult, ShipWarning, SpoolState
 from ..operations.stream_status import StreamStatus
+from . import status_words as words
 from .text import format_age, format_bytes, format_seconds, format_table
 
 
@@ -62,6 +63,8 @@ def streams_text(streams: t.Sequence[StreamStatus], *, now: datetime.datetime) -
     rows = [_row(stream, now=now) for stream in streams]
     lines = [format_table(columns, rows, right=("NEWEST WRITE", "WAITING", "SINCE", "SPOOL"))]
     for stream in streams:
+        if stream.pg_wal:
+            lines.append(f"{stream.job}: {words.pg_wal(stream.pg_wal)}")
         error = (stream.last_run or {}).get("error")
         if error and stream.state not in ("ok", "late"):
             lines.append(f"{stream.state}: {error.get('message')} [{error.get('code')}]")

@@ -52,7 +52,7 @@ def job_card(job: Json, *, shown: int, now: datetime.datetime) -> str:
     newest = job["newest"]
     facts = [
         ("Last success", words.when(job["last_success"], now=now), ""),
-        ("Size", f"{format_bytes(job['stored_bytes'])} ({words.change(job['change'])})" if newest else "-", ""),
+        ("Size", _size(job) if newest else "-", ""),
         ("Took", format_seconds(job["seconds"]), ""),
         ("Verified", words.verified(job["verified"]), ""),
         ("Next run", words.when(job["next_run"], now=now), ""),
@@ -65,6 +65,11 @@ def job_card(job: Json, *, shown: int, now: datetime.datetime) -> str:
         facts.append(("Recovery takes", f"{format_seconds(forecast['seconds'])} ({forecast['count']} measured)", ""))
     kept = f'<p class="note">Kept: {_safe(job["keep"])}.</p>' if job["keep"] else ""
     return _card(job["job"], _state_badges(job), facts, _charts(job["history"][-shown:]) + kept)
+
+
+def _size(job: Json) -> str:
+    change = f" ({words.change(job['change'])})" if job["change"] else ""
+    return f"{format_bytes(job['stored_bytes'])}{change}"
 
 
 def stream_card(stream: Json, *, now: datetime.datetime) -> str:
@@ -80,6 +85,8 @@ def stream_card(stream: Json, *, now: datetime.datetime) -> str:
     ]
     if stream["oplog_hours"] is not None:
         facts.append(("The server keeps what is next for", f"{stream['oplog_hours']:g} h", ""))
+    if stream.get("pg_wal"):  # older hosts don't tell
+        facts.append(("Waiting in the server", words.pg_wal(stream["pg_wal"]), ""))
     return _card(stream["job"], _state_badges(stream), facts)
 
 

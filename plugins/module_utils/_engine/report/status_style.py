@@ -51,11 +51,13 @@ td.right,th.right{text-align:right}
 footer{margin-top:32px;color:var(--soft);font-size:.85rem}
 @media (max-width:560px){main{padding:16px 12px 32px}h1{font-size:1.25rem}.facts{grid-template-columns:1fr 1fr}
 table.fold thead{display:none}table.fold tr{display:block;padding:6px 0;border-bottom:1px solid var(--line)}
+table.fold tr:last-child{border-bottom:0}
 table.fold td{display:flex;justify-content:space-between;gap:12px;border:0;padding:2px 0;text-align:right;
 overflow-wrap:anywhere}
 table.fold td::before{content:attr(data-name);color:var(--soft);text-align:left;flex:none}}
 @media print{:root{--back:#fff;--card:#fff;--text:#000;--soft:#444;--line:#bbb;--good:#0b5a30;--warn:#7a4300;
 --bad:#9c1219;--info:#123f80;--bar:#8aa;--goodback:#fff;--warnback:#fff;--badback:#fff;--softback:#eee}
-body{font-size:11px}main{max-width:none;padding:0}.card,.attention li,tr,figure{break-inside:avoid}
+html{font-size:13px}body{font-size:1rem}main{max-width:none;padding:0}h2,main>h3{break-after:avoid}
+.tiles{grid-template-columns:repeat(auto-fit,minmax(110px,1fr))}.card,.attention li,tr,figure{break-inside:avoid}
 .badge{border:1px solid currentColor}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """

@@ -107,6 +107,7 @@ def _streams(streams: t.Sequence[Json], *, now: datetime.datetime) -> str:
         for stream in streams
         if stream["oplog_hours"] is not None
     ]
+    lines += [f"{stream['job']}: {words.pg_wal(stream['pg_wal'])}" for stream in streams if stream.get("pg_wal")]
     return "\n".join(lines)
 
 

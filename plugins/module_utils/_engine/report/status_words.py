@@ -64,6 +64,15 @@ def spool(found: Json | None) -> str:
     return f"{waits}, for {format_seconds(found['oldest_age_seconds'])}"
 
 
+def pg_wal(found: Json) -> str:
+    """``pg_wal has 96.0 MB, nothing waits there, 40.1 GB are left on its disk``; what is not known is left out."""
+    count = found["waiting_segments"]
+    waits = f"{count} segments ({format_bytes(found['waiting_bytes'])}) wait there" if count else "nothing waits there"
+    size = f"pg_wal has {format_bytes(found['size_bytes'])}, " if found["size_bytes"] is not None else "pg_wal: "
+    left = f", {format_bytes(found['free_bytes'])} are left on its disk" if found["free_bytes"] is not None else ""
+    return f"{size}{waits}{left}"
+
+
 def state(holder: Json) -> str:
     """The state, with ``overdue`` and ``running`` beside it where it does not say so itself."""
     words = [str(holder["state"])]

@@ -106,6 +106,16 @@ class TrackEnds:
         return self.ends[place - 1] if place else None
 
 
+class Listener(t.Protocol):
+    """Who is told what the records of a lineage say while it is read."""
+
+    def take(self, hour: str, records: t.Sequence[Record]) -> None:
+        """What the floor holds, as of the hour ``""``; then hour after hour."""
+
+    def end(self, summary: StreamSummary) -> None:
+        """All was read."""
+
+
 def summarise_series(
     storage: Storage,
     series: Series,
@@ -114,17 +124,19 @@ def summarise_series(
     bases: t.Sequence[Backup],
     marks: StreamMarks,
     now: datetime.datetime,
+    listener: t.Callable[[StreamFolder], Listener] | None = None,
 ) -> tuple[StreamSummary, ...]:
     """Every lineage of a series, in order of name; *bases* are the backups of this repository that may be bases.
 
+    *listener* gives for each lineage who is told what was read.
+
     Raises what the storage raises when it can't be listed.
     """
-    found = [
-        summarise_stream(
-            storage, StreamFolder(series=series, lineage=name), engine=engine, bases=bases, marks=marks, now=now
-        )
-        for name in find_lineages(storage, series)
-    ]
+    found = []
+    for name in find_lineages(storage, series):
+        folder = StreamFolder(series=series, lineage=name)
+        told = listener(folder) if listener is not None else None
+        found.append(summarise_stream(storage, folder, engine=engine, bases=bases, marks=marks, now=now, listener=told))
     newest = max((one.newest for one in found), default="")
     return tuple(replace(one, is_newest=one.newest == newest) for one in found)
 
@@ -137,8 +149,9 @@ def summarise_stream(
     bases: t.Sequence[Backup],
     marks: StreamMarks,
     now: datetime.datetime,
+    listener: Listener | None = None,
 ) -> StreamSummary:
-    """Read one lineage. A base that it can't bring forward any more is not among the needs.
+    """Read one lineage; *listener* is told. A base that it can't bring forward any more is not among the needs.
 
     The newest hour with segments is needed by every base that is: where a stream goes on is known from its end alone.
     Raises what the storage raises when it can't be listed.
@@ -154,10 +167,14 @@ def summarise_stream(
             summing.problems.append(error)
         else:
             summing.begin(floor.records if floor else (), floor.ends if floor else {})
+            if listener is not None:
+                listener.take(_BELOW, floor.records if floor else ())
     with each_hour(storage, folder, hours) as found:
         for one in found:
             summing.take(one)
-    return StreamSummary(
+            if listener is not None:
+                listener.take(one.hour, one.records)
+    summary = StreamSummary(
         entry=summing.entry(folder, engine=engine, floor=hours.floor),
         made=now,
         lasting=tuple(summing.lasting),
@@ -166,6 +183,9 @@ def summarise_stream(
         is_unfinished=bool(hours.floor) and _is_unfinished(storage, folder, hours.floor, has_hours=bool(summing.hours)),
         tracks=summing.tracks,
     )
+    if listener is not None:
+        listener.end(summary)
+    return summary
 
 
 class _Summing:

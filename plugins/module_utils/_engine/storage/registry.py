@@ -9,6 +9,7 @@ table below. The table is fixed: dynamic imports are not shipped to targets.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 import re
@@ -29,6 +30,7 @@ from .s3_parts import LARGEST_PART, SMALLEST_PART
 
 # In place of a duration: as long as the policy of the job keeps what is written.
 RETAIN_BY_POLICY = "policy"
+_HASTY_SECONDS = 3.0
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; capitals: old buckets, other services.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
@@ -40,6 +42,7 @@ class _Surroundings(t.NamedTuple):
     retain_until: datetime.datetime | None
     retain_for: datetime.timedelta | None
     lock_writes: bool
+    hasty: bool
 
 
 class _Factory(t.NamedTuple):
@@ -57,6 +60,7 @@ def open_storage(
     retain_until: datetime.datetime | None = None,
     retain_for: datetime.timedelta | None = None,
     lock_writes: bool = True,
+    hasty: bool = False,
 ) -> Storage:
     """The storage of the repository called *name*. Nothing is connected to or looked at yet.
 
@@ -70,6 +74,9 @@ def open_storage(
     For ``object_lock: {retain: policy}`` whoever writes says how long that is: *retain_until* a moment, or *retain_for*
     a time from the writing of each object on; with neither nothing is locked. *lock_writes* False: nothing is, even
     when the description names a duration: for what must be removable again, such as marks of a removal.
+
+    *hasty* is for whoever goes on without a repository that does not answer: one that was lost with its region costs
+    seconds then, and not a minute for each question.
 
     *environment* (default: that of the process) is where credentials by environment are looked up, *runner* runs
     ``credentials: {command}``. Calls that fail in passing are tried again. Raises RequestInvalid for an unknown type,
@@ -93,10 +100,11 @@ def open_storage(
         retain_until=retain_until,
         retain_for=retain_for,
         lock_writes=lock_writes,
+        hasty=hasty,
     )
     storage = factory.build(fields, surroundings)
     fields.refuse_rest()
-    return RetryingStorage(storage=storage, clock=clock, attempts=factory.attempts)
+    return RetryingStorage(storage=storage, clock=clock, attempts=1 if hasty else factory.attempts)
 
 
 def _open_local(fields: Fields, _surroundings: _Surroundings) -> Storage:
@@ -142,6 +150,8 @@ def _open_s3(fields: Fields, surroundings: _Surroundings) -> Storage:
         retain_for=surroundings.retain_for,
         lock_writes=surroundings.lock_writes,
     )
+    if surroundings.hasty:
+        options = dataclasses.replace(options, connect_timeout=_HASTY_SECONDS, attempts=2)
     return S3Storage(
         options=options, clock=surroundings.clock, runner=surroundings.runner, environment=surroundings.environment
     )

@@ -10,11 +10,21 @@ import typing as t
 
 from ..core.errors import LibraryMissing, LifeboatError, RequestInvalid, StorageCredentialsMissing
 from ..core.runner import Runner
-from .s3_options import S3Options
+from .s3_options import S3Credentials, S3Options
 
 _KEY_ID = "AWS_ACCESS_KEY_ID"
 _SECRET = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name, not the key
 _TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - the name, not the token
+
+
+class Keyed(t.Protocol):
+    """Something of Amazon's that keys are needed for: where they are, and what it is for people."""
+
+    @property
+    def credentials(self) -> S3Credentials: ...
+
+    @property
+    def url(self) -> str: ...
 
 
 def make_client(options: S3Options, *, keys: t.Mapping[str, str], attempts: int) -> t.Any:
@@ -73,7 +83,7 @@ def make_client(options: S3Options, *, keys: t.Mapping[str, str], attempts: int)
         ) from error
 
 
-def fetch_keys(options: S3Options, *, runner: Runner, environment: t.Mapping[str, str]) -> dict[str, str]:
+def fetch_keys(options: Keyed, *, runner: Runner, environment: t.Mapping[str, str]) -> dict[str, str]:
     """The keys that the description refers to; empty when boto3 is to look for them itself.
 
     Raises StorageCredentialsMissing when the reference leads to none.
@@ -121,7 +131,7 @@ def _unquoted(value: str) -> str:
 
 
 def _complete(
-    found: dict[str, str], *, options: S3Options, place: str, names: t.Mapping[str, str] | None = None
+    found: dict[str, str], *, options: Keyed, place: str, names: t.Mapping[str, str] | None = None
 ) -> dict[str, str]:
     missing = [(names or {}).get(key, key) for key in (_KEY_ID, _SECRET) if not found.get(key)]
     if missing:
@@ -133,7 +143,7 @@ def _complete(
     return found
 
 
-def _read_file(path: str, *, options: S3Options) -> str:
+def _read_file(path: str, *, options: Keyed) -> str:
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -146,7 +156,7 @@ def _read_file(path: str, *, options: S3Options) -> str:
         ) from error
 
 
-def _run_command(command: str, *, options: S3Options, runner: Runner) -> str:
+def _run_command(command: str, *, options: Keyed, runner: Runner) -> str:
     try:
         return runner.run(shlex.split(command), timeout=60).text
     except LifeboatError as error:

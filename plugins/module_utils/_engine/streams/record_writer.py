@@ -6,6 +6,7 @@
 A record names a segment only when all that waited before it in its lineage is stored in this repository. Order of
 writes, which is the promise: the segment, a look for other bytes of its name, the record, the host's own note. Whatever
 dies in between leaves an object without a record; the next run finds it under the same name, reads it and records it.
+What waits for its record for too long is stored anew, since retention may sweep it (:mod:`unrecorded`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from .record import Record, parse_record
 from .segment import Segment
 from .segment_writer import SegmentWriter
 from .spool import SpoolEntry
+from .unrecorded import may_be_recorded
 from .waiting import WaitingSegment
 
 #: A record names at most so many segments, and is written after so many seconds even when more are on their way.
@@ -262,6 +264,8 @@ class RecordWriter:
 
     def _store(self, waiting: WaitingSegment) -> Segment:
         known = self._stored.get(waiting.entry)
+        if known is not None and not may_be_recorded(known.stored, now=self._host.clock.now()):
+            known = None
         segment = known or self._segments.store(waiting.folder, waiting.entry, waiting.description)
         if known is None:
             self._stored[waiting.entry] = segment
@@ -302,8 +306,10 @@ class RecordWriter:
             self._sent = None
             for each, segment in zip(sent.waiting, sent.record.segments):
                 self._stored.setdefault(each.entry, segment)
-            self._record(sent.record.folder, sent.waiting)
-            return
+            now = clock.now()
+            if all(may_be_recorded(self._stored[each.entry].stored, now=now) for each in sent.waiting):
+                self._record(sent.record.folder, sent.waiting)
+            return  # else they wait to be stored anew, like what nobody stored yet
         self._sent = None
         self._done(sent)
 

@@ -16,6 +16,7 @@ from ..core.errors import (
     PipelineFailed,
     StorageExists,
     StorageForbidden,
+    StorageNotFound,
     StreamConflict,
 )
 from ..core.progress import Progress
@@ -26,6 +27,7 @@ from .encoder import Encoded, SegmentEncoder
 from .layout import StreamFolder, object_name, plain_sha256_in
 from .segment import Segment, SegmentDescription
 from .spool import SpoolEntry
+from .unrecorded import may_be_taken, time_of_storage
 
 _PIECE = 1024 * 1024
 
@@ -42,7 +44,8 @@ class SegmentWriter:
         """Put the file there, or find it there already.
 
         An object of that name has our plain bytes; it is read for its stored size and hash, which are never guessed.
-        Raises StreamConflict when it does not hold them, StreamSegmentGone, PipelineFailed, and StorageError.
+        One that is not young any more may be swept at any moment (:mod:`unrecorded`): ours go beside it. Raises
+        StreamConflict when it does not hold them, StreamSegmentGone, PipelineFailed, and StorageError.
         """
         encoded = self._encoder.encode(entry)
         name = object_name(description.name, encoded.plain_sha256, self._encoder.suffixes)
@@ -103,12 +106,17 @@ class SegmentWriter:
         key = folder.segment_key(description.group, name)
         digest, size = hashlib.sha256(), 0
         try:
-            for piece in self._storage.read(key):
+            is_ours = self._may_be_taken(key)
+            for piece in self._storage.read(key) if is_ours else ():
                 digest.update(piece)
                 size += len(piece)
         except StorageForbidden:
             # Credentials that may only write. Nobody here can tell what that object's bytes are, and a record must not
             # guess: ours go beside it, and the record names them.
+            is_ours = False
+        except StorageNotFound:
+            return self._put(folder, entry, description, encoded, name)  # swept meanwhile
+        if not is_ours:
             beside = object_name(
                 description.name, encoded.plain_sha256, f".{secrets.token_hex(3)}{self._encoder.suffixes}"
             )
@@ -117,6 +125,12 @@ class SegmentWriter:
         if payload.sha256 != encoded.sha256 and self._encoder.encryption is None:
             self._require_ours(key, payload, encoded)
         return payload
+
+    def _may_be_taken(self, key: str) -> bool:
+        """Whether no sweep can be after it. Raises StorageForbidden, StorageNotFound."""
+        found = self._storage.stat(key)
+        now = time_of_storage(self._storage, clock=self._clock)
+        return now is not None and may_be_taken(found, now=now)
 
     def _require_ours(self, key: str, payload: StoredPayload, encoded: Encoded) -> None:
         """What is not encrypted can be compared with what it should be."""

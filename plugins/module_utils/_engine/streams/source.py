@@ -22,12 +22,24 @@ if t.TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class SourceAlarm:
+    """What a source says by a stable *name*; *is_critical*: data, or the database itself, is at risk."""
+
+    name: str
+    message: str
+    hint: str = ""
+    is_critical: bool = False
+    details: t.Mapping[str, t.Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class StreamInspection:
     """What a look at the source found.
 
     *lineage* is the folder of the history that the source is in now; None where only a capture can tell, which is then
     given the lineage that was recorded last. *facts* are JSON values for people and monitoring:
-    versions, lag in bytes and seconds, failures of the archiver, hours left in the oplog. *warnings* are sentences.
+    versions, lag in bytes and seconds, failures of the archiver, hours left in the oplog. *warnings* are sentences,
+    *alarms* what has a name of its own.
     *reachable* is False when the server did not answer: what lies in the spool is shipped all the same, and *problem*
     says why. *capture_seconds* is how long who follows the stream waits between two captures.
     """
@@ -35,6 +47,7 @@ class StreamInspection:
     lineage: str | None
     facts: t.Mapping[str, t.Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    alarms: tuple[SourceAlarm, ...] = ()
     reachable: bool = True
     problem: str = ""
     capture_seconds: float = 10.0

@@ -11,14 +11,16 @@ import typing as t
 from .duration import parse_duration
 from .job_names import job_names
 from .keep import KeepPolicy, keep_policy_from
-from .kinds import SET_KIND, is_runnable, made_kind
+from .kinds import SET_KIND, is_runnable, made_kind, stream_owner
 from .model import DataClass, Job, Json, Objectives, Repository, RepositoryUse, Service, Settings, Source
 from .schedule import parse_schedule
 from .set_members import choose_members
+from .stream_problems import SHARED
 
 _SURROUNDINGS = (
     "description",
     "applications",
+    "approvals",
     "regions",
     "dns",
     "alerts",
@@ -27,6 +29,7 @@ _SURROUNDINGS = (
     "communication",
     "notifications",
     "degraded_mode",
+    "failover",
 )
 
 
@@ -116,14 +119,26 @@ def _source(
                 repositories=repositories,
                 settings=settings,
             )
-            for name, backup in zip(names, data["backups"])
+            for name, backup in zip(names, _as_captured(data))
         ),
         standbys=tuple(data.get("standbys", ())),
         verify=data.get("verify", {}),
         service_control=data.get("service_control", {}),
         redeploy=tuple(data.get("redeploy", ())),
         fencing=data.get("fencing", {}),
+        spares=tuple(data.get("spares", ())),
+        region_loss=data.get("region_loss", "move"),
     )
+
+
+def _as_captured(source: Json) -> t.Iterator[Json]:
+    """The backups of a source; those that share a stream with what the first of them says about it."""
+    backups = source["backups"]
+    kinds = [one["kind"] for one in backups]
+    for backup in backups:
+        owner = stream_owner(kinds, engine=source["engine"], kind=backup["kind"])
+        shared = {} if owner is None else {key: backups[owner][key] for key in SHARED if key in backups[owner]}
+        yield {**backup, **shared}
 
 
 def _job(

@@ -77,7 +77,10 @@ def load_description(mapping: t.Mapping[str, t.Any]) -> Description:
         build_service(service, repositories=by_name, settings=settings) for service in data["lifeboat_services"]
     )
     warnings = description_warnings(
-        repositories=data["lifeboat_repositories"], services=services, raw_services=data["lifeboat_services"]
+        repositories=data["lifeboat_repositories"],
+        services=services,
+        raw_services=data["lifeboat_services"],
+        makes_backups=settings.makes_backups,
     )
     return Description(
         repositories=repositories, services=services, settings=settings, warnings=tuple(dict.fromkeys(warnings))

@@ -8,20 +8,19 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..levels import RESTORED
 from .duration import describe_duration
-from .kinds import SET_KIND, STREAM_ALIASES, STREAMED_KINDS
+from .kinds import SET_KIND, STREAM_ALIASES, STREAM_BASES, STREAMED_KINDS
 from .model import Job, Json, Service, Source
 from .objectives import unmet_objectives
 from .set_members import UNASKED
 
-#: The level of verification from which on retention and restores take a backup for a good one.
-_COUNTS_FROM = 3
 _SECRETS = ("password", "token")
 _SECRET_IN_ADDRESS = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 
 
 def description_warnings(
-    *, repositories: Json, services: t.Sequence[Service], raw_services: t.Sequence[Json]
+    *, repositories: Json, services: t.Sequence[Service], raw_services: t.Sequence[Json], makes_backups: bool = True
 ) -> t.Iterator[str]:
     """One text for each thing that an operator should look at; none quotes a secret."""
     for name, repository in repositories.items():
@@ -31,6 +30,8 @@ def description_warnings(
     yield from (str(unmet) for unmet in unmet_objectives(services))
     for service in services:
         for source in service.sources:
+            if makes_backups:
+                yield from _without_base(source)
             yield from _windows(source)
             yield from _sets(source)
             yield from _never_verified(source)
@@ -54,6 +55,18 @@ def secrets_by_value(value: t.Any, place: str) -> t.Iterator[str]:
                 yield f"{place}: {key} has a password in it by value; put it into a file (uri_file, password_file ...)."
             else:
                 yield from secrets_by_value(item, place)
+
+
+def _without_base(source: Source) -> t.Iterator[str]:
+    streamed = STREAMED_KINDS.get(source.engine, ())
+    kinds = {job.kind for job in source.jobs}
+    for job in source.jobs:
+        base = STREAM_BASES.get(job.kind) if job.kind in streamed else None
+        if base is not None and base not in kinds:
+            yield (
+                f"{job.id}: it is restored behind a backup of the kind {base}, and this source makes none: add "
+                f"{{kind: {base}, ...}} to its backups."
+            )
 
 
 def _windows(source: Source) -> t.Iterator[str]:
@@ -83,8 +96,8 @@ def _sets(source: Source) -> t.Iterator[str]:
 
 def _never_verified(source: Source) -> t.Iterator[str]:
     """What retention waits for in vain: proofs from level 3 on, where the description asks for lower ones only."""
-    level = source.verify.get("level", _COUNTS_FROM)
-    if level >= _COUNTS_FROM:
+    level = source.verify.get("level", RESTORED)
+    if level >= RESTORED:
         return
     # Streams are not verified by themselves.
     streamed = (*STREAMED_KINDS.get(source.engine, ()), *STREAM_ALIASES.get(source.engine, ()))
@@ -94,8 +107,8 @@ def _never_verified(source: Source) -> t.Iterator[str]:
         if waiting and job.kind not in streamed:
             yield (
                 f"{job.id}: verify goes to level {level}, and retention counts backups as verified from level "
-                f"{_COUNTS_FROM} on, so nothing will ever be removed from {', '.join(waiting)}: set verify: level to "
-                f"{_COUNTS_FROM} or 4, or keep: minimum_verified to 0."
+                f"{RESTORED} on, so nothing will ever be removed from {', '.join(waiting)}: set verify: level to "
+                f"{RESTORED} or 4, or keep: minimum_verified to 0."
             )
 
 

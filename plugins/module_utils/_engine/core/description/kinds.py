@@ -31,8 +31,12 @@ STREAMED_KINDS: t.Mapping[str, tuple[str, ...]] = {
 }
 
 #: Kinds that are another job of a stream: what an incremental backup of MongoDB holds is what happened since the last
-#: one, and that is the oplog. It is stored once, and kept as long as one of the jobs says.
-STREAM_ALIASES: t.Mapping[str, t.Mapping[str, str]] = {"mongodb": {"incremental": "oplog"}}
+#: one, a differential one what happened since the last full one, and both are the oplog. It is stored once, and kept as
+#: long as one of the jobs says.
+STREAM_ALIASES: t.Mapping[str, t.Mapping[str, str]] = {"mongodb": {"incremental": "oplog", "differential": "oplog"}}
+
+#: What a stream is replayed behind; append-only files bring their own bases.
+STREAM_BASES: t.Mapping[str, str] = {"wal": "base", "oplog": "full"}
 
 #: The kind of the engine files that is a set: backups of other sources, and a manifest of their manifests.
 SET_KIND = "system"
@@ -50,6 +54,19 @@ MEMBER_KINDS: t.Mapping[str, tuple[str, ...]] = {
 def made_kind(*, engine: str, kind: str) -> str:
     """The kind under which lies what a job of that kind stores."""
     return STREAM_ALIASES.get(engine, {}).get(kind, kind)
+
+
+def stream_owner(kinds: t.Sequence[str], *, engine: str, kind: str) -> int | None:
+    """Of a source's backups, by their *kinds*, the one that says how the stream of a job of that kind is captured.
+
+    That is the first of the stream's own kind, else the first that keeps it; None where no jobs share a stream.
+    """
+    aliases = STREAM_ALIASES.get(engine, {})
+    stream = aliases.get(kind, kind)
+    if stream not in aliases.values():
+        return None
+    sharing = [number for number, one in enumerate(kinds) if aliases.get(one, one) == stream]
+    return min(sharing, key=lambda number: (kinds[number] != stream, number), default=None)
 
 
 def is_runnable(*, engine: str, kind: str) -> bool:

@@ -11,9 +11,14 @@ from __future__ import annotations
 import typing as t
 
 from ..errors import ConfigurationInvalid
+from .announcement_problems import announcement_problems
+from .approval_problems import approval_problems
+from .degraded_problems import degraded_problems
+from .dns_problems import dns_problems
 from .job_names import job_names
 from .keep import keep_policy_from
 from .kinds import KINDS
+from .kubernetes_problems import kubernetes_problems
 from .notification_problems import notification_problems, secrets_given_twice
 from .problems import Path, Problem, nearest
 from .reading import Entry, entries, mapping, text_at
@@ -42,6 +47,11 @@ def meaning_problems(data: t.Mapping[str, t.Any]) -> t.Iterator[Problem]:
         for application in entries(service.data, service.path, "applications"):
             yield from _stopped_and_started(application.data, application.path)
         yield from notification_problems(service)
+        yield from dns_problems(service)
+        yield from approval_problems(service)
+        yield from degraded_problems(service)
+        yield from announcement_problems(service)
+        yield from kubernetes_problems(service)
         sources = entries(service.data, service.path, "sources")
         yield from unique_name_problems(sources)
         for source in sources:
@@ -64,10 +74,13 @@ def _source(source: Entry, repositories: t.Mapping[str, t.Any]) -> t.Iterator[Pr
     engine = text_at(source.data, "engine")
     yield from secrets_given_twice(mapping(source.data.get("connection")), (*source.path, "connection"), _SECRETS)
     yield from _stopped_and_started(mapping(source.data.get("service_control")), (*source.path, "service_control"))
-    standbys = entries(source.data, source.path, "standbys")
-    yield from unique_name_problems(standbys)
-    for standby in standbys:
-        yield from secrets_given_twice(mapping(standby.data.get("connection")), (*standby.path, "connection"), _SECRETS)
+    for copies in ("standbys", "spares"):
+        named = entries(source.data, source.path, copies)
+        yield from unique_name_problems(named)
+        for one in named:
+            yield from secrets_given_twice(mapping(one.data.get("connection")), (*one.path, "connection"), _SECRETS)
+    for spare in entries(source.data, source.path, "spares"):
+        yield from _stopped_and_started(mapping(spare.data.get("service_control")), (*spare.path, "service_control"))
     if engine == "files":
         yield from _absolute_paths(source)
     elif engine is not None and "redeploy" in source.data:

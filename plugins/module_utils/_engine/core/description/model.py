@@ -198,8 +198,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Source:
-    """One database server or set of files. *verify*, *standbys*, *service_control* and *fencing* are as written,
-    *redeploy* is the command that is run after a restore of files in place.
+    """One database server or set of files. *verify*, *standbys*, *spares*, *service_control* and *fencing* are as
+    written, *redeploy* is the command that is run after a restore of files in place. *region_loss* is ``move`` or
+    ``leave``.
     """
 
     name: str
@@ -213,6 +214,8 @@ class Source:
     service_control: Json = field(default_factory=dict)
     redeploy: tuple[str, ...] = ()
     fencing: Json = field(default_factory=dict)
+    spares: tuple[Json, ...] = ()
+    region_loss: str = "move"
 
     @property
     def has_only_sets(self) -> bool:
@@ -222,8 +225,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Service:
-    """A service. *surroundings* holds, as written: description, applications, regions, dns, alerts, exercises, reports,
-    communication, notifications and degraded_mode.
+    """A service. *surroundings* holds, as written: description, applications, approvals, regions, dns, alerts,
+    exercises, reports, communication, notifications, degraded_mode and failover.
     """
 
     name: str

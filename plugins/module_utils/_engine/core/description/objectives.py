@@ -14,11 +14,8 @@ import typing as t
 from dataclasses import dataclass
 
 from .duration import describe_duration, format_duration, parse_duration
-from .kinds import STREAMED_KINDS
+from .kinds import STREAM_BASES, STREAMED_KINDS
 from .model import Job, Service, Source
-
-#: What a stream is replayed behind; append-only files bring their own bases.
-_BASES: t.Mapping[str, str] = {"wal": "base", "oplog": "full"}
 
 
 @dataclass(frozen=True)
@@ -104,12 +101,12 @@ def _rpos(service: Service, source: Source) -> t.Iterator[tuple[datetime.timedel
 
 
 def _has_base(job: Job, source: Source) -> bool:
-    base = _BASES.get(job.kind) if job.kind in STREAMED_KINDS.get(job.engine, ()) else None
+    base = STREAM_BASES.get(job.kind) if job.kind in STREAMED_KINDS.get(job.engine, ()) else None
     return base is None or any(each.kind == base for each in source.jobs)
 
 
 def _add_base(job: Job) -> str:
-    return f"Add a backup of the kind {_BASES[job.kind]} to {job.service}/{job.source}."
+    return f"Add a backup of the kind {STREAM_BASES[job.kind]} to {job.service}/{job.source}."
 
 
 def _change(job: Job, rpo: datetime.timedelta, wait: datetime.timedelta, source: Source) -> str:

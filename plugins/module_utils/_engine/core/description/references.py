@@ -12,23 +12,21 @@ from .kinds import SET_KIND
 from .problems import Path, Problem, nearest
 from .reading import Entry, entries, mapping, names_of, text_at
 
-_LISTS = ("classes", "applications", "regions", "dns", "alerts", "exercises", "reports")
+_LISTS = ("classes", "applications", "regions", "alerts", "exercises", "reports")
 
 
 def reference_problems(service: Entry) -> t.Iterator[Problem]:
     """Every name in *service* that leads nowhere, and every one that two things of a sort share."""
     for key in _LISTS:
         yield from unique_name_problems(entries(service.data, service.path, key))
+    yield from _records(entries(service.data, service.path, "dns"))
     known = _Known.of(service)
     for source in entries(service.data, service.path, "sources"):
         yield from _each(source, "classes", known.classes, "class")
-        for standby in entries(source.data, source.path, "standbys"):
-            yield from _one(standby, "region", known.regions, "region")
+        yield from _copies(source, known)
         yield from _members(source, known)
     for application in entries(service.data, service.path, "applications"):
-        yield from _one(application, "region", known.regions, "region")
-        code = Entry((*application.path, "code"), mapping(application.data.get("code")))
-        yield from _one(code, "source", known.sources, "source")
+        yield from _application(application, known)
     for record in entries(service.data, service.path, "dns"):
         for region in mapping(record.data.get("values")):
             yield from _missing(region, (*record.path, "values", region), known.regions, "region")
@@ -36,6 +34,32 @@ def reference_problems(service: Entry) -> t.Iterator[Problem]:
         yield from _each(alert, "jobs", known.selectable, "job")
     for exercise in entries(service.data, service.path, "exercises"):
         yield from _exercise(exercise, known)
+
+
+def _records(records: t.Sequence[Entry]) -> t.Iterator[Problem]:
+    """A name may have several types, each once; a CNAME stands alone."""
+    seen: dict[str, dict[str, int]] = {}
+    for position, entry in enumerate(records):
+        name, kind = text_at(entry.data, "name"), text_at(entry.data, "type")
+        if name is None or kind is None:
+            continue
+        others = seen.setdefault(name.rstrip(".").lower(), {})
+        if kind in others:
+            text = f"{name[:63]!r} is described with the type {kind} in entry {others[kind]} already."
+            yield Problem((*entry.path, "name"), text, "Keep one of them.")
+        elif others and "CNAME" in (kind, *others):
+            text = f"{name[:63]!r} can't be a CNAME beside the type {kind if kind != 'CNAME' else ', '.join(others)}."
+            yield Problem((*entry.path, "type"), text, "Describe it as the zone has it: a CNAME alone, or A and AAAA.")
+        others.setdefault(kind, position)
+
+
+def _copies(source: Entry, known: _Known) -> t.Iterator[Problem]:
+    standbys = entries(source.data, source.path, "standbys")
+    for one in (*standbys, *entries(source.data, source.path, "spares")):
+        yield from _one(one, "region", known.regions, "region")
+    for standby in standbys:
+        others = [name for name in names_of(standbys) if name != standby.data.get("name")]
+        yield from _one(standby, "follows", others, "standby")
 
 
 class _Known(t.NamedTuple):
@@ -73,6 +97,14 @@ def _members(source: Entry, known: _Known) -> t.Iterator[Problem]:
             options = Entry((*backup.path, "options"), mapping(backup.data.get("options")))
             for key in ("include", "exclude"):
                 yield from _each(options, key, known.selectable, "job")
+
+
+def _application(application: Entry, known: _Known) -> t.Iterator[Problem]:
+    yield from _one(application, "region", known.regions, "region")
+    code = Entry((*application.path, "code"), mapping(application.data.get("code")))
+    yield from _one(code, "source", known.sources, "source")
+    for wire in entries(application.data, application.path, "wiring"):
+        yield from _one(wire, "source", known.sources, "source")
 
 
 def _exercise(exercise: Entry, known: _Known) -> t.Iterator[Problem]:

@@ -8,6 +8,10 @@ A Python constant, because data files are not shipped to targets. Unknown keys a
 
 from __future__ import annotations
 
+from .schema_approvals import APPROVALS
+from .schema_degraded import DEGRADED_MODE
+from .schema_dns import DNS_RECORD
+from .schema_failover import FAILOVER
 from .schema_notifications import NOTIFICATIONS
 from .schema_parts import Schema, duration, listing, name, named, record, text, texts
 from .schema_repositories import COMPRESSION, ENCRYPTION, KEEP, REPOSITORIES, REPOSITORY, SETTINGS
@@ -16,8 +20,6 @@ from .schema_surroundings import (
     ALERT,
     APPLICATION,
     COMMUNICATION,
-    DEGRADED_MODE,
-    DNS_RECORD,
     EXERCISE,
     REGION,
     REPORT,
@@ -52,6 +54,7 @@ SERVICE: Schema = record(
         "objectives": {"$ref": "#/$defs/objectives"},
         "classes": listing(CLASS, "Classes of data or functions with objectives of their own."),
         "sources": listing({"$ref": "#/$defs/source"}, "The databases and files that it consists of."),
+        "approvals": APPROVALS,
         "applications": listing(APPLICATION, "What uses the data."),
         "regions": listing(REGION, "Where it runs and where it can go."),
         "dns": listing(DNS_RECORD, "Names that point to it."),
@@ -61,6 +64,7 @@ SERVICE: Schema = record(
         "communication": COMMUNICATION,
         "notifications": NOTIFICATIONS,
         "degraded_mode": DEGRADED_MODE,
+        "failover": FAILOVER,
     },
     "A service: what people would miss.",
     required=("name", "sources"),

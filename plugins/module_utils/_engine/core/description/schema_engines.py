@@ -217,9 +217,9 @@ OPTIONS: dict[str, dict[str, dict[str, Schema]]] = {
                 default=False,
             ),
         },
-        # The same stream, kept by another job.
+        # The same stream, kept by other jobs.
         "incremental": {**_OPLOG_OPTIONS, **_SPOOL_OPTIONS},
-        "differential": {"database": text("Only this database.")},
+        "differential": {**_OPLOG_OPTIONS, **_SPOOL_OPTIONS},
         "oplog": {**_OPLOG_OPTIONS, **_SPOOL_OPTIONS},
     },
     "postgresql": {
@@ -244,6 +244,16 @@ OPTIONS: dict[str, dict[str, dict[str, Schema]]] = {
         "wal": {
             "archive_timeout": duration("The longest time until a segment that is not full is stored."),
             **_SPOOL_OPTIONS,
+            "pg_wal_budget_mib": number(
+                "How much may wait in the server's pg_wal, in MiB, while the spool takes nothing; more is an alarm.",
+                lowest=64,
+                default=1024,
+            ),
+            "pg_wal_free_percent": number(
+                "How much of the disk of pg_wal should be free; less is an alarm, with 0 none is.",
+                highest=90,
+                default=10,
+            ),
         },
     },
     "redis": {

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ..errors import ConfigurationInvalid, LibraryMissing
@@ -13,6 +12,7 @@ from ..ids import is_name
 from .duration import parse_duration
 from .kinds import KINDS
 from .problems import Path, Problem, nearest
+from .recipients import check_recipient
 from .schedule import parse_schedule, timezone_named
 from .schema import DESCRIPTION_SCHEMA
 from .schema_parts import CRON_FORMAT, DURATION_FORMAT, NAME_FORMAT, RECIPIENT_FORMAT, TIMEZONE_FORMAT
@@ -30,7 +30,6 @@ _TYPES = {
     "boolean": "true or false",
     "null": "empty",
 }
-_NATIVE_AGE_LENGTH = 62
 
 
 def schema_problems(data: t.Any) -> list[Problem]:
@@ -82,23 +81,6 @@ def check_name(name: str) -> None:
         raise ConfigurationInvalid(
             f"{name[:70]!r} can't be a name.",
             hint="Names are 1 to 63 lower-case letters, digits, dots, dashes and underscores, a letter or digit first.",
-        )
-
-
-def check_recipient(recipient: str) -> None:
-    """Raise ConfigurationInvalid when *recipient* does not look like a public key of age."""
-    if recipient.upper().startswith("AGE-SECRET-KEY"):
-        raise ConfigurationInvalid(
-            "this is a SECRET key; it must never be on the host that makes backups.",
-            hint="Give the public key: age-keygen -y IDENTITY_FILE prints it. Consider the secret one exposed.",
-        )
-    hint = "Give the line after 'public key:' that age-keygen prints; it begins with age1."
-    if not re.fullmatch(r"age1[0-9a-z]{20,}", recipient):
-        raise ConfigurationInvalid(f"{recipient[:12]!r}... is not a public key of age.", hint=hint)
-    # A second 1 is the mark of a plugin's recipient (age1yubikey1...), whose length is the plugin's business.
-    if "1" not in recipient[4:] and len(recipient) != _NATIVE_AGE_LENGTH:
-        raise ConfigurationInvalid(
-            f"{recipient[:12]!r}... has {len(recipient)} characters and not {_NATIVE_AGE_LENGTH}.", hint=hint
         )
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from .kinds import KINDS, SET_KIND
 from .schema_engines import CONNECTIONS, OPTIONS
+from .schema_failover import FENCING, SERVICE_CONTROL, spare
 from .schema_parts import Schema, cron, duration, free, listing, name, number, record, text, texts
 from .schema_repositories import BACKUP_COMMON
+from .schema_standby import standby_member, standby_server
 
 _COLLECTION: dict[str, Schema] = {
     "database": text("The database."),
@@ -87,30 +89,6 @@ VERIFY: Schema = record(
     required=("level",),
 )
 
-SERVICE_CONTROL: Schema = record(
-    {
-        "unit": text("A unit of systemd."),
-        "stop_command": text("A command that stops the server and returns when it has ended; without a shell."),
-        "start_command": text("A command that starts the server; without a shell."),
-    },
-    "How the server is stopped and started where a restore replaces its data: a unit, or both commands.",
-    at_least=1,
-)
-
-
-FENCING: Schema = record(
-    {
-        "data_directory": text("The data folder of the primary on its host: it is stopped there, and stays read-only."),
-        "command": text(
-            "A command on the controller that cuts the primary off, and ends with status 0 only when no client can "
-            "write to it any more; without a shell."
-        ),
-        "bin_directory": text("The folder of the server's programs, where it is not the distribution's."),
-    },
-    "How a primary is kept from writing before a standby is promoted; the ways are tried in this order.",
-    at_least=1,
-)
-
 
 def _backup(engine: str) -> Schema:
     kinds = KINDS[engine]
@@ -140,6 +118,8 @@ def _standby(engine: str) -> Schema:
             "region": name("The region (from regions) that it is in."),
             "connection": {"$ref": f"#/$defs/connection_{engine}"},
             "inventory_host": text("The host of the inventory that it runs on, where that has another name."),
+            **(standby_server(SERVICE_CONTROL) if engine == "postgresql" else {}),
+            **(standby_member(SERVICE_CONTROL) if engine == "mongodb" else {}),
             "max_lag": duration("How far it may be behind, and how much may be lost with it."),
             "description": text("A note for people."),
         },
@@ -153,6 +133,7 @@ ENGINE_DEFINITIONS: dict[str, Schema] = {
     **{f"connection_{engine}": record(keys, f"How to reach {engine}.") for engine, keys in CONNECTIONS.items()},
     **{f"backup_{engine}": _backup(engine) for engine in KINDS},
     **{f"standby_{engine}": _standby(engine) for engine in KINDS},
+    **{f"spare_{engine}": spare(engine) for engine in KINDS},
 }
 ENGINE_DEFINITIONS["connection_files"]["required"] = ["paths"]
 
@@ -185,6 +166,13 @@ SOURCE: Schema = {
             ),
             "fencing": FENCING,
             "standbys": listing({"type": "object"}, "Copies of it that follow."),
+            "spares": listing({"type": "object"}, "Where it is restored to when its region is lost."),
+            "region_loss": text(
+                "What a failover to another region does with it: move it, or leave it, for the service runs without "
+                "it or it is in no region.",
+                choices=("move", "leave"),
+                default="move",
+            ),
             "backups": listing({"type": "object"}, "What is backed up, when, where to and for how long."),
             "verify": VERIFY,
         },
@@ -201,6 +189,7 @@ SOURCE: Schema = {
                         "connection": {"$ref": f"#/$defs/connection_{engine}"},
                         "backups": {"items": {"$ref": f"#/$defs/backup_{engine}"}},
                         "standbys": {"items": {"$ref": f"#/$defs/standby_{engine}"}},
+                        "spares": {"items": {"$ref": f"#/$defs/spare_{engine}"}},
                     }
                 },
             }

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from .schema_announcements import ANNOUNCEMENT
+from .schema_kubernetes import KUBERNETES
 from .schema_notifications import SEVERITIES
 from .schema_parts import Schema, always, cron, duration, listing, name, number, record, text, texts
 
@@ -34,11 +36,12 @@ APPLICATION: Schema = record(
                     "file": text("The file on the application's hosts."),
                     "match": text("A regular expression for the line; the last one that it finds is replaced."),
                     "line": text("The line, with {host} and {port} for where the database is."),
+                    "source": name("The source that is meant; needed where the service has several that can move."),
                 },
                 "One line of one file.",
                 required=("file", "match", "line"),
             ),
-            "Where it is written which server the application uses; changed when a standby is promoted.",
+            "Where it is written which server the application uses; changed when the source has moved.",
         ),
         "code": record(
             {
@@ -49,17 +52,7 @@ APPLICATION: Schema = record(
             "Where its code is.",
             required=("path",),
         ),
-        "kubernetes": record(
-            {
-                "deployment": text("The deployment's name."),
-                "namespace": text("Its namespace.", default="default"),
-                "context": text("The context of the kubeconfig: the cluster."),
-                "kubeconfig": text("The path of the kubeconfig."),
-                "replicas": number("How many pods it has in normal operation."),
-            },
-            "Where it runs on Kubernetes.",
-            required=("deployment",),
-        ),
+        "kubernetes": KUBERNETES,
     },
     "Something that uses the data and must be stopped, started and asked during a recovery.",
     required=("name",),
@@ -75,23 +68,6 @@ REGION: Schema = record(
     },
     "A place that can be lost as a whole.",
     required=("name", "role"),
-)
-
-DNS_RECORD: Schema = record(
-    {
-        "name": text("The record's full name."),
-        "type": text("Its type.", choices=("A", "AAAA", "CNAME")),
-        "ttl": number("Seconds for which answers are remembered.", lowest=1, highest=86400),
-        "provider": text("Who serves it.", choices=("route53", "rfc2136", "manual")),
-        "zone": text("The zone."),
-        "values": {
-            "description": "What it points to when the service runs in that region.",
-            "type": "object",
-            "additionalProperties": texts("Addresses or names.", at_least=1),
-        },
-    },
-    "A name that is switched in a failover.",
-    required=("name", "type", "ttl"),
 )
 
 _ALERT_CONDITIONS: dict[str, Schema] = {
@@ -195,19 +171,9 @@ COMMUNICATION: Schema = record(
             ),
             "Who else is told.",
         ),
+        "announcements": listing(ANNOUNCEMENT, "What is told by itself while the service moves, and to whom."),
     },
     "Who is told what during an incident.",
-)
-
-DEGRADED_MODE: Schema = record(
-    {
-        "essential": texts("What goes on.", at_least=1),
-        "disabled": texts("What is switched off."),
-        "message": text("What users are told."),
-        "alternatives": texts("What users can do instead."),
-    },
-    "What the service does when it can't do everything.",
-    required=("essential", "disabled"),
 )
 
 REPORT: Schema = record(

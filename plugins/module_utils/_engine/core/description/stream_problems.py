@@ -7,31 +7,39 @@ from __future__ import annotations
 
 import typing as t
 
-from .kinds import STREAM_ALIASES
+from .kinds import stream_owner
 from .problems import Problem
 from .reading import Entry, entries, text_at
+
+#: What jobs of one stream don't say each for itself, beside the repositories.
+SHARED = ("options", "compression", "encryption")
 
 
 def stream_problems(source: Entry) -> t.Iterator[Problem]:
     """Every job of a source that contradicts the job whose stream it keeps as well."""
-    aliases = STREAM_ALIASES.get(text_at(source.data, "engine") or "", {})
+    engine = text_at(source.data, "engine") or ""
     backups = entries(source.data, source.path, "backups")
-    for backup in backups:
-        stream = aliases.get(str(backup.data.get("kind")))
-        own = next((one for one in backups if one.data.get("kind") == stream), None)
-        if stream is None or own is None:
-            continue
-        if _repositories(backup) != _repositories(own):
+    kinds = [str(one.data.get("kind")) for one in backups]
+    for number, (backup, kind) in enumerate(zip(backups, kinds)):
+        owner = stream_owner(kinds, engine=engine, kind=kind)
+        if owner is not None and owner != number:
+            yield from _contradictions(backup, backups[owner])
+
+
+def _contradictions(backup: Entry, own: Entry) -> t.Iterator[Problem]:
+    kind = own.data.get("kind")
+    if _repositories(backup) != _repositories(own):
+        yield Problem(
+            (*backup.path, "repositories"),
+            f"this job and the one of the kind {kind} are one stream, which is stored once.",
+            f"Name the same repositories in both: {', '.join(_repositories(own))}.",
+        )
+    for key in SHARED:
+        if backup.data.get(key):
             yield Problem(
-                (*backup.path, "repositories"),
-                f"this job and the one of the kind {stream} are one stream, which is stored once.",
-                f"Name the same repositories in both: {', '.join(_repositories(own))}.",
-            )
-        if backup.data.get("options"):
-            yield Problem(
-                (*backup.path, "options"),
-                f"this job and the one of the kind {stream} are one stream, which is captured once.",
-                f"Give options to the job of the kind {stream}.",
+                (*backup.path, key),
+                f"this job and the one of the kind {kind} are one stream, which is captured once.",
+                f"Give {key} to the job of the kind {kind}.",
             )
 
 

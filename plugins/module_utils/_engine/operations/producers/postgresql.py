@@ -61,6 +61,7 @@ def _physical(options: t.Mapping[str, t.Any], *, kind: str) -> ProducerFactory:
             journal=host.journal,
             kind=kind,
             parent=_parent(context.parent, state=context.state),
+            full_job=f"{context.series.service}/{context.series.source}/base",
         )
 
     return make

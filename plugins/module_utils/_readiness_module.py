@@ -1,0 +1,32 @@
+# Copyright: Lifeboat contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the options of the module about readiness to the engine. Private to the collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._engine.readiness.seeing import Wishes, see
+from ._storages import storages_of
+
+if t.TYPE_CHECKING:
+    from ._engine.core.host import Host
+
+Options = t.Mapping[str, t.Any]
+
+
+def look_around(options: Options, *, check: bool, host: Host) -> dict[str, t.Any]:
+    """What this host sees. In check mode nothing is written, so whether repositories can be written is not known."""
+    storages = storages_of(options.get("repositories"), host=host)
+    wishes = Wishes(
+        service=options["service"],
+        write=options["write"] and not check,
+        catalog=options["catalog"],
+        connection=options["connection"] or None,
+        paths=tuple(options["paths"]),
+        command=options.get("command"),
+        names=tuple(options["names"]),
+        servers=tuple(options["resolvers"]),
+    )
+    return {"changed": False, "seen": see(wishes, storages=storages, host=host)}
