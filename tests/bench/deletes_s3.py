@@ -94,18 +94,27 @@ def _store(server: S3Server, keys: t.Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def deletes_s3_contest(filled: FilledServer, place: Place) -> t.Iterator[Contest]:
-    """Whole processes, their start included. The keys come from a file, as an applier has them from its plan."""
+    """Whole processes, their start included. The keys come from a file, as an applier has them from its plan.
+
+    Nobody warms up: each meets a server that has just started, with its files put back.
+    """
     del place
     contenders = [
-        Contender("ours", "Lifeboat, the keys are known", lambda target: _python(filled, target, "ours")),
-        Contender("bare", f"DeleteObjects, {_THREADS} threads", lambda target: _python(filled, target, "bare")),
-        Contender("listed", "Lifeboat, list by age and delete", lambda target: _python(filled, target, "listed")),
+        Contender("ours", "Lifeboat, the keys are known", lambda target: _python(filled, target, "ours"), warm=False),
+        Contender(
+            "bare", f"DeleteObjects, {_THREADS} threads", lambda target: _python(filled, target, "bare"), warm=False
+        ),
+        Contender(
+            "listed", "Lifeboat, list by age and delete", lambda target: _python(filled, target, "listed"), warm=False
+        ),
     ]
     missing = []
     if shutil.which("rclone") is None:
         missing.append("rclone isn't installed (tools/setup.sh bench), so its figure is not measured.")
     else:
-        contenders.append(Contender("rclone", "rclone delete --min-age", lambda target: _rclone(filled, target)))
+        contenders.append(
+            Contender("rclone", "rclone delete --min-age", lambda target: _rclone(filled, target), warm=False)
+        )
     yield Contest(
         name="deletes-s3",
         title="Deletes of objects in a bucket",

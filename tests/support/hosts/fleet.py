@@ -27,6 +27,7 @@ from pathlib import Path
 
 from tests.support.hosts.commands import HostsUnavailable, do
 from tests.support.hosts.containers import Containers
+from tests.support.hosts.last_processes import wait_for_the_last
 from tests.support.hosts.network import Network
 from tests.support.hosts.root_file_system import root_file_system
 
@@ -267,6 +268,7 @@ def _remove(folder: Path) -> None:
     """Everything that a fleet has made, as far as it had come."""
     _hang_up(folder)
     Containers(folder).remove_all()
+    wait_for_the_last(folder)
     for place in reversed(_mounts_below(folder)):
         do(["umount", place])
     shutil.rmtree(folder)
