@@ -378,14 +378,25 @@ def _source(
     spare = next((dict(one) for one in source.spares if one.get("region") == region), None)
     if spare is None:
         return told
+    return {**told, **spared(service, source, spare, shared, known)}
+
+
+def spared(
+    service: Service,
+    source: Source,
+    spare: t.Mapping[str, t.Any],
+    shared: tuple[t.Any, t.Any, t.Any],
+    known: t.Collection[str],
+) -> dict[str, t.Any]:
+    """How a *source* comes to its *spare*: ``way``, ``there``, ``spare`` and ``restore``; *known* are all hosts."""
     wanted, latest = f"{service.name}/{source.name}", spare.get("point") == "latest"
     if not latest:
         wanted += f"/{spare.get('kind') or preferred_kind(source)}"
     restore = restorable(*shared, wanted, {"latest": True} if latest else None)
     if not restore:
         raise AnsibleFilterError(f"{spare['name']} of {source.name} wants backups of {wanted}, and there are none.")
-    placed = _on_host(source.name, spare, known)
-    return {**told, "way": "restore", "there": placed["host"], "spare": placed, "restore": restore[0]}
+    placed = _on_host(source.name, dict(spare), known)
+    return {"way": "restore", "there": placed["host"], "spare": placed, "restore": restore[0]}
 
 
 def preferred_kind(source: Source) -> str:

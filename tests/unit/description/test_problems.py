@@ -412,6 +412,21 @@ CASES: list[tuple[str, t.Any, str, str, str]] = [
     ),
     (f"{FILES}.connection.paths.1", "etc", f"{IN_FILES} > connection > paths[1]", "is not an absolute path", ""),
     (
+        f"{FILES}.spares",
+        [
+            {
+                "name": "far",
+                "region": "south",
+                "connection": {"paths": ["/etc"]},
+                "options": {"in_place": False, "data_directory": "/srv/etc"},
+                "ahead": True,
+            }
+        ],
+        f"{IN_FILES} > spares[0] (far) > ahead",
+        "goes with a restore in place only",
+        "Leave out options.in_place, or ahead.",
+    ),
+    (
         f"{MONGODB}.connection.uri_env",
         "URI",
         f"{IN_MONGODB} > connection",

@@ -81,6 +81,12 @@ def _source(source: Entry, repositories: t.Mapping[str, t.Any]) -> t.Iterator[Pr
             yield from secrets_given_twice(mapping(one.data.get("connection")), (*one.path, "connection"), _SECRETS)
     for spare in entries(source.data, source.path, "spares"):
         yield from _stopped_and_started(mapping(spare.data.get("service_control")), (*spare.path, "service_control"))
+        if spare.data.get("ahead") and mapping(spare.data.get("options")).get("in_place") is False:
+            yield Problem(
+                (*spare.path, "ahead"),
+                "goes with a restore in place only: beside it, a second time would find the first one there.",
+                "Leave out options.in_place, or ahead.",
+            )
     if engine == "files":
         yield from _absolute_paths(source)
     elif engine is not None and "redeploy" in source.data:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .schema_parts import Schema, always, duration, free, listing, name, number, record, text
+from .schema_parts import Schema, always, duration, free, listing, name, number, record, switch, text
 
 SERVICE_CONTROL: Schema = record(
     {
@@ -60,6 +60,11 @@ FAILOVER: Schema = record(
 )
 
 
+_AHEAD: Schema = {
+    "ahead": switch("Bring them there beforehand, too: each time that the role standby runs."),
+}
+
+
 def spare(engine: str) -> Schema:
     """The schema of a place in another region that a backup is restored to."""
     return record(
@@ -74,6 +79,7 @@ def spare(engine: str) -> Schema:
             "repositories": listing(name("A repository."), "Those that can be read from there; all in S3 without it."),
             "options": free("Options of the restore: in_place, data_directory, port, start ..."),
             "description": text("A note for people."),
+            **(_AHEAD if engine == "files" else {}),
         },
         "Where the newest verified backup is restored to when the source's own region is lost and no standby is there.",
         required=("name", "region", "connection"),
