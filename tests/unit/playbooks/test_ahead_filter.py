@@ -35,7 +35,7 @@ def brought(*spares: Json) -> list[Json]:
     keep = {"repositories": ["local", "offsite"], "keep": {"within": "7d"}}
     service["sources"].append(
         {
-            "name": "settings",
+            "name": "edge",
             "engine": "files",
             "connection": {"paths": ["/etc/shop"]},
             "spares": list(spares),
@@ -53,9 +53,9 @@ def brought(*spares: Json) -> list[Json]:
 
 def test_only_spares_that_are_kept_ahead_are_brought_their_files_in_place() -> None:
     (one,) = brought(SPARE, {**SPARE, "name": "later", "ahead": False})
-    assert one["id"].endswith("/settings/far")
+    assert one["id"].endswith("/edge/far")
     assert (one["from"], one["on"]) == ("db1", "db2")
-    assert (one["target"]["kind"], one["target"]["source"]) == ("config", "settings")
+    assert (one["target"]["kind"], one["target"]["source"]) == ("config", "edge")
     assert one["options"]["in_place"] is True
     assert one["choice"]["id"] == "", "the newest one is chosen when it is brought"
 
