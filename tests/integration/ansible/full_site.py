@@ -8,11 +8,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import typing as t
@@ -25,7 +22,15 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgres
     write_archive_script,
 )
 from sandbox.postgresql import PostgreSQLServer, operating_system_user
-from tests.integration.ansible.plays import PASSWORD, ROOT, Json, Played, postgres_connection, run_playbook
+from tests.integration.ansible.plays import (
+    PASSWORD,
+    Json,
+    Played,
+    ledger_entries,
+    play_until,
+    postgres_connection,
+    run_playbook,
+)
 from tests.integration.ansible.region_site import Service
 from tests.integration.postgresql.restoring import Cluster
 from tests.integration.redis.daemons import Daemon
@@ -217,35 +222,12 @@ class System:
         return run_playbook(self, *self.arguments(**variables), *more, playbook=PLAYBOOK, seconds=900)
 
     def play_until(self, reached: t.Callable[[], bool], **variables: t.Any) -> None:
-        """Kill the play, with all that it has started, as soon as that is so."""
-        program = pathlib.Path(sys.executable).parent / "ansible-playbook"
-        path = self.directory / "killed.log"
-        with path.open("wb") as log:
-            child = subprocess.Popen(
-                [str(program), PLAYBOOK, *self.arguments(**variables)],
-                cwd=ROOT,
-                env={**os.environ, "ANSIBLE_HOME": str(self.directory / "ansible")},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-            def far_enough() -> bool:
-                if child.poll() is not None and not reached():
-                    raise AssertionError(path.read_text())
-                return reached()
-
-            try:
-                wait_for(far_enough, what=path.read_text, seconds=900)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+        """Kill the play as soon as that is so."""
+        play_until(self, *self.arguments(**variables), playbook=PLAYBOOK, reached=reached)
 
     def entries(self) -> list[Json]:
         """The ledger of the newest run."""
-        runs = sorted((self.far / "shop/.failover").glob("run-*"))
-        return [json.loads(path.read_text()) for path in sorted(runs[-1].glob("[0-9]*.json"))] if runs else []
+        return ledger_entries(self.far / "shop/.failover")
 
     def finished(self) -> list[str]:
         """The steps that are noted as done, in their order."""

@@ -11,19 +11,17 @@ import json
 import os
 import pathlib
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import typing as t
 
 import pytest
 
-from tests.integration.ansible.plays import ROOT, Json, Played, run_playbook
+from tests.integration.ansible.plays import Json, Played, play_until, run_playbook
 from tests.integration.ansible.region_site import Regions, two_regions
-from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
+
+PLAYBOOK = "playbooks/dr_drill.yml"
 
 
 @pytest.fixture
@@ -87,7 +85,7 @@ def arguments(regions: Regions, **variables: t.Any) -> list[str]:
 
 
 def play(regions: Regions, **variables: t.Any) -> Played:
-    return run_playbook(regions, *arguments(regions, **variables), playbook="playbooks/dr_drill.yml", seconds=600)
+    return run_playbook(regions, *arguments(regions, **variables), playbook=PLAYBOOK, seconds=600)
 
 
 def flat(played: Played) -> str:
@@ -122,24 +120,8 @@ def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_
     assert not drill.exists()
 
     # Killed while servers of it run.
-    program = pathlib.Path(sys.executable).parent / "ansible-playbook"
-    log = regions.directory / "killed.log"
-    with log.open("wb") as out:
-        child = subprocess.Popen(
-            [str(program), "playbooks/dr_drill.yml", *arguments(regions)],
-            cwd=ROOT,
-            env={**os.environ, "ANSIBLE_HOME": str(regions.directory / "ansible")},
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-        try:
-            wait_for(lambda: bool(at_work(drill)) or child.poll() is not None, what=log.read_text, seconds=600)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-    assert at_work(drill), log.read_text()
+    play_until(regions, *arguments(regions), playbook=PLAYBOOK, reached=lambda: bool(at_work(drill)))
+    assert at_work(drill)
 
     before = (
         regions.primary.query("SELECT pg_postmaster_start_time()"),
