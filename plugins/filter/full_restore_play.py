@@ -48,7 +48,7 @@ def comes_back(
     if there and host not in there:
         return []
     names = [dict(one) for one in service.surroundings.get("dns") or ()]
-    _require_known(config, service, names)
+    afterwards = _names_afterwards(config, service, names)
     config = _with_host(config, host)
     known, new_host = groups.get("all", ()), config.place_of(host)
     every = {
@@ -102,7 +102,7 @@ def comes_back(
             # Nothing runs in a place that is left: there is none.
             "left_applications": [],
             "dns": names,
-            "names": {name: list(values) for name, values in config.names.items()},
+            "names": afterwards,
             "announces": bool((surroundings.get("communication") or {}).get("announcements")),
             "communication": surroundings.get("communication") or {},
             "failover": dict(surroundings.get("failover") or {}),
@@ -205,13 +205,18 @@ def _config(wanted: t.Any, replace: t.Any, unverified: t.Any) -> RecoveryConfig:
         raise AnsibleFilterError(str(error)) from None
 
 
-def _require_known(config: RecoveryConfig, service: Service, names: t.Sequence[Json]) -> None:
+def _names_afterwards(
+    config: RecoveryConfig, service: Service, names: t.Sequence[Json]
+) -> dict[str, dict[str, list[str]]]:
+    """What each of *names* is to say, once it is certain that the config speaks of nothing that there is not."""
     from ..module_utils._engine.core.errors import RequestInvalid
+    from ..module_utils._engine.failover.full_names import names_afterwards
 
     try:
         config.require_known(
             sources=[one.name for one in service.sources if not one.has_only_sets], names=[one["name"] for one in names]
         )
+        return names_afterwards(config, names)
     except RequestInvalid as error:
         raise AnsibleFilterError(str(error)) from None
 

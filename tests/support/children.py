@@ -8,9 +8,13 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 import typing as t
+
+from tests.support.waiting import wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENGINE = "ansible_collections.lifeboat.recovery.plugins.module_utils._engine"
@@ -51,3 +55,42 @@ def line_of(process: subprocess.Popen[str]) -> str:
     if not line:
         raise AssertionError(f"the child ended with status {process.wait()} before it said anything")
     return line.rstrip("\n")
+
+
+def kill_when(
+    reached: t.Callable[[], bool],
+    arguments: t.Sequence[str | pathlib.Path],
+    *,
+    environment: t.Mapping[str, str],
+    log: pathlib.Path,
+    delay: float = 0,
+    seconds: float = 900,
+) -> None:
+    """Run a command in the checkout, and ``kill -9`` it with all that it has started *delay* seconds after *reached*.
+
+    What it says goes to *log*. Fails the test when it ends before that, or takes more than *seconds*.
+    """
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(word) for word in arguments],
+            cwd=ROOT,
+            env=dict(environment),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+        def far_enough() -> bool:
+            ended = process.poll() is not None
+            if reached():
+                return True
+            assert not ended, log.read_text()
+            return False
+
+        try:
+            wait_for(far_enough, what=log.read_text, seconds=seconds)
+            time.sleep(delay)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -1,18 +1,15 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A whole system on one host that is lost, and a new host: database, cache, settings, files, an application."""
+"""A whole system on one host that is lost, and a new host: databases, cache, files, an application, its name."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import typing as t
@@ -24,28 +21,45 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgres
     archive_command,
     write_archive_script,
 )
+from sandbox.bind import Key, NameServer, Zone
+from sandbox.mongodb import MongoReplicaSet
 from sandbox.postgresql import PostgreSQLServer, operating_system_user
-from tests.integration.ansible.plays import PASSWORD, ROOT, Json, Played, postgres_connection, run_playbook
+from tests.integration.ansible.plays import (
+    PASSWORD,
+    Json,
+    Played,
+    ledger_entries,
+    play_until,
+    postgres_connection,
+    run_playbook,
+)
 from tests.integration.ansible.region_site import Service
 from tests.integration.postgresql.restoring import Cluster
 from tests.integration.redis.daemons import Daemon
+from tests.support.approvers import Person
 from tests.support.command_line import CommandLine, describe
 from tests.support.waiting import wait_for
 
 PLAYBOOK = "playbooks/full_restore.yml"
+NAME, ZONE = "api.shop.test", "shop.test"
+OLD = {"A": ["192.0.2.30"], "AAAA": ["2001:db8::30"]}
+NEW = {"A": ["198.51.100.30"], "AAAA": ["2001:db8:1::30"]}
 
 
 @dataclasses.dataclass
 class System:
-    """The lost host is web1; fresh1 takes its place. *given* are values over the recovery config's."""
+    """The lost host is web1; fresh1 takes its place, with *fresh* and *empty*. *ada* must approve."""
 
     directory: pathlib.Path
     postgresql: PostgreSQLServer
     cache: Daemon
     fresh: Daemon
+    documents: MongoReplicaSet
+    empty: MongoReplicaSet
     application: Service
+    names: NameServer
+    ada: Person
     lost_at: str = ""
-    given: Json = dataclasses.field(default_factory=dict)
 
     @property
     def far(self) -> pathlib.Path:
@@ -105,6 +119,12 @@ class System:
                 ("settings", "config", self.application.environment),
             )
         ]
+        documents = {
+            "name": "documents",
+            "engine": "mongodb",
+            "connection": self._address(self.documents),
+            "backups": [{"kind": "full", **stored}],
+        }
         application = self.application.described_in("north")
         del application["region"]
         return {
@@ -112,9 +132,11 @@ class System:
                 {
                     "name": "shop",
                     "objectives": {"rpo": "1h", "rto": "1h"},
-                    "sources": [*files, cache, main],
+                    "sources": [*files, cache, main, documents],
                     "applications": [{**application, "name": "api"}],
                     "failover": {"watch": {"checks": 1, "every": "1s"}},
+                    "dns": [self._record(type_) for type_ in OLD],
+                    "approvals": {"needed": 1, "signers": [self.ada.signer]},
                 }
             ],
             "lifeboat_repositories": {
@@ -138,9 +160,25 @@ class System:
                     "service_control": self.cluster.service_control,
                 },
                 "cache": {"connection": {"port": self.fresh.port}, "service_control": self.fresh.control},
+                "documents": {"connection": self._address(self.empty), "options": {"users_and_roles": True}},
             },
-            **self.given,
+            "names": {NAME: NEW},
         }
+
+    def _record(self, type_: str) -> Json:
+        server, key = self.names.uri, self.directory / "dns.key"
+        asked = {"server": server, "key_file": str(key), "nameservers": [server]}
+        return {"name": NAME, "type": type_, "ttl": 3, "zone": ZONE, "provider": "rfc2136", **asked}
+
+    def _address(self, servers: MongoReplicaSet) -> Json:
+        path = self.directory / f"{servers.port}.uri"
+        path.touch(mode=0o600)
+        path.write_text(servers.uri)
+        return {"uri_file": str(path), "server_selection_timeout": 3}
+
+    def says(self) -> Json:
+        """What the name server says of both records."""
+        return {type_: self.names.says(NAME, type_) for type_ in OLD}
 
     @property
     def lifeboat(self) -> CommandLine:
@@ -157,6 +195,9 @@ class System:
         self.application.write_for(database=self.postgresql.port, cache=self.cache.port)
         with self.cache.client() as client:
             client.set("visits", 40)
+        self.documents.create_user("shopper", PASSWORD, ["readAnyDatabase"])
+        with self.documents.client() as mongo:
+            mongo.shop.baskets.insert_many([{"_id": number} for number in range(300)])
         self.lifeboat("ship --quiet").succeeded()  # ties the spool to the cluster
         self.postgresql.query("SELECT pg_reload_conf()")  # wakes the archiver
         self.postgresql.query("CREATE TABLE visits (pid int)")
@@ -176,6 +217,7 @@ class System:
         """The host, with its disks and all that ran on it."""
         self.postgresql.kill()
         self.cache.kill()
+        self.documents.kill()
         self.lost_at = format_time(SystemClock().now())
         for name in ("near", "assets", "state"):
             shutil.rmtree(self.directory / name)
@@ -217,35 +259,12 @@ class System:
         return run_playbook(self, *self.arguments(**variables), *more, playbook=PLAYBOOK, seconds=900)
 
     def play_until(self, reached: t.Callable[[], bool], **variables: t.Any) -> None:
-        """Kill the play, with all that it has started, as soon as that is so."""
-        program = pathlib.Path(sys.executable).parent / "ansible-playbook"
-        path = self.directory / "killed.log"
-        with path.open("wb") as log:
-            child = subprocess.Popen(
-                [str(program), PLAYBOOK, *self.arguments(**variables)],
-                cwd=ROOT,
-                env={**os.environ, "ANSIBLE_HOME": str(self.directory / "ansible")},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-            def far_enough() -> bool:
-                if child.poll() is not None and not reached():
-                    raise AssertionError(path.read_text())
-                return reached()
-
-            try:
-                wait_for(far_enough, what=path.read_text, seconds=900)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+        """Kill the play as soon as that is so."""
+        play_until(self, *self.arguments(**variables), playbook=PLAYBOOK, reached=reached)
 
     def entries(self) -> list[Json]:
         """The ledger of the newest run."""
-        runs = sorted((self.far / "shop/.failover").glob("run-*"))
-        return [json.loads(path.read_text()) for path in sorted(runs[-1].glob("[0-9]*.json"))] if runs else []
+        return ledger_entries(self.far / "shop/.failover")
 
     def finished(self) -> list[str]:
         """The steps that are noted as done, in their order."""
@@ -272,10 +291,23 @@ def whole_system() -> t.Iterator[System]:
         for one in caches:
             stack.callback(one.kill)
         caches[0].start()
+        documents, empty = (stack.enter_context(MongoReplicaSet(password=PASSWORD)) for _host in range(2))
         application = Service(directory / "application")
         stack.callback(application.end)
+        key = Key("lifeboat")
+        (directory / "dns.key").write_text(key.text)
+        records = [f"api 3 IN {type_} {value}" for type_, values in OLD.items() for value in values]
+        zone = Zone(ZONE, records, f"update-policy {{ grant {key.name} name {NAME} {' '.join(OLD)}; }}")
         system = System(
-            directory=directory, postgresql=postgresql, cache=caches[0], fresh=caches[1], application=application
+            directory=directory,
+            postgresql=postgresql,
+            cache=caches[0],
+            fresh=caches[1],
+            documents=documents,
+            empty=empty,
+            application=application,
+            names=stack.enter_context(NameServer(zones=[zone], keys=[key])),
+            ada=Person.new(directory, "ada"),
         )
         stack.callback(system.cluster.stop)
         system.begin()

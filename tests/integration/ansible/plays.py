@@ -21,6 +21,7 @@ from sandbox.mongodb import MongoReplicaSet
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.redis import RedisServer
 from sandbox.s3 import S3Identity, S3Server
+from tests.support.children import kill_when
 from tests.support.command_line import CommandLine
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -28,6 +29,8 @@ PASSWORD = "not-for-anybody-8c1f"
 
 # May add objects to the bucket, and neither read, list nor delete any.
 WRITER = S3Identity.restricted("writer", write=["backups"])
+
+_PROGRAM = str(pathlib.Path(sys.executable).parent / "ansible-playbook")
 
 Json = dict[str, t.Any]
 # A module and its options; the word "check" behind them runs this task in check mode.
@@ -181,12 +184,10 @@ def run_playbook(
     seconds: float = 240,
 ) -> Played:
     """Run ``ansible-playbook`` of the interpreter that runs the tests, from the checkout as a user would."""
-    program = pathlib.Path(sys.executable).parent / "ansible-playbook"
-    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(lab.directory / "ansible")}
     done = subprocess.run(
-        [str(program), str(playbook), *arguments],
+        [_PROGRAM, str(playbook), *arguments],
         cwd=ROOT,
-        env=environment,
+        env=_environment(lab),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -195,6 +196,44 @@ def run_playbook(
     )
     documents = json.loads(results.read_text()) if results is not None and results.exists() else []
     return Played(status=done.returncode, output=done.stdout, results=documents)
+
+
+def play_until(
+    lab: HasDirectory,
+    *arguments: str,
+    playbook: str | pathlib.Path,
+    reached: t.Callable[[], bool],
+    delay: float = 0,
+) -> None:
+    """The same, and ``kill -9`` for it and all that it has started, *delay* seconds after *reached* says so."""
+    command = [_PROGRAM, playbook, *arguments]
+    kill_when(reached, command, environment=_environment(lab), log=lab.directory / "killed.log", delay=delay)
+
+
+def _environment(lab: HasDirectory) -> dict[str, str]:
+    return {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(lab.directory / "ansible")}
+
+
+def ledger_entries(failovers: pathlib.Path) -> list[Json]:
+    """The ledger of the newest run of a service, which has its *failovers* in that folder of a repository."""
+    runs = sorted(failovers.glob("run-*"))
+    return [json.loads(path.read_text()) for path in sorted(runs[-1].glob("[0-9]*.json"))] if runs else []
+
+
+def begins(step: str, entries: t.Callable[[], list[Json]]) -> t.Callable[[], bool]:
+    """Whether the ledger says that *step* begins, and did not say so before now."""
+    known = len(entries())
+    return lambda: any((one["event"], one["step"]) == ("intended", step) for one in entries()[known:])
+
+
+def refused(name: str, *tasks: Json, **variables: t.Any) -> Json:
+    """Tasks of a play that must fail; the variable *name* has the message then."""
+    message = {"ansible.builtin.set_fact": {name: "{{ ansible_failed_result.msg }}"}}
+    return {
+        "block": [*tasks, {"ansible.builtin.set_fact": {name: "it went on"}}],
+        "rescue": [message],
+        "vars": variables,
+    }
 
 
 def run_module(lab: Lab, module: str, options: Json, *, check: bool = False) -> Json:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
-import signal
 import subprocess
 import sys
 import threading
@@ -21,7 +19,16 @@ import psycopg2
 import yaml
 
 from sandbox.postgresql import PostgreSQLServer
-from tests.integration.ansible.plays import PASSWORD, ROOT, Json, Played, postgres_connection, run_playbook
+from tests.integration.ansible.plays import (
+    PASSWORD,
+    Json,
+    Played,
+    begins,
+    ledger_entries,
+    play_until,
+    postgres_connection,
+    run_playbook,
+)
 from tests.integration.ansible.recovery_site import Application
 from tests.integration.redis.daemons import Daemon
 from tests.support.command_line import CommandLine
@@ -261,39 +268,13 @@ class Regions:
         return played, rest[:12]
 
     def play_until(self, step: str, *, delay: float = 0, **variables: t.Any) -> None:
-        """Kill the play, with all that it has started, *delay* seconds after it has noted that *step* begins."""
-        program = pathlib.Path(sys.executable).parent / "ansible-playbook"
-        known = len(self.entries())
-        path = self.directory / "killed.log"
-        with path.open("wb") as log:
-            child = subprocess.Popen(
-                [str(program), PLAYBOOK, *self.arguments(**variables)],
-                cwd=ROOT,
-                env={**os.environ, "ANSIBLE_HOME": str(self.directory / "ansible")},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-            def reached() -> bool:
-                new = self.entries()[known:]
-                begun = any((one["event"], one["step"]) == ("intended", step) for one in new)
-                if child.poll() is not None and not begun:
-                    raise AssertionError(path.read_text())
-                return begun
-
-            try:
-                wait_for(reached, what=path.read_text, seconds=900)
-                time.sleep(delay)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+        """Kill the play *delay* seconds after it has noted that *step* begins."""
+        reached = begins(step, self.entries)
+        play_until(self, *self.arguments(**variables), playbook=PLAYBOOK, reached=reached, delay=delay)
 
     def entries(self) -> list[Json]:
         """The ledger of the newest run."""
-        runs = sorted((self.local / "adhd/.failover").glob("run-*"))
-        return [json.loads(path.read_text()) for path in sorted(runs[-1].glob("[0-9]*.json"))] if runs else []
+        return ledger_entries(self.local / "adhd/.failover")
 
     def finished(self) -> list[str]:
         """The steps that are noted as done, in their order."""

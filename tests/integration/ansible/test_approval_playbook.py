@@ -14,7 +14,7 @@ import typing as t
 import pytest
 import yaml
 
-from tests.integration.ansible.plays import ROOT, Json, Played, run_playbook
+from tests.integration.ansible.plays import ROOT, Json, Played, refused, run_playbook
 from tests.support.approvals import PLAN, plan_of
 from tests.support.approvers import Desk, Person
 
@@ -32,16 +32,6 @@ def opened(plan: str) -> Json:
         "data": {"approval": "{{ lifeboat_approved }}"},
     }
     return {"lifeboat.recovery.failover_ledger": ledger}
-
-
-def refused(name: str, *tasks: Json, **variables: t.Any) -> Json:
-    """Tasks that must fail; the variable *name* has the message then."""
-    message = {"ansible.builtin.set_fact": {name: "{{ ansible_failed_result.msg }}"}}
-    return {
-        "block": [*tasks, {"ansible.builtin.set_fact": {name: "it went on"}}],
-        "rescue": [message],
-        "vars": variables,
-    }
 
 
 class Site(t.NamedTuple):

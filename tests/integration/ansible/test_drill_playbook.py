@@ -11,23 +11,49 @@ import json
 import os
 import pathlib
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import typing as t
 
 import pytest
 
-from tests.integration.ansible.plays import ROOT, Json, Played, run_playbook
+from sandbox.bind import Key, NameServer, Zone
+from sandbox.mongodb import MongoReplicaSet
+from sandbox.parts import MONGOD, find_mongod, require
+from tests.integration.ansible.plays import PASSWORD, Json, Played, play_until, run_playbook
 from tests.integration.ansible.region_site import Regions, two_regions
-from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
+PLAYBOOK = "playbooks/dr_drill.yml"
+
+
+NAME, DRILL_NAME = "www.example.org", "www.drill.example.org"
+ZONES = {"example.org": ("www 3 IN A 192.0.2.1",), "drill.example.org": ("www 3 IN A 203.0.113.9",)}
+
 
 @pytest.fixture
-def regions(tmp_path: pathlib.Path) -> t.Iterator[Regions]:
+def names(tmp_path: pathlib.Path) -> t.Iterator[NameServer]:
+    """It serves the name that people use, and the one of drills; the key may change both."""
+    key = Key("lifeboat")
+    (tmp_path / "dns.key").write_text(key.text)
+    zones = [
+        Zone(zone, records, f"update-policy {{ grant {key.name} name www.{zone} A; }}")
+        for zone, records in ZONES.items()
+    ]
+    with NameServer(zones=zones, keys=[key]) as server:
+        yield server
+
+
+@pytest.fixture
+def documents() -> t.Iterator[MongoReplicaSet]:
+    with MongoReplicaSet(password=PASSWORD) as servers:
+        with servers.client() as client:
+            client.shop.baskets.insert_many([{"_id": number} for number in range(20)])
+        yield servers
+
+
+@pytest.fixture
+def regions(tmp_path: pathlib.Path, names: NameServer, documents: MongoReplicaSet) -> t.Iterator[Regions]:
     with two_regions(tmp_path) as pair:
         checks: list[Json] = [
             {"name": "answers", "standby_reachable": "far"},
@@ -54,18 +80,47 @@ def regions(tmp_path: pathlib.Path) -> t.Iterator[Regions]:
             "nameservers": ["127.0.0.1:1"],
             "values": {"north": ["192.0.2.1"], "south": ["192.0.2.2"]},
         }
-        around = {"exercises": [exercise], "dns": [name]}
+        moved: Json = {
+            **{key: name[key] for key in ("type", "ttl", "values")},
+            "name": NAME,
+            "zone": "example.org",
+            "drill": {"name": DRILL_NAME, "zone": "drill.example.org"},
+            "provider": "rfc2136",
+            "server": names.uri,
+            "key_file": str(tmp_path / "dns.key"),
+            "nameservers": [names.uri],
+        }
+        around = {"exercises": [exercise], "dns": [name, moved]}
+        kept: Json = {"repositories": ["local"], "keep": {"within": "7d"}}
         own: Json = {"connection": {"paths": [str(pair.north.environment)]}}
         conf = {
             **own,
             "name": "conf",
             "engine": "files",
             "spares": [{**own, "name": "far-conf", "region": "south", "inventory_host": "south1"}],
-            "backups": [{"kind": "config", "repositories": ["local"], "keep": {"within": "7d"}}],
+            "backups": [{"kind": "config", **kept}],
         }
-        found = dataclasses.replace(pair, around=around, main={"verify": {"level": 3}}, more=[conf])
-        found.lifeboat("backup adhd/main --quiet").succeeded()
-        found.lifeboat("backup adhd/conf --quiet").succeeded()
+        dump = {
+            "name": "dump",
+            "engine": "postgresql",
+            "connection": pair.connection(pair.primary),
+            "backups": [{"kind": "logical", "options": {"database": "postgres"}, **kept}],
+            "verify": {"level": 3},
+        }
+        uri = tmp_path / "uri"
+        uri.touch(mode=0o600)
+        uri.write_text(documents.uri)
+        baskets = {"name": "baskets", "count": {"database": "shop", "collection": "baskets"}, "equals": 20}
+        mongod = str(require(find_mongod(), MONGOD))
+        shop = {
+            "name": "shop",
+            "engine": "mongodb",
+            "connection": {"uri_file": str(uri)},
+            "backups": [{"kind": "full", **kept}],
+            "verify": {"level": 4, "questions": [baskets], "options": {"mongod": mongod, "cache_megabytes": 256}},
+        }
+        found = dataclasses.replace(pair, around=around, main={"verify": {"level": 3}}, more=[conf, dump, shop])
+        found.lifeboat("backup adhd/main adhd/conf adhd/dump adhd/shop --quiet").succeeded()
         found.lifeboat("verify adhd/main --quiet").succeeded()
         yield found
         shutil.rmtree(room(found), ignore_errors=True)
@@ -87,7 +142,7 @@ def arguments(regions: Regions, **variables: t.Any) -> list[str]:
 
 
 def play(regions: Regions, **variables: t.Any) -> Played:
-    return run_playbook(regions, *arguments(regions, **variables), playbook="playbooks/dr_drill.yml", seconds=600)
+    return run_playbook(regions, *arguments(regions, **variables), playbook=PLAYBOOK, seconds=600)
 
 
 def flat(played: Played) -> str:
@@ -100,6 +155,13 @@ def drills(regions: Regions) -> list[list[str]]:
     return [[json.loads(path.read_text())["event"] for path in sorted(run.glob("[0-9]*.json"))] for run in runs]
 
 
+def results(regions: Regions, run: str) -> dict[str, Json]:
+    """What came of each step of a drill, by its ledger."""
+    paths = (regions.local / "adhd/.failover" / run).glob("[0-9]*.json")
+    entries = [json.loads(path.read_text()) for path in sorted(paths)]
+    return {one["step"]: one["data"] for one in entries if one["event"] == "done"}
+
+
 def at_work(folder: pathlib.Path) -> list[int]:
     found = []
     for entry in pathlib.Path("/proc").iterdir():
@@ -109,7 +171,9 @@ def at_work(folder: pathlib.Path) -> list[int]:
     return found
 
 
-def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_was_killed(regions: Regions) -> None:
+def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_was_killed(
+    regions: Regions, names: NameServer, documents: MongoReplicaSet
+) -> None:
     drill = room(regions) / "adhd"
     for wrong, why in (
         ({"lifeboat_drill_port": regions.primary.port}, "is production's"),
@@ -122,24 +186,8 @@ def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_
     assert not drill.exists()
 
     # Killed while servers of it run.
-    program = pathlib.Path(sys.executable).parent / "ansible-playbook"
-    log = regions.directory / "killed.log"
-    with log.open("wb") as out:
-        child = subprocess.Popen(
-            [str(program), "playbooks/dr_drill.yml", *arguments(regions)],
-            cwd=ROOT,
-            env={**os.environ, "ANSIBLE_HOME": str(regions.directory / "ansible")},
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-        try:
-            wait_for(lambda: bool(at_work(drill)) or child.poll() is not None, what=log.read_text, seconds=600)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-    assert at_work(drill), log.read_text()
+    play_until(regions, *arguments(regions), playbook=PLAYBOOK, reached=lambda: bool(at_work(drill)))
+    assert at_work(drill)
 
     before = (
         regions.primary.query("SELECT pg_postmaster_start_time()"),
@@ -165,8 +213,12 @@ def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_
         "restore-cache",
         "ask-cache",
         "restore-conf",
+        "restore-dump",
+        "restore-shop",
         "look-api-south-south1",
         "dns-api.example.org-A",
+        f"dns-{NAME}-A",
+        f"dns-back-{NAME}-A",
         "check-monthly-answers",
         "check-monthly-difference",
     ]
@@ -175,6 +227,17 @@ def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_
     assert evidence["objectives"]["rpo_met"] is True
     assert evidence["recovery_seconds"] > 0
     assert evidence["sources"]["main"]["restored"]
+
+    # What has no server of its own in a drill is restored as its verification does it.
+    done = results(regions, "drill-0002")
+    assert [done[f"restore-{name}"]["level"] for name in ("conf", "dump", "shop")] == [2, 3, 4]
+    # The drill's name went there and back, by updates that the server took; the other one was never touched.
+    there, back = done[f"dns-{NAME}-A"], done[f"dns-back-{NAME}-A"]
+    assert [(one["name"], one["changed"], one["proven"]) for one in (there, back)] == [(DRILL_NAME, True, True)] * 2
+    assert there["before"]["values"] == ["203.0.113.9"]
+    assert (there["after"]["values"], back["before"]["values"]) == (["192.0.2.2"], ["192.0.2.2"])
+    assert names.says(DRILL_NAME) == ["192.0.2.1"]
+    assert (names.says(NAME), names.serial("example.org")) == (["192.0.2.1"], 1)
 
     # Nothing of it is left, and nothing of production was touched.
     assert at_work(drill) == []
@@ -189,6 +252,8 @@ def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_
     assert "DATABASE_PORT=1\n" in regions.south.environment.read_text()
     with regions.cache.client() as client:
         assert client.get("later") == b"1"
+    with documents.client() as mongo:
+        assert mongo.shop.baskets.count_documents({}) == 20
     assert not (regions.directory / "moved").exists()
     # A failover is not kept by any of it.
     assert regions.entries() == []

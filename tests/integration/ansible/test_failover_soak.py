@@ -39,14 +39,19 @@ def test_it_ends_in_the_same_state_though_it_is_killed_at_every_step(regions: Re
         *("freeze-north1", "fence-main", "cut-cache", "promote-main", "verify-main", "restore-cache"),
         *("rewire-api-south-south1", "health-api-south-south1", "watch", "backup-main"),
     ]
+    deaths = []
     for step in steps:
         if step in regions.finished():
             continue  # it was quick, and the run before was killed in a later one
         regions.play_until(step, delay=delay, **word)
+        deaths.append(step)
         word["lifeboat_resume"] = "run-0001"
     played = regions.play(**word, lifeboat_evidence=str(evidence_file))
     assert played.status == 0, played.output
     assert regions.finished() == steps
+    resumed = [one["event"] for one in regions.entries()].count("resumed")
+    print(f"{len(steps)} steps, killed {delay:g} s after {', '.join(deaths)}; resumed {resumed} times")
+    assert resumed == len(deaths)
     assert json.loads(evidence_file.read_text())["sources"]["main"]["timeline_after"] == 2
     assert regions.standby.query("SELECT count(*) FROM ledger") == [(500,)]
     with regions.spare.client() as client:

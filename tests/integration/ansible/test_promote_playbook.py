@@ -8,10 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
-import signal
-import subprocess
 import sys
 import typing as t
 
@@ -20,7 +17,16 @@ import pytest
 import yaml
 
 from sandbox.postgresql import PostgreSQLServer
-from tests.integration.ansible.plays import PASSWORD, ROOT, Json, Played, postgres_connection, run_playbook
+from tests.integration.ansible.plays import (
+    PASSWORD,
+    Json,
+    Played,
+    begins,
+    ledger_entries,
+    play_until,
+    postgres_connection,
+    run_playbook,
+)
 from tests.integration.ansible.recovery_site import Application
 from tests.support.approvers import Person
 from tests.support.command_line import describe
@@ -101,36 +107,12 @@ class Site:
         return run_playbook(self, *self.arguments(**variables), *more, playbook=_PLAYBOOK)
 
     def promote_until(self, step: str, **variables: t.Any) -> None:
-        """Kill the play, with all that it has started, as soon as it has noted that it begins with *step*."""
-        program = pathlib.Path(sys.executable).parent / "ansible-playbook"
-        known = len(self.entries())
-        with (self.directory / "killed.log").open("wb") as log:
-            child = subprocess.Popen(
-                [str(program), _PLAYBOOK, *self.arguments(**variables)],
-                cwd=ROOT,
-                env={**os.environ, "ANSIBLE_HOME": str(self.directory / "ansible")},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-            def reached() -> bool:
-                new = self.entries()[known:]
-                if child.poll() is not None and not new:
-                    raise AssertionError((self.directory / "killed.log").read_text())
-                return any((one["event"], one["step"]) == ("intended", step) for one in new)
-
-            try:
-                wait_for(reached, what=(self.directory / "killed.log").read_text, seconds=400)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+        """Kill the play as soon as it has noted that *step* begins."""
+        play_until(self, *self.arguments(**variables), playbook=_PLAYBOOK, reached=begins(step, self.entries))
 
     def entries(self) -> list[Json]:
         """The ledger of the newest run."""
-        runs = sorted((self.local / "adhd/.failover").glob("run-*"))
-        return [json.loads(path.read_text()) for path in sorted(runs[-1].glob("[0-9]*.json"))] if runs else []
+        return ledger_entries(self.local / "adhd/.failover")
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 import typing as t
@@ -17,10 +15,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.support.children import ROOT
+from tests.support.children import ROOT, kill_when
 from tests.support.hosts.fleet import Fleet
 from tests.support.hosts.root_file_system import PYTHON
-from tests.support.waiting import wait_for
 
 Json = dict[str, t.Any]
 
@@ -93,21 +90,8 @@ def play_until(
     variables: t.Mapping[str, str] | None = None,
 ) -> None:
     """The same, and ``kill -9`` for it and all that it has started, as soon as *reached* says so."""
-    log = fleet.folder / "killed.log"
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            **_as_user(fleet, playbook, arguments, inventory=inventory, variables=variables),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            wait_for(lambda: reached() or child.poll() is not None, what=log.read_text, seconds=1200)
-            assert child.poll() is None, log.read_text()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+    command = _as_user(fleet, playbook, arguments, inventory=inventory, variables=variables)
+    kill_when(reached, command["args"], environment=command["env"], log=fleet.folder / "killed.log", seconds=1200)
 
 
 def _as_user(

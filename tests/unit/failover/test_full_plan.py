@@ -15,9 +15,11 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.entry import DONE, INTENDED
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.evidence import evidence
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.full_config import (
+    ONLY,
     RecoveryConfig,
     recovery_config,
 )
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.full_names import names_afterwards
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.full_plan import (
     AcceptedForRestore,
     PlannedRestore,
@@ -83,7 +85,7 @@ def target(**changes: t.Any) -> Json:
         "sources": [CODE, MAIN, CACHE, SETTINGS, LOGS],
         "applications": [API],
         "dns": [NAME],
-        "names": {"api.example.org": ["198.51.100.7"]},
+        "names": {"api.example.org": {"A": ["198.51.100.7"]}},
         "announces": True,
         "scheduled": True,
         "failover": {"watch": {"checks": 1, "every": "1s"}},
@@ -249,7 +251,7 @@ def test_a_stream_that_carries_its_own_beginning_has_no_backup_of_the_catalog() 
 
 def test_what_nobody_does_is_said() -> None:
     warnings = planned(names={}, leaves_repositories=["local"], applications=[{**API, "health": None}]).warnings
-    assert any("api.example.org is pointed nowhere" in one for one in warnings)
+    assert any("api.example.org (A) is pointed nowhere" in one for one in warnings)
     assert any("folders of the lost host: local" in one for one in warnings)
     assert any("can't be asked for its health" in one for one in warnings)
     assert any("nothing is started" in one for one in planned(applications=[]).warnings)
@@ -346,7 +348,7 @@ def test_a_recovery_config_is_a_name_or_a_file() -> None:
     assert (config.of("logs").leave, config.of("main").point, config.of("other").leave) == (True, "backup", False)
     assert (config.place_of("old2"), config.place_of("other")) == ("fresh1", "other")
     assert (config.replace, config.unverified) == (("main", "cache"), ("main",))
-    assert config.names == {"api.example.org": ("192.0.2.1",)}
+    assert config.names == {"api.example.org": {ONLY: ("192.0.2.1",)}}
     config.require_known(sources=["logs", "main", "cache"], names=["api.example.org"])
     with pytest.raises(RequestInvalid, match=r"speaks of cache, and adhd has no such source"):
         config.require_known(sources=["logs", "main"], names=["api.example.org"])
@@ -369,8 +371,86 @@ def test_a_recovery_config_is_a_name_or_a_file() -> None:
         ({"service": "a", "sources": {"main": {"folder": "x"}}}, "sources.main has no option folder"),
         ({"service": "a", "sources": {"main": {"leave": "yes"}}}, "must be true or false"),
         ({"service": "a", "order": 3}, "order must be a list of texts"),
+        ({"service": "a", "names": {"x": {"MX": ["y"]}}}, "names.x has no option MX"),
+        ({"service": "a", "names": {"x": {"A": 3}}}, "names.x.A must be a list of texts"),
+        ({"service": "a", "names": {"x": {"A": [""]}}}, "names.x.A must be text"),
     ],
 )
 def test_a_mistake_in_it_ends_the_play_at_once(given: t.Any, why: str) -> None:
     with pytest.raises(RequestInvalid, match=why):
         recovery_config(given)
+
+
+# --- names with addresses of two types ----------------------------------------------------------------------------
+
+SIXTH: Json = {**NAME, "type": "AAAA", "values": {"north": ["2001:db8::1"]}}
+ALIAS: Json = {"name": "web.example.org", "type": "CNAME", "ttl": 60}
+
+
+def afterwards(names: Json, *records: Json) -> Json:
+    return names_afterwards(recovery_config({"service": "adhd", "names": names}), records)
+
+
+def test_two_records_of_one_name_get_each_the_values_of_its_type() -> None:
+    both = {"A": ["198.51.100.7"], "AAAA": "2001:db8::7"}
+    names = afterwards({"api.example.org": both}, NAME, SIXTH)
+    assert names == {"api.example.org": {"A": ["198.51.100.7"], "AAAA": ["2001:db8::7"]}}
+    made = planned(dns=[NAME, SIXTH], names=names)
+    assert [
+        (step.name, step.options["record"]["type"], step.options["values"], step.options["previous"])
+        for step in made.plan.steps
+        if step.kind == "dns"
+    ] == [
+        ("dns-api.example.org-A", "A", ["198.51.100.7"], ["192.0.2.1"]),
+        ("dns-api.example.org-AAAA", "AAAA", ["2001:db8::7"], ["2001:db8::1"]),
+    ]
+    # What is said of one leaves the other where it is, and that is said.
+    one = planned(dns=[NAME, SIXTH], names=afterwards({"api.example.org": {"AAAA": ["2001:db8::7"]}}, NAME, SIXTH))
+    assert [step.name for step in one.plan.steps if step.kind == "dns"] == ["dns-api.example.org-AAAA"]
+    assert next(why for why in one.warnings if "pointed nowhere" in why).startswith("api.example.org (A) is")
+    assert not any("(AAAA)" in why for why in one.warnings)
+
+
+def test_the_only_record_of_a_name_needs_no_type() -> None:
+    assert afterwards({"api.example.org": ["198.51.100.7"]}, NAME) == {"api.example.org": {"A": ["198.51.100.7"]}}
+    assert afterwards({"api.example.org": "2001:db8::7"}, SIXTH) == {"api.example.org": {"AAAA": ["2001:db8::7"]}}
+    assert afterwards({"web.example.org": "new.example.org"}, ALIAS, NAME) == {
+        "web.example.org": {"CNAME": ["new.example.org"]}
+    }
+    assert afterwards({"api.example.org": None}, NAME, SIXTH) == {"api.example.org": {}}
+
+
+@pytest.mark.parametrize(
+    ("names", "why", "hint"),
+    [
+        (
+            {"api.example.org": ["198.51.100.7", "2001:db8::7"]},
+            "names.api.example.org has one list, and api.example.org has records of the types A and AAAA.",
+            "Write names: {api.example.org: {A: [198.51.100.7], AAAA: [2001:db8::7]}}.",
+        ),
+        (
+            {"api.example.org": ["198.51.100.7"]},
+            "has one list",
+            "Write names: {api.example.org: {A: [198.51.100.7], AAAA: [ADDRESS]}}.",
+        ),
+        (
+            {"web.example.org": {"A": ["198.51.100.7"]}},
+            "names.web.example.org has values of the type A, and no such record of web.example.org is described.",
+            "It has: CNAME.",
+        ),
+        (
+            {"api.example.org": {"AAAA": ["198.51.100.7"]}},
+            "198.51.100.7 is no address of a record of type AAAA",
+            "A has",
+        ),
+        ({"api.example.org": {"A": ["fresh1"]}}, "fresh1 is no address of a record of type A", "A has"),
+        ({"web.example.org": ["a.example.org", "b.example.org"]}, "names.web.example.org has 2 values", "A CNAME"),
+        ({"web.example.org": ["no name"]}, "names.web.example.org: 'no name' is no name of the DNS", "Write it as"),
+    ],
+)
+def test_values_that_can_not_be_meant_end_the_play_at_once(names: Json, why: str, hint: str) -> None:
+    with pytest.raises(RequestInvalid) as refused:
+        afterwards(names, NAME, SIXTH, ALIAS)
+    assert refused.value.code == "request.invalid"
+    assert why in refused.value.message
+    assert hint in refused.value.hint

@@ -64,6 +64,9 @@ LOGS: Json = {
 }
 
 
+NAME: Json = {"name": "shop.example.org", "ttl": 60}
+
+
 def described(**changes: t.Any) -> Json:
     data = copy.deepcopy(description())
     data["lifeboat_services"] = [
@@ -80,6 +83,7 @@ def described(**changes: t.Any) -> Json:
                 {"name": "api-south", "region": "south", "unit": "api"},
                 {"name": "pods", "region": "north", "kubernetes": {"deployment": "pods"}},
             ],
+            "dns": [{**NAME, "type": "A"}, {**NAME, "type": "AAAA"}],
             **changes,
         }
     ]
@@ -120,6 +124,13 @@ def test_the_service_with_its_new_hosts_and_from_what_each_source_comes_back() -
     assert target["leaves_repositories"] == ["local"]
     assert found("other") == []
     assert found(host="fresh2") == [], "a host that is not of the region has no part in it"
+
+
+def test_each_record_of_a_name_gets_the_values_of_its_type() -> None:
+    given = {"A": ["198.51.100.7"], "AAAA": ["2001:db8::7"]}
+    (target,) = found({"names": {NAME["name"]: given}})
+    assert target["names"] == {NAME["name"]: given}
+    assert found()[0]["names"] == {}
 
 
 def test_a_source_comes_back_to_the_newest_point_that_was_shipped_to_where_it_can_be_read() -> None:
@@ -184,6 +195,7 @@ def test_a_source_that_can_not_come_back_says_why(name: str, config: Json, chang
         ({"service": "shop/store"}, "must name one service"),
         ({"sources": {"other": {}}}, "no such source"),
         ({"names": {"www.example.org": ["192.0.2.1"]}}, "no such name"),
+        ({"names": {NAME["name"]: ["192.0.2.1"]}}, r"Write names: .*A: \[192.0.2.1\], AAAA: \[ADDRESS\]"),
         ({"host": "fresh9"}, "fresh9, which the inventory does not have"),
         ({"repositories": ["attic"]}, "stores nothing in attic"),
         ({"region": "west"}, "has no region west"),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ..core.clock import format_time
 from ..core.errors import RecoveryTargetInvalid, RequestInvalid
 from ..core.options import flag, optional_text, refuse_unknown
+from ..dns.record import TYPES
 from ..recovery.target_time import instant_of
 
 Json = t.Mapping[str, t.Any]
@@ -26,6 +27,8 @@ SOURCE_KEYS = ("leave", "host", "kind", "point", "data_directory", "connection",
 LATEST, BACKUP = "latest", "backup"
 #: Among sources: all of them.
 ALL = "all"
+#: Among the types of a name: that of its only record, whichever it is.
+ONLY = ""
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,9 @@ class RecoveryConfig:
     """*host* takes the place of the described one; *hosts* says for every other old host which one does.
 
     *point* is empty for the newest that can be reached. *lost_at* is when the system was lost. *repositories* are those
-    that new hosts read; all that are no folders without it. *names* are the values of names afterwards. *replace* are
-    the sources whose place on the new host may hold something already, *unverified* those whose newest backup is taken
-    whether it was verified or not.
+    that new hosts read; all that are no folders without it. *names* are the values of names afterwards, by the type of
+    the record; ``full_names`` holds them against the described ones. *replace* are the sources whose place on the new
+    host may hold something already, *unverified* those whose newest backup is taken whether it was verified or not.
     """
 
     service: str
@@ -61,7 +64,7 @@ class RecoveryConfig:
     repositories: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     sources: t.Mapping[str, SourceConfig] = field(default_factory=dict)
-    names: t.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: t.Mapping[str, t.Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     replace: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()
 
@@ -116,7 +119,7 @@ def recovery_config(given: t.Any, *, replace: t.Any = None, unverified: t.Any = 
         repositories=_texts(document.get("repositories"), "repositories"),
         order=_texts(document.get("order"), "order"),
         sources={str(name): _source(str(name), one) for name, one in _mapping(document, "sources").items()},
-        names={str(name): _texts(one, f"names.{name}") for name, one in _mapping(document, "names").items()},
+        names={str(name): _by_type(one, f"names.{name}") for name, one in _mapping(document, "names").items()},
         replace=_sources(document, "replace", replace),
         unverified=_sources(document, "unverified", unverified),
     )
@@ -168,6 +171,14 @@ def _mapping(document: Json, key: str, *, of: str = OF) -> dict[str, t.Any]:
     if not isinstance(value, dict):
         raise RequestInvalid(f"{of}.{key} must be a mapping, not {value!r}.")
     return dict(value)
+
+
+def _by_type(value: t.Any, key: str) -> dict[str, tuple[str, ...]]:
+    """The values of a name by the types of its records; as a list alone those of its only one."""
+    if not isinstance(value, dict):
+        return {ONLY: _texts(value, key)}
+    refuse_unknown(value, known=TYPES, of=f"{OF}.{key}")
+    return {str(type_): _texts(one, f"{key}.{type_}") for type_, one in value.items()}
 
 
 def _texts(value: t.Any, key: str) -> tuple[str, ...]:

@@ -157,10 +157,10 @@ def _warnings(target: Json, comebacks: t.Sequence[Comeback]) -> t.Iterator[str]:
         if not place.get("health"):
             yield f"{place['name']} on {place['host']} can't be asked for its health: describe that (health)"
     for record in target["dns"]:
-        if not target["names"].get(record["name"]):
+        if not target["names"].get(record["name"], {}).get(record["type"]):
             yield (
-                f"{record['name']} is pointed nowhere: name its new values in the recovery config (names), or move it "
-                "by hand once the service is well"
+                f"{record['name']} ({record['type']}) is pointed nowhere: name its new values in the recovery config "
+                "(names), or move it by hand once the service is well"
             )
     if target["leaves_repositories"]:
         yield (

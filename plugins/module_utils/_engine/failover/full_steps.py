@@ -87,7 +87,7 @@ def _restore(comebacks: t.Sequence[Comeback], phase: str) -> t.Iterator[PlanStep
 
 def _names(target: Json) -> t.Iterator[PlanStep]:
     for record in target["dns"]:
-        values = target["names"].get(record["name"])
+        values = target["names"].get(record["name"], {}).get(record["type"])
         if values:
             before = (record.get("values") or {}).get(target["to"])
             yield dns_step(target, record, values=values, previous=before)
