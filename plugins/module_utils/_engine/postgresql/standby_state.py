@@ -42,7 +42,7 @@ class StandbyState:
 
     A standby has *received* and *replayed* (either may be None), a primary *written*. *receiving*: it is connected to
     its primary now; *primary_end* is how far that one had written when it last spoke (*last_message*, by the clock of
-    the standby, as is *asked*). *last_commit* is the time of the last commit that was replayed, by the clock of the primary.
+    the standby, as is *asked*). *last_commit* is the time of the last commit that was replayed, by the primary's clock.
     *synchronous* names the standbys that commits wait for, *synchronous_connected* how many of them are there.
     """
 
