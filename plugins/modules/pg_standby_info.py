@@ -54,6 +54,7 @@ state:
     receiving: true
     primary_end: 0/5000148
     last_message: '2026-11-21T18:03:12.118240Z'
+    asked: '2026-11-21T18:03:12.205117Z'
     last_commit: '2026-11-21T18:03:11.902211Z'
     paused: false
     sender: db1:5432

@@ -39,28 +39,24 @@ def database_host(region: str) -> str:
     return REGIONS[region][0]
 
 
-def service(places: Places, *, primary: str, changes: Json | None = None) -> Json:
-    """The service while *primary* is the region that it runs in; *changes* are values over those of the service."""
+def service(places: Places, *, primary: str, main_on: str = "", beside: str = "", changes: Json | None = None) -> Json:
+    """The service while *primary* is the region that it runs in; *changes* are values over those of the service.
+
+    *main_on* is the host of PostgreSQL where it is not the region's first one; *beside* has a second standby of it.
+    """
     (other,) = (region for region in REGIONS if region != primary)
+    main_on = main_on or database_host(primary)
     keep: Json = {"repositories": list(places.repositories), "keep": {"within": "7d"}}
     fencing = {"methods": [{"host": True}, {"name": "power", "command": f"{places.power_off} {primary}"}]}
     main = {
         "name": "main",
         "engine": "postgresql",
-        "connection": _database(places, primary),
+        "connection": _database(places, main_on),
         "service_control": {"unit": _UNIT},
         "fencing": {"data_directory": DATA, **fencing},
         "standbys": [
-            {
-                "name": other,
-                "region": other,
-                "inventory_host": database_host(other),
-                "connection": _database(places, other),
-                "data_directory": DATA,
-                "service_control": {"unit": _UNIT},
-                "replication": {"user": "lifeboat_standby", "password_file": PASSWORD_FILE},
-                "max_lag": "5s",
-            }
+            _standby(places, name=other, region=other, host=database_host(other)),
+            *([_standby(places, name=beside, region=primary, host=beside)] if beside else []),
         ],
         "backups": [
             {"kind": "base", "schedule": "0 2 * * *", **keep},
@@ -132,9 +128,22 @@ def _application(region: str) -> Json:
     }
 
 
-def _database(places: Places, region: str) -> Json:
+def _standby(places: Places, *, name: str, region: str, host: str) -> Json:
     return {
-        "host": places.address(database_host(region)),
+        "name": name,
+        "region": region,
+        "inventory_host": host,
+        "connection": _database(places, host),
+        "data_directory": DATA,
+        "service_control": {"unit": _UNIT},
+        "replication": {"user": "lifeboat_standby", "password_file": PASSWORD_FILE},
+        "max_lag": "5s",
+    }
+
+
+def _database(places: Places, host: str) -> Json:
+    return {
+        "host": places.address(host),
         "user": "lifeboat",
         "database": "adhd",
         "password_file": PASSWORD_FILE,

@@ -14,70 +14,55 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sandbox.s3 import S3Identity
-from tests.lab.description import (
-    DATA,
-    HOSTS,
-    PASSWORD,
-    PASSWORD_FILE,
-    REGIONS,
-    Places,
-    addresses,
-    database_host,
-    service,
-)
+from tests.lab.description import HOSTS, PASSWORD, REGIONS, Places, addresses, database_host, service
 from tests.lab.load import Load, load
 from tests.support.children import ROOT
-from tests.support.hosts.fleet import Fleet, Host, fleet
+from tests.support.hosts.fleet import Fleet, Host
 from tests.support.hosts.playing import Json, Played, inventory, play, play_until
-from tests.support.hosts.root_file_system import PYTHON, wheelhouse
-from tests.support.hosts.store import Store, store_for
+from tests.support.hosts.root_file_system import wheelhouse
+from tests.support.hosts.store import Store
 from tests.support.waiting import wait_for
 
 #: Over the socket of its own host.
 _SUPERUSER = {"host": "/var/run/postgresql", "user": "postgres"}
-_UNIT = f"""\
-[Unit]
-Description=The application
-After=network.target
+#: Who takes writes, and where the name leads to; for the whole service in one region see :func:`runs_in`.
+State = dict[str, str]
 
-[Service]
-EnvironmentFile=/etc/adhd.env
-ExecStart={PYTHON} -u /opt/adhd/application.py
 
-[Install]
-WantedBy=multi-user.target
-"""
-_POWER_OFF = """\
-#!/bin/sh
-# The provider's way to cut a region's power: it ends with status 0 when nothing runs there any more.
-test ! -e {folder}/provider-is-away || {{ echo "the provider does not answer" >&2; exit 1; }}
-case "$1" in
-{cases}
-esac
-for host in $hosts; do {podman} kill "$host" >/dev/null 2>&1; done
-for host in $hosts; do
-    test "$({podman} inspect --format '{{{{.State.Running}}}}' "$host")" = false || exit 1
-done
-"""
+def runs_in(region: str) -> State:
+    """The service is in that region, and nothing of it anywhere else."""
+    return {"database": database_host(region), "cache": database_host(region), "name": region}
 
 
 @dataclass
 class Lab:
-    """*primary* is the region that is described as the one where the service runs."""
+    """*primary* is the region that is described as the one where the service runs.
+
+    *main_on* is the host of PostgreSQL where it is not that region's first one, *beside* that of a second standby.
+    """
 
     fleet: Fleet
     stores: t.Mapping[str, Store]
     places: Places
     names: Names
     primary: str = "north"
+    main_on: str = ""
+    beside: str = ""
     changes: Json = field(default_factory=dict)
 
     # --- what a user has and types ----------------------------------------------------------------------------------
 
     def inventory(self) -> Json:
         described = {
-            "lifeboat_services": [service(self.places, primary=self.primary, changes=self.changes)],
+            "lifeboat_services": [
+                service(
+                    self.places,
+                    primary=self.primary,
+                    main_on=self.main_on,
+                    beside=self.beside,
+                    changes=self.changes,
+                )
+            ],
             "lifeboat_repositories": dict(self.places.repositories),
             "agent_wheelhouse": str(wheelhouse()),
             "postgresql_backup_restart": True,
@@ -87,7 +72,7 @@ class Lab:
         }
         # The other region proves the backups, so it has the agent, too.
         (other,) = (region for region in REGIONS if region != self.primary)
-        here, there = database_host(self.primary), database_host(other)
+        here, there = self.main_on or database_host(self.primary), database_host(other)
         proving = {"verify_for": [here], "agent_wheelhouse": str(wheelhouse())}
         made = inventory(
             self.fleet,
@@ -109,13 +94,15 @@ class Lab:
         return play(self.fleet, playbook, *self._words(extra), *arguments, **self._around, timeout=1800)
 
     def killed_at(self, step: str, *, region: str, **extra: t.Any) -> None:
-        """The failover dies when its ledger in *region* says that the step begins."""
-        known = len(self.ledger(region))
+        """The failover dies when its ledger in *region* says that the step begins, and does so for the first time."""
+        before = self.ledger(region)
+        known = len(before)
 
         def reached() -> bool:
             time.sleep(0.2)
             entries = self.ledger(region)
-            new = entries if len(entries) < known else entries[known:]
+            same = bool(before) and entries[0]["run"] == before[0]["run"]
+            new = entries[known:] if same else entries
             return any((one["event"], one["step"]) == ("intended", step) for one in new)
 
         words = self._words({"lifeboat_failover": "adhd", **extra})
@@ -143,6 +130,24 @@ class Lab:
         assert found, played.output
         return played, rest[:12]
 
+    def is_described_in(self, region: str) -> None:
+        """As after each move: the region is described as the primary one, and the other one's servers follow it."""
+        self.primary = region
+        (other,) = (one for one in REGIONS if one != region)
+        described = self.play("playbooks/site.yml")
+        assert described.status == 0, described.output
+        rejoined = self.play(
+            "playbooks/dr_failback.yml",
+            lifeboat_failback="adhd/main",
+            lifeboat_failback_to=other,
+            lifeboat_failback_until="standby",
+            lifeboat_failback_rejoin="rebuild",
+            lifeboat_confirm=other,
+        )
+        assert rejoined.status == 0, rejoined.output
+        self.follow(other, self.database(region).address)
+        assert self.state() == runs_in(region)
+
     # --- what happens to it -----------------------------------------------------------------------------------------
 
     def cut(self, region: str = "north", *, healed: bool = False) -> None:
@@ -163,6 +168,33 @@ class Lab:
         self.cut(region, healed=True)
         for name in REGIONS[region]:
             self.fleet[name].start()
+
+    def kill_postgresql(self, host: str) -> None:
+        """All of its processes die at once, and it does not come back by itself. The host lives."""
+        unit = "postgresql@15-main"
+        self.fleet[host].run(f"systemctl kill --signal=KILL {unit} && systemctl mask {unit}")
+        wait_for(lambda: self.fleet[host].attempt(f"systemctl is-active {unit}").stdout.strip() != "active")
+
+    @contextlib.contextmanager
+    def stream_refused(self, region: str) -> t.Iterator[None]:
+        """The region's PostgreSQL sends nobody anything, and lives on for its clients."""
+        host, rules = self.database(region), "/etc/postgresql/15/main/pg_hba.conf"
+        signal = "pkill --signal HUP --uid postgres --oldest postgres"
+        host.run(f"sed -i '1i host replication all all reject' {rules} && {signal}")
+        host.run("pkill --full '^postgres: .*walsender'")
+        try:
+            yield
+        finally:
+            host.run(f"sed -i '1{{/reject/d}}' {rules}")
+
+    @contextlib.contextmanager
+    def receiver_hangs(self, region: str) -> t.Iterator[None]:
+        """The standby there hears nothing, and does not know it."""
+        self.database(region).run("pkill --signal STOP --full '^postgres: .*walreceiver'")
+        try:
+            yield
+        finally:
+            self.database(region).run("pkill --signal CONT --full '^postgres: .*walreceiver'")
 
     @contextlib.contextmanager
     def provider_away(self) -> t.Iterator[None]:
@@ -195,15 +227,17 @@ class Lab:
     def database(self, region: str) -> Host:
         return self.fleet[database_host(region)]
 
-    def query(self, region: str, sql: str) -> str:
-        return self.database(region).run("psql -XAtd adhd -f -", user="postgres", data=sql.encode()).strip()
+    def query(self, region: str, sql: str, *, host: str = "") -> str:
+        """What the PostgreSQL of the region, or of *host*, says."""
+        server = self.fleet[host] if host else self.database(region)
+        return server.run("psql -XAtd adhd -f -", user="postgres", data=sql.encode()).strip()
 
     def redis(self, region: str, command: str) -> str:
         return self.database(region).run(f"REDISCLI_AUTH={PASSWORD} redis-cli {command}").strip()
 
-    def writes(self, region: str) -> set[int]:
-        """The numbers that the region's PostgreSQL has."""
-        return {int(line) for line in self.query(region, "SELECT number FROM writes").split()}
+    def writes(self, region: str, *, host: str = "") -> set[int]:
+        """The numbers that the PostgreSQL of the region, or of *host*, has."""
+        return {int(line) for line in self.query(region, "SELECT number FROM writes", host=host).split()}
 
     def cached(self, region: str) -> set[int]:
         """The numbers that its Redis has."""
@@ -214,6 +248,20 @@ class Lab:
         """Of PostgreSQL, of Redis."""
         recovering = self.query(region, "SELECT pg_is_in_recovery()")
         return recovering == "f", self.redis(region, "ROLE").split()[:1] == ["master"]
+
+    def state(self) -> State:
+        """Which hosts take writes at this moment, and to which region the name leads."""
+        database = "SELECT 'writes' WHERE NOT pg_is_in_recovery()"
+        asks = {
+            "database": f'su postgres -c "psql -XAtc \\"{database}\\""',
+            "cache": f"REDISCLI_AUTH={PASSWORD} redis-cli SET lab:probe 1 | grep -qx OK && echo writes",
+        }
+        found = {
+            what: "+".join(name for name in HOSTS if self.fleet[name].attempt(ask).stdout.strip() == "writes")
+            for what, ask in asks.items()
+        }
+        says = self.names.tell("look")
+        return {**found, "name": next((one for one in REGIONS if self.addresses(one) == says), ", ".join(says))}
 
     def applications(self, region: str) -> list[str]:
         return [self.fleet[name].attempt("systemctl is-active adhd").stdout.strip() for name in REGIONS[region]]
@@ -259,93 +307,3 @@ class Names:
         self._child.stdin.close()
         self._child.wait(10)
         self._child.stdout.close()
-
-
-@contextlib.contextmanager
-def two_regions(*, delay: float = 0.01) -> t.Iterator[Lab]:
-    """The lab, built and at work; *delay* are the seconds of the way between the regions. Nothing is left of it."""
-    with contextlib.ExitStack() as stack:
-        hosts = stack.enter_context(fleet(*HOSTS, sites=REGIONS))
-        administrator = S3Identity.administrator()
-        stores = {
-            region: stack.enter_context(store_for(hosts, site=region, administrator=administrator))
-            for region in REGIONS
-        }
-        names = Names(hosts, values=[hosts[name].address for name in REGIONS["north"]])
-        stack.callback(names.end)
-        places = Places(
-            fleet=hosts,
-            repositories={region: store.repository() for region, store in stores.items()},
-            nameserver=f"127.0.0.1:{names.port}",
-            key_file=str(hosts.folder / "dns.key"),
-            power_off=str(hosts.folder / "power-off"),
-        )
-        lab = Lab(fleet=hosts, stores=stores, places=places, names=names)
-        for line in hosts.network.lines.values():
-            line.delay = delay / 2
-        _build(lab)
-        yield lab
-
-
-def _build(lab: Lab) -> None:
-    key_file = Path(lab.places.key_file)
-    key_file.write_text(lab.names.key, encoding="utf-8")
-    key_file.chmod(0o600)
-    _write_power_off(lab)
-    for name in HOSTS:
-        _install_application(lab, lab.fleet[name])
-    for region in REGIONS:
-        _prepare_servers(lab, region)
-    lab.stores["north"].give_keys(*(lab.database(region) for region in REGIONS))
-    for playbook, extra in (
-        ("playbooks/site.yml", {}),
-        ("tests/lab/standbys.yml", {"lab_source": database_host("north")}),
-    ):
-        began = time.monotonic()
-        played = lab.play(playbook, **extra)
-        assert played.status == 0, played.output
-        print(f"LAB {playbook}: {time.monotonic() - began:.0f} s")
-    lab.follow("south", lab.database("north").address)
-    lab.database("north").run("lifeboat backup adhd/main/base --quiet", timeout=300)
-    for name in REGIONS["north"]:
-        lab.fleet[name].run("systemctl enable --now adhd")
-
-
-def _install_application(lab: Lab, host: Host) -> None:
-    host.copy_into(ROOT / "tests/lab/parts/application.py", "/opt/adhd")
-    at = lab.database("north").address
-    host.write("/etc/adhd.env", f"DATABASE_HOST={at}\nCACHE_HOST={at}\nPASSWORD={PASSWORD}\n")
-    host.write("/etc/systemd/system/adhd.service", _UNIT, mode=0o644)
-    host.run("systemctl daemon-reload")
-    if host.name not in (database_host(region) for region in REGIONS):
-        host.run("systemctl disable --now postgresql redis-server")
-
-
-def _prepare_servers(lab: Lab, region: str) -> None:
-    host = lab.database(region)
-    host.write(PASSWORD_FILE, PASSWORD + "\n")
-    host.run(
-        "set -e; cd /etc/postgresql/15/main; echo \"listen_addresses = '*'\" >> postgresql.conf;"
-        " for who in 'adhd adhd' 'all lifeboat' 'replication lifeboat'; do"
-        ' echo "host $who 192.0.2.0/24 scram-sha-256" >> pg_hba.conf; done;'
-        " sed -i 's/^bind .*/bind 0.0.0.0/' /etc/redis/redis.conf;"
-        f" printf 'requirepass {PASSWORD}\\nmasterauth {PASSWORD}\\nrepl-diskless-sync-delay 0\\n'"
-        " >> /etc/redis/redis.conf;"
-        " systemctl restart redis-server"
-    )
-    if region == "north":
-        host.run("systemctl restart postgresql@15-main")
-        made = f"CREATE ROLE adhd LOGIN PASSWORD '{PASSWORD}'; CREATE DATABASE adhd OWNER adhd;"
-        host.run("psql -X -v ON_ERROR_STOP=1 -f -", user="postgres", data=made.encode())
-        table = "CREATE TABLE writes (number bigint PRIMARY KEY); ALTER TABLE writes OWNER TO adhd;"
-        lab.query("north", table)
-    else:
-        host.run(f"systemctl stop postgresql@15-main && rm -rf {DATA}")
-
-
-def _write_power_off(lab: Lab) -> None:
-    podman = " ".join(lab.fleet.containers.argv())
-    cases = "\n".join(f"{region}) hosts='{' '.join(names)}' ;;" for region, names in REGIONS.items())
-    path = Path(lab.places.power_off)
-    path.write_text(_POWER_OFF.format(folder=lab.fleet.folder, podman=podman, cases=cases), encoding="utf-8")
-    path.chmod(0o700)

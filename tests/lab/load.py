@@ -48,6 +48,15 @@ class Load:
 
         wait_for(enough, what=lambda: str(self.notes[-5:]), seconds=seconds)
 
+    def lost(self, there: t.Collection[int]) -> dict[int, float]:
+        """What was acknowledged and is not *there*, each with the moment of its acknowledgement."""
+        return {number: at for number, at in self.acknowledged.items() if number not in there}
+
+    @property
+    def refused(self) -> list[dict[str, t.Any]]:
+        """The notes of writes that were not acknowledged."""
+        return [one for one in self.notes if not one["ok"]]
+
     @property
     def longest_silence(self) -> tuple[float, float]:
         """From when to when no client was told that anything is written, at the worst."""

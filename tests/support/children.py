@@ -91,6 +91,26 @@ def kill_when(
             wait_for(far_enough, what=log.read_text, seconds=seconds)
             time.sleep(delay)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill_all(process.pid)
             process.wait()
+
+
+def _kill_all(pid: int) -> None:
+    """A process and all that it has started: Ansible's workers have sessions of their own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)  # it starts nobody while the others are looked for
+    for child in _children(pid):
+        _kill_all(child)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit():
+                _name, _end, facts = (entry / "stat").read_text(encoding="utf-8").rpartition(")")
+                if int(facts.split()[1]) == pid:
+                    found.append(int(entry.name))
+    return found

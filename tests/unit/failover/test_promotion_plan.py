@@ -141,6 +141,11 @@ def test_a_primary_that_answers_says_how_far_it_is() -> None:
     heard = {"receiving": True, "last_message": "2026-11-21T02:00:08.5Z"}
     assert loss(standby("0/5000000", **heard, primary_end="0/5000000"), primary("0/5000100")) == (256, 0.0)
     assert loss(standby("0/5000000", **heard, primary_end="0/5000010"), primary("0/5000100")) == (256, 0.5)
+    # One that had everything by what it heard, and hears nothing any more, does not know what was written since.
+    asked = {**heard, "asked": "2026-11-21T02:00:09.75Z"}
+    assert loss(standby("0/5000000", **asked, primary_end="0/5000000"), primary("0/5000100")) == (256, 1.25)
+    assert loss(standby("0/5000000", **asked, primary_end="0/5000010"), primary("0/5000100")) == (256, 1.75)
+    assert loss(standby("0/5000000", **asked, primary_end="0/5000000"), primary("0/5000000")) == (0, 0.0)
 
 
 def test_a_standby_that_still_receives_knows_what_its_primary_had_when_it_last_spoke() -> None:

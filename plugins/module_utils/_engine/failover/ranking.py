@@ -134,12 +134,15 @@ def _ranked(name: str, state: Json, *, primary: Json | None, now: datetime.datet
 
 def _lag(state: Json, received: int, *, now: datetime.datetime) -> float | None:
     """How far a standby of a living primary was behind when it was asked: what was written while others were asked is
-    on its way, and what that took is no lag."""
+    on its way, and what that took is no lag. For how long it had heard nothing is: it
+    does not know what was written then.
+    """
     if not state.get("receiving") or not state.get("last_message"):
         return _seconds_since(state.get("last_commit"), now)
+    asked = parse_time(str(state.get("asked") or state["last_message"]))
     if parse_lsn(str(state.get("primary_end") or "0/0")) <= received:
-        return 0.0
-    return _seconds_since(state.get("last_commit"), parse_time(str(state["last_message"])))
+        return _seconds_since(state["last_message"], asked)
+    return _seconds_since(state.get("last_commit"), asked)
 
 
 def _seconds_since(text: t.Any, now: datetime.datetime) -> float | None:

@@ -26,7 +26,8 @@ SELECT greatest(coalesce((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiv
        pg_catalog.pg_last_xact_replay_timestamp(), pg_catalog.pg_is_wal_replay_paused()
 """
 _RECEIVER = """
-SELECT status, latest_end_lsn::text, last_msg_receipt_time, sender_host, sender_port, slot_name
+SELECT status, latest_end_lsn::text, last_msg_receipt_time, sender_host, sender_port, slot_name,
+       pg_catalog.clock_timestamp()
   FROM pg_catalog.pg_stat_wal_receiver
 """
 _WRITING = """
@@ -41,7 +42,7 @@ class StandbyState:
 
     A standby has *received* and *replayed* (either may be None), a primary *written*. *receiving*: it is connected to
     its primary now; *primary_end* is how far that one had written when it last spoke (*last_message*, by the clock of
-    the standby). *last_commit* is the time of the last commit that was replayed, by the clock of the primary.
+    the standby, as is *asked*). *last_commit* is the time of the last commit that was replayed, by the primary's clock.
     *synchronous* names the standbys that commits wait for, *synchronous_connected* how many of them are there.
     """
 
@@ -57,6 +58,7 @@ class StandbyState:
     receiving: bool = False
     primary_end: str | None = None
     last_message: str | None = None
+    asked: str | None = None
     last_commit: str | None = None
     paused: bool = False
     sender: str | None = None
@@ -112,8 +114,8 @@ def received_position(state: StandbyState) -> int:
 
 def _standby(session: Session, common: t.Mapping[str, t.Any]) -> StandbyState:
     timeline, received, replayed, last_commit, paused = session.rows(_RECOVERING)[0]
-    receiver = (session.rows(_RECEIVER) or [(None,) * 6])[0]
-    status, primary_end, last_message, host, port, slot = receiver
+    receiver = (session.rows(_RECEIVER) or [(None,) * 7])[0]
+    status, primary_end, last_message, host, port, slot, asked = receiver
     has = max((parse_lsn(one) for one in (received, replayed) if one), default=0)
     return StandbyState(
         **{**common, "slot": slot or common["slot"]},
@@ -125,6 +127,7 @@ def _standby(session: Session, common: t.Mapping[str, t.Any]) -> StandbyState:
         receiving=status == "streaming",
         primary_end=primary_end,
         last_message=_time(last_message),
+        asked=_time(asked),
         last_commit=_time(last_commit),
         paused=bool(paused),
         sender=f"{host}:{port}" if host else None,
