@@ -167,7 +167,7 @@ def witness_at(line: Line) -> Witness:
 
 
 def begin_failover(
-    storage: MemoryStorage, *, to: str = "south1", fenced: bool = True, source: str = "main"
+    storage: Storage, *, to: str = "south1", fenced: bool = True, source: str = "main"
 ) -> ledgers.Ledger:
     """One that is open, and has begun to fence."""
     plan = FailoverPlan(
@@ -187,7 +187,7 @@ def begin_failover(
     return noted(ledger, (INTENDED, "fence"), storage=storage) if fenced else ledger
 
 
-def noted(ledger: ledgers.Ledger, *notes: tuple[str, str], storage: MemoryStorage) -> ledgers.Ledger:
+def noted(ledger: ledgers.Ledger, *notes: tuple[str, str], storage: Storage) -> ledgers.Ledger:
     for event, step in notes:
         ledger = ledgers.note(
             "adhd",

@@ -24,6 +24,7 @@ from tests.integration.ansible.plays import PASSWORD, ROOT, Json, Played, postgr
 from tests.integration.ansible.recovery_site import Application
 from tests.support.approvers import Person
 from tests.support.command_line import describe
+from tests.support.lease_holder import LEASE, control_of, lease_holder
 from tests.support.waiting import wait_for
 
 _PLAYBOOK = "playbooks/promote_standby.yml"
@@ -40,6 +41,7 @@ class Site:
     application: Application
     fencing: Json
     around: Json = dataclasses.field(default_factory=dict)
+    control: Json = dataclasses.field(default_factory=dict)
 
     @property
     def local(self) -> pathlib.Path:
@@ -57,6 +59,7 @@ class Site:
             "objectives": {"rpo": "1h", "rto": "10m"},
             "connection": self.connection(self.primary),
             "fencing": self.fencing,
+            **({"service_control": self.control} if self.control else {}),
             "standbys": [
                 {"name": "hot", "inventory_host": "one", "connection": self.connection(self.hot)},
                 {"name": "second", "inventory_host": "two", "connection": self.connection(self.second)},
@@ -263,3 +266,36 @@ def test_a_primary_that_can_not_be_fenced_is_left_as_it_is_until_somebody_takes_
     assert fence["loss"]["commits"] == 0
     with pytest.raises(psycopg2.OperationalError):
         site.primary.query("SELECT 1")
+
+
+def test_a_primary_whose_host_says_nothing_gives_way_when_its_lease_is_taken(site: Site) -> None:
+    """Who renews it stops the server by itself; before that a lease that nobody renewed proves nothing."""
+    leased = dataclasses.replace(
+        site,
+        fencing={
+            "data_directory": str(site.primary.data_directory),
+            "methods": [{"witness": {"repository": "local", "lease": LEASE}}],
+        },
+        control=control_of(site.primary),
+    )
+    word = {"lifeboat_confirm": "hot", "lifeboat_backup_after": False}
+    refused = leased.promote(**word)
+    assert refused.status != 0
+    assert "nothing on old has ever renewed the lease of adhd/main" in flat(refused), refused.output
+    assert site.primary.query("SELECT count(*) FROM ledger") == [(500,)]
+
+    own = yaml.safe_load(leased.inventory().read_text())["all"]["hosts"]["old"]
+    configuration = describe(site.directory / "lifeboat.json", own).configuration
+    gate = site.directory / "held"
+    with lease_holder(configuration, host="old", server=site.primary, gate=gate) as holder:
+        wait_for(gate.exists, what="the lease")
+        played = leased.promote(**word, lifeboat_resume="run-0001")
+        assert played.status == 0, played.output
+        assert holder.wait(60) == 1
+    assert "take its lease in local and wait until it has ended (10 s)" in flat(refused)
+    fence = next(one["data"] for one in site.entries() if (one["event"], one["step"]) == ("done", "fence"))
+    assert (fence["proven"], fence["method"], fence["tried"]) == (True, "witness", [])
+    assert (fence["witness"]["state"], fence["witness"]["host"]) == ("released", "old")
+    with pytest.raises(psycopg2.OperationalError):
+        site.primary.query("SELECT 1")
+    assert timeline(site.hot) == 2
