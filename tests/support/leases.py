@@ -93,12 +93,16 @@ class FakeServer:
 
 class FakeGate:
     is_open = True
+    promised = False
 
     def open(self) -> None:
         self.is_open = True
 
     def close(self) -> None:
         self.is_open = False
+
+    def promise(self, *, given: bool) -> None:
+        self.promised = given
 
     def alive(self) -> None:
         pass

@@ -123,6 +123,7 @@ def test_no_server_starts_before_its_lease_is_held_and_one_that_never_had_it_is_
 ) -> None:
     primary = Primary(storage)
     primary.line.cut()
+    assert not primary.gate.promised
     primary.turn(100)
     assert not primary.gate.is_open
     assert primary.server.diary == []
@@ -301,6 +302,7 @@ def test_a_standby_needs_no_lease_and_takes_it_when_it_is_promoted(storage: Memo
     south.server.standby = True
     south.turn(3)
     assert south.gate.is_open
+    assert not south.gate.promised
     assert south.witness.said("south1") is None
     ledger = noted(begin_failover(storage), (DONE, "fence"), (INTENDED, "promote"), storage=storage)
     south.server.standby = False
@@ -312,8 +314,10 @@ def test_a_standby_needs_no_lease_and_takes_it_when_it_is_promoted(storage: Memo
 
 def test_a_primary_that_is_fenced_on_its_host_promises_nothing_more(storage: MemoryStorage) -> None:
     primary = held(storage)
+    assert primary.gate.promised
     primary.server.standby = True
     primary.turn()
+    assert not primary.gate.promised
     said = primary.witness.said("north1")
     assert said is not None
     assert said.state == "withdrawn"

@@ -81,6 +81,10 @@ def test_the_gate_is_a_file_and_a_word_to_systemd(tmp_path: pathlib.Path) -> Non
         gate.alive()
         assert (tmp_path / "held").exists()
         assert [listener.recv(64), listener.recv(64)] == [b"READY=1", b"WATCHDOG=1"]
+        gate.promise(given=True)
+        assert (tmp_path / "held.promised").exists()
         gate.close()
         assert not (tmp_path / "held").exists()
+        gate.promise(given=False)
+        assert not (tmp_path / "held.promised").exists()
     gate.alive()  # nobody listens, and that is no error

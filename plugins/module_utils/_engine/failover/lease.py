@@ -11,13 +11,14 @@ that does not answer must not keep anybody from the clock.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 import typing as t
 from dataclasses import dataclass
 
 from ..core.clock import format_time
-from ..core.errors import FailoverLeaseTaken, LifeboatError
+from ..core.errors import FailoverError, FailoverLeaseTaken, LifeboatError
 from ..core.host import Host
 from ..core.signals import Stop, undisturbed
 from .guard import replaced
@@ -52,6 +53,9 @@ class Gate(t.Protocol):
 
     def close(self) -> None:
         """It must not."""
+
+    def promise(self, *, given: bool) -> None:
+        """Whether others may count on it that the server is stopped: when this process dies, it has to be."""
 
     def alive(self) -> None:
         """This process still looks at the clock."""
@@ -129,13 +133,17 @@ class Holder:
                 return
             except LifeboatError as error:
                 self._warn(f"The lease could not be given back: {error.message}")
-        if running is not False:
-            self._stop()
+        if running is not False and not self._stop():
+            raise FailoverError(
+                f"The server on {self._name} runs on, and others believe that its lease keeps it from that.",
+                hint="Stop it by hand, now.",
+            )
 
     def _follow(self) -> None:
         """A standby takes no writes, and needs no lease. One that was the primary until now promises nothing more."""
         if self._promising and self._has_settled():
-            self._since, self._promising = None, False
+            self._since = None
+            self._promise(given=False)
             try:
                 self._say(WITHDRAWN)
             except LifeboatError as error:
@@ -151,8 +159,8 @@ class Holder:
 
     def _renew(self) -> None:
         if self._attempt is None:
+            self._promise(given=True)  # what is said may arrive, though its answer is lost
             self._attempt = _Attempt(self._try, begun=self._clock.monotonic())
-            self._promising = True  # what is said may arrive, though its answer is lost
         attempt = self._attempt
         done = attempt.wait(self._patience())
         if done:
@@ -170,11 +178,12 @@ class Holder:
             marks = frozenset(witness.marks())
             new = sorted(marks - self._marks)
             if knows is None or new:
-                runs = list(runs_newest_first(witness.service, storages=witness.storages))
-                why = replaced(runs, source=witness.source, host=self._name)
+                runs = runs_newest_first(witness.service, storages=witness.storages)
+                newest = list(itertools.islice(runs, 1))
+                why = replaced(itertools.chain(newest, runs), source=witness.source, host=self._name)
                 if why:
                     return _Replaced(run=new[-1] if new else "", why=why)
-                knows = runs[0].run if runs else ""
+                knows = newest[0].run if newest else ""
             self._say(HELD, number=self._round + 1, knows=knows)
         except LifeboatError as error:
             return error
@@ -230,6 +239,11 @@ class Holder:
         self._gate.alive()
         return self._server.stop(within=self._lease * STOP_WITHIN)
 
+    def _promise(self, *, given: bool) -> None:
+        if given != self._promising:
+            self._gate.promise(given=given)
+        self._promising = given
+
     def _say(self, state: str, *, number: int | None = None, knows: str | None = None, obeyed: str = "") -> None:
         self._witness.say(
             Said(
@@ -269,8 +283,7 @@ class _Attempt:
 
     def __init__(self, work: t.Callable[[], _Outcome], *, begun: float) -> None:
         self.begun = begun
-        self._outcome: _Outcome | None = None
-        self._failure: Exception | None = None
+        self._outcome: _Outcome = FailoverError("The round did not end.")
         self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
 
@@ -280,13 +293,11 @@ class _Attempt:
         return not self._thread.is_alive()
 
     def outcome(self) -> _Outcome:
-        """What came of it; what nobody has foreseen is raised here."""
-        if self._outcome is None:
-            raise self._failure or RuntimeError("a round ended without an outcome")
+        """What came of it, once it has ended."""
         return self._outcome
 
     def _run(self, work: t.Callable[[], _Outcome]) -> None:
         try:
             self._outcome = work()
-        except Exception as error:  # noqa: BLE001 - raised again by whoever asks
-            self._failure = error
+        except Exception as error:  # noqa: BLE001 - what nobody has foreseen is a round that failed, too
+            self._outcome = FailoverError(f"{error!r}")

@@ -95,7 +95,8 @@ class LeasedServer:
 class SystemdGate:
     """*path* is a file that is there while the server may start; systemd is told as a service of Type=notify tells it.
 
-    Without a path, or without systemd, that part of it does nothing.
+    A second file, ``path.promised``, says that the server has to be killed should this process die. Without a path, or
+    without systemd, that part of it does nothing.
     """
 
     def __init__(self, *, path: str = "", notify_socket: str = "") -> None:
@@ -104,20 +105,28 @@ class SystemdGate:
 
     def open(self) -> None:
         """The file is there, and the service is ready."""
-        if self._path:
-            with open(self._path, "w", encoding="ascii"):
-                pass
+        self._put(self._path, there=True)
         self._tell("READY=1")
 
     def close(self) -> None:
         """The file is gone."""
-        if self._path:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path)
+        self._put(self._path, there=False)
+
+    def promise(self, *, given: bool) -> None:
+        """The second file is there, or gone."""
+        self._put(f"{self._path}.promised", there=given)
 
     def alive(self) -> None:
         """For its watchdog."""
         self._tell("WATCHDOG=1")
+
+    def _put(self, path: str, *, there: bool) -> None:
+        if self._path and there:
+            with open(path, "w", encoding="ascii"):
+                return
+        if self._path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def _tell(self, message: str) -> None:
         if not self._socket:
