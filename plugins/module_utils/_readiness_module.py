@@ -42,9 +42,7 @@ def _lease(wanted: Options, service: str, storages: t.Mapping[str, Storage], *, 
     storage = storages.get(wanted["repository"])
     if storage is None:
         return {**told, "problem": "the repository was not given"}
-    witness = Witness(
-        repository=wanted["repository"], storage=storage, service=service, source=wanted["source"]
-    )
+    witness = Witness(repository=wanted["repository"], storage=storage, service=service, source=wanted["source"])
     try:
         said = witness.said(wanted["host"])
         if said is None:

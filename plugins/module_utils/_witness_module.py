@@ -27,9 +27,7 @@ def take_described_lease(options: Options, *, check: bool, host: Host) -> dict[s
             f"A lease is in one repository, and {len(storages)} are given.", hint="Give the one of the witness."
         )
     ((repository, storage),) = storages.items()
-    witness = Witness(
-        repository=repository, storage=storage, service=options["service"], source=options["source"]
-    )
+    witness = Witness(repository=repository, storage=storage, service=options["service"], source=options["source"])
     request = TakeRequest(run=options["run"], host=options["host"], lease=float(options["lease"]))
     label = f"the lease of {witness.label}"
     if check:

@@ -62,7 +62,7 @@ options:
     elements: str
     default: []
   leases:
-    description: Leases of primaries (C(fencing.methods) with a C(witness)), of which is told when they were renewed last.
+    description: Leases of primaries (a C(witness) of C(fencing.methods)), of which is told when they were renewed last.
     type: list
     elements: dict
     default: []

@@ -13,9 +13,9 @@ author:
   - Lifeboat contributors (@lifeboat-contributors)
 description:
   - A primary with a witness renews a lease in a repository, and is stopped on its own host before the lease ends when
-    that can't be done (C(lifeboat failover lease), installed by the role P(lifeboat.recovery.standby#role)). This module
-    puts the mark of a failover there, which ends all renewing, and waits for one lease and a little more by the clock of
-    the target. After that the server takes no writes, whether it saw the mark or was cut off.
+    that can't be done (C(lifeboat failover lease), by the role P(lifeboat.recovery.standby#role)).
+  - This module puts the mark of a failover there, which ends all renewing, and waits for one lease and a little more by
+    the clock of the target. After that the server takes no writes, whether it saw the mark or was cut off.
   - It is a proof only where that server has renewed the lease, does not go on doing so, and did not give it back; else
     the module fails and says what to do.
   - Doing it again finds the mark, and waits again.

@@ -49,7 +49,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--approval", action="append", default=[], metavar="FILE", help="with --plan: an approval that is a file, too"
     )
     _add_guard(actions)
-    add_lease_arguments(_action(actions, "lease", "renew the lease without which a primary is stopped; until told to end"))
+    add_lease_arguments(
+        _action(actions, "lease", "renew the lease without which a primary is stopped; until told to end")
+    )
     approve = _action(actions, "approve", "sign that a plan may run; shows it first, signs with --yes")
     withdraw = _action(actions, "withdraw", "take an approval back, for good; not once the failover has begun")
     for each in (approve, withdraw):

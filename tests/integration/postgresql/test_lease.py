@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real primary under a lease: it is stopped when the witness goes away, comes back with it, and gives way to a mark."""
+"""A real primary under a lease: it stops when the witness goes away, comes back with it, and gives way to a mark."""
 
 from __future__ import annotations
 

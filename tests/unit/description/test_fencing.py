@@ -38,7 +38,11 @@ def test_it_is_read_as_it_is_written() -> None:
     ("data", "place", "problem"),
     [
         (described(WITNESS, WITNESS), "methods[1] > witness", "is the second witness"),
-        (described({"witness": {"repository": "nowhere"}}), "witness > repository", "no backup of the source is stored"),
+        (
+            described({"witness": {"repository": "nowhere"}}),
+            "witness > repository",
+            "no backup of the source is stored",
+        ),
         (described({"witness": {"repository": "local", "lease": "9s"}}), "witness > lease", "9s is too short."),
         (described(WITNESS, control=None), "witness", "needs service_control"),
         (described(WITNESS, data_directory=""), "witness", "needs fencing.data_directory"),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import pytest
@@ -193,10 +194,10 @@ def test_the_line_of_the_taker_fails_at_each_call_and_doing_it_again_finds_the_m
     run = begin_failover(storage).run
     line, clock = Line(storage), Taker(primary)
     line.fails = lambda number: number == call
-    try:
-        take(run, line=line, clock=clock)
-    except LifeboatError as error:
-        assert isinstance(error, StorageUnreachable)
+    first = None
+    with contextlib.suppress(StorageUnreachable):
+        first = take(run, line=line, clock=clock)
+    if first is None:
         again = clock.monotonic()
         line.mend()
         assert take(run, line=line, clock=clock).state == "ended"

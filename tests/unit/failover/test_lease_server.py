@@ -23,7 +23,7 @@ from tests.support.clocks import FakeClock
 
 
 class Systemd:
-    """The unit is *active* until it is stopped; a stop that *hangs* takes too long, a kill that *fails* does nothing."""
+    """*active* until it is stopped; a stop that *hangs* takes too long, one that *fails* can't be killed."""
 
     def __init__(self, *, hangs: bool = False, fails: bool = False, silent: bool = False) -> None:
         self.active = True
@@ -32,7 +32,7 @@ class Systemd:
 
     def run(self, argv: t.Sequence[str], *, timeout: float = 60.0, **_more: t.Any) -> Completed:
         self.called.append((argv[1], timeout))
-        if argv[1] == "stop" and self._hangs or argv[1] == "show" and self._silent:
+        if (argv[1] == "stop" and self._hangs) or (argv[1] == "show" and self._silent):
             raise CommandTimedOut("It did not end.")
         if argv[1] in ("stop", "kill") and not self._fails:
             self.active = False

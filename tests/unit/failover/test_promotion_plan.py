@@ -10,8 +10,8 @@ import typing as t
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import parse_time
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.plan import parse_plan
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.fencing import witness_of
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.plan import parse_plan
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.promotion_plan import (
     Accepted,
     Planned,

@@ -794,7 +794,7 @@ class FailoverWitnessNotProven(FailoverError):
 
 
 class FailoverLeaseTaken(FailoverError):
-    """A failover has taken the lease of this server: another one is, or will be, the primary, and this one is stopped."""
+    """A failover has taken the lease of this server: another one is, or will be, the primary; this one stops."""
 
     code = "failover.lease_taken"
 

@@ -22,7 +22,7 @@ def fencing_ways(fencing: Json, *, on_host: bool) -> list[dict[str, t.Any]]:
 
     *on_host* says whether anything is known of the server on its host. As ``methods`` has it, else the host first.
     """
-    methods = fencing.get("methods") or ({"host": True}, {"command": fencing.get("command")})
+    methods: t.Sequence[Json] = fencing.get("methods") or ({"host": True}, {"command": fencing.get("command")})
     ways: list[dict[str, t.Any]] = []
     for method in methods:
         if method.get("host"):

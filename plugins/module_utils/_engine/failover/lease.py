@@ -79,9 +79,7 @@ _Outcome = t.Union[_Renewed, _Replaced, LifeboatError]
 class Holder:
     """Holds the lease of the server on *name* (as the inventory calls this host), of *lease* seconds."""
 
-    def __init__(
-        self, *, name: str, lease: float, witness: Witness, server: Server, gate: Gate, host: Host
-    ) -> None:
+    def __init__(self, *, name: str, lease: float, witness: Witness, server: Server, gate: Gate, host: Host) -> None:
         self._name = name
         self._lease = lease
         self._witness = witness
@@ -124,6 +122,7 @@ class Holder:
 
     def give_back(self) -> None:
         """Say that nothing is promised any more. Where that can't be said, the promise is kept: the server stops."""
+        self._gate.close()
         if not self._promising:
             return
         running = self._server.runs()

@@ -91,7 +91,7 @@ class Witness:
         self.storage.put(self._said_key(said.host), _bytes(said.as_dict()), if_absent=False)
 
     def age(self, host: str, *, now: datetime.datetime) -> float:
-        """Seconds since the server said anything, by the storage's own clock to about a second. Raises StorageNotFound."""
+        """Seconds since the server said anything, to about one, by the storage's clock. Raises StorageNotFound."""
         moment = now + datetime.timedelta(seconds=self.storage.clock_skew())
         return max(0.0, (moment - self.storage.stat(self._said_key(host)).modified).total_seconds())
 

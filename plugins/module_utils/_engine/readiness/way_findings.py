@@ -126,7 +126,7 @@ def _leases(source: Json, facts: Json) -> t.Iterator[Finding]:
             label,
             what,
             "The witness proves nothing then; when no other way is proved, the failover stops.",
-            f"On {lease['host']}: systemctl status lifeboat-lease.{label.replace('/', '.')}; the role standby installs it",
+            f"On {lease['host']}: systemctl status lifeboat-lease.{label.replace('/', '.')} (by the role standby)",
         )
 
 
