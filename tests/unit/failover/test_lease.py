@@ -279,6 +279,7 @@ def test_one_that_gave_it_back_proves_nothing(storage: MemoryStorage) -> None:
     with pytest.raises(FailoverWitnessNotProven, match="gave the lease of adhd/main back"):
         take(begin_failover(storage).run, line=Line(storage), clock=Taker())
     assert primary.server.running
+    assert witness_at(Line(storage)).marks() == ()
 
 
 def test_one_that_ends_with_its_server_stopped_has_released_it(storage: MemoryStorage) -> None:
@@ -380,6 +381,12 @@ def test_what_was_renewed_under_an_earlier_tenure_proves_nothing(storage: Memory
     run = begin_failover(storage).run
     with pytest.raises(FailoverWitnessNotProven, match="since run-0002 made it the primary"):
         take(run, line=Line(storage), clock=Taker())
+
+
+def test_a_way_home_that_came_to_nothing_is_no_new_tenure(storage: MemoryStorage) -> None:
+    primary = held(storage)
+    noted(begin_failover(storage, to="north1"), (ABANDONED, ""), storage=storage)
+    assert take(begin_failover(storage).run, line=Line(storage), clock=Taker(primary)).state == "released"
 
 
 def test_check_mode_looks_and_writes_nothing(storage: MemoryStorage) -> None:
