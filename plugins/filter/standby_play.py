@@ -147,15 +147,19 @@ def servers_to_guard(
     groups: t.Mapping[str, t.Sequence[str]],
     redis_configuration: str = "",
 ) -> list[dict[str, t.Any]]:
-    """The servers that could be the primary of a source with standbys, each with its unit and its host.
+    """The servers that could be the primary of a source with standbys or a witness, each with its unit and its host.
 
-    One whose unit nobody describes is none of them: nothing can be asked before it starts.
+    ``lease`` is how long the one of its witness is, in seconds; 0 without. A server whose unit nobody describes is none
+    of them: nothing can be asked before it starts.
     """
+    from ..module_utils._engine.failover.fencing import witness_of
+
     description = read(services, repositories, settings)
     found = []
     for service in description.services:
         for source in service.sources:
-            if source.engine not in ("postgresql", "redis") or not source.standbys:
+            witness = witness_of(source.fencing)
+            if source.engine not in ("postgresql", "redis") or not (source.standbys or witness):
                 continue
             own = {
                 "inventory_host": host,
@@ -172,6 +176,7 @@ def servers_to_guard(
                             "of": f"{service.name}/{source.name}",
                             "host": str(place),
                             "unit": str(unit).removesuffix(".service"),
+                            "lease": witness["lease"] if witness else 0,
                             "standby": ["--configuration-file", redis_configuration]
                             if redis
                             else ["--data-directory", str(one["data_directory"])],

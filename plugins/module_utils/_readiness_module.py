@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
+from ._engine.core.errors import LifeboatError, StorageNotFound
+from ._engine.failover.witness import Witness
 from ._engine.readiness.seeing import Wishes, see
 from ._storages import storages_of
 
 if t.TYPE_CHECKING:
     from ._engine.core.host import Host
+    from ._engine.storage.base import Storage
 
 Options = t.Mapping[str, t.Any]
 
@@ -29,4 +32,23 @@ def look_around(options: Options, *, check: bool, host: Host) -> dict[str, t.Any
         names=tuple(options["names"]),
         servers=tuple(options["resolvers"]),
     )
-    return {"changed": False, "seen": see(wishes, storages=storages, host=host)}
+    leases = [_lease(one, options["service"], storages, host=host) for one in options["leases"]]
+    return {"changed": False, "seen": {**see(wishes, storages=storages, host=host), "leases": leases}}
+
+
+def _lease(wanted: Options, service: str, storages: t.Mapping[str, Storage], *, host: Host) -> dict[str, t.Any]:
+    """How long ago the server of a source said anything of its lease, and what."""
+    told = {**wanted, "state": None, "age_seconds": None, "problem": None}
+    storage = storages.get(wanted["repository"])
+    if storage is None:
+        return {**told, "problem": "the repository was not given"}
+    witness = Witness(repository=wanted["repository"], storage=storage, service=service, source=wanted["source"])
+    try:
+        said = witness.said(wanted["host"])
+        if said is None:
+            return told
+        return {**told, "state": said.state, "age_seconds": int(witness.age(wanted["host"], now=host.clock.now()))}
+    except StorageNotFound:
+        return told
+    except LifeboatError as error:
+        return {**told, "problem": error.message}

@@ -61,6 +61,28 @@ options:
     type: list
     elements: str
     default: []
+  leases:
+    description: Leases of primaries (a C(witness) of C(fencing.methods)), of which is told when they were renewed last.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      source:
+        description: The source.
+        type: str
+        required: true
+      host:
+        description: The host of its primary, as the inventory calls it.
+        type: str
+        required: true
+      repository:
+        description: The one of O(repositories) that is the witness.
+        type: str
+        required: true
+      lease:
+        description: How long the lease is, in seconds.
+        type: int
+        required: true
 extends_documentation_fragment:
   - lifeboat.recovery._postgresql
   - lifeboat.recovery._repositories
@@ -110,6 +132,7 @@ seen:
         problem: null
     command: null
     names: []
+    leases: []
 code:
   description: The error's stable code, see C(docs/error-codes.md).
   returned: failure
@@ -141,6 +164,8 @@ def main() -> None:
     """Options, request, result."""
     name = {"name": {"type": "str", "required": True}}
     kind = {"type": {"type": "str", "choices": ["A", "AAAA", "CNAME"], "default": "A"}}
+    text = {"type": "str", "required": True}
+    lease = {"source": text, "host": text, "repository": text, "lease": {"type": "int", "required": True}}
     module = AnsibleModule(
         argument_spec={
             **repositories_option(),
@@ -152,6 +177,7 @@ def main() -> None:
             "command": {"type": "str"},
             "names": {"type": "list", "elements": "dict", "default": [], "options": {**name, **kind}},
             "resolvers": {"type": "list", "elements": "str", "default": []},
+            "leases": {"type": "list", "elements": "dict", "default": [], "options": lease},
         },
         supports_check_mode=True,
     )

@@ -40,7 +40,7 @@ _OWN = {
     "prune": {"cli_prune"},
     "pin": {"cli_prune"},
     "unpin": {"cli_prune"},
-    "failover": {"cli_failover"},
+    "failover": {"cli_failover", "cli_lease"},
     "status": {"cli_status"},
     "notify": {"cli_notify", "cli_status"},
     "metrics": {"cli_metrics", "cli_status"},

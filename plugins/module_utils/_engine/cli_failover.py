@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``lifeboat failover``: plans that wait for approval, approving one, taking that back; who may start as a primary."""
+"""``lifeboat failover``: plans that wait for approval, approving one, taking that back; who may be a primary."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import os
 import shlex
 import typing as t
 
+from .cli_lease import add_lease_arguments, hold_lease
 from .core.clock import format_time
 from .core.description.description import Description
 from .core.description.model import Service
@@ -48,6 +49,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--approval", action="append", default=[], metavar="FILE", help="with --plan: an approval that is a file, too"
     )
     _add_guard(actions)
+    add_lease_arguments(
+        _action(actions, "lease", "renew the lease without which a primary is stopped; until told to end")
+    )
     approve = _action(actions, "approve", "sign that a plan may run; shows it first, signs with --yes")
     withdraw = _action(actions, "withdraw", "take an approval back, for good; not once the failover has begun")
     for each in (approve, withdraw):
@@ -91,6 +95,8 @@ def failover(
         return _show(options, printer, description, storages)
     if options.action == "guard":
         return _guard(options, printer, storages)
+    if options.action == "lease":
+        return hold_lease(options, printer, description)
     return _sign(options, printer, description, storages)
 
 

@@ -30,6 +30,7 @@ from tests.integration.ansible.plays import (
 from tests.integration.ansible.recovery_site import Application
 from tests.support.approvers import Person
 from tests.support.command_line import describe
+from tests.support.lease_holder import LEASE, control_of, lease_holder
 from tests.support.waiting import wait_for
 
 _PLAYBOOK = "playbooks/promote_standby.yml"
@@ -46,6 +47,7 @@ class Site:
     application: Application
     fencing: Json
     around: Json = dataclasses.field(default_factory=dict)
+    control: Json = dataclasses.field(default_factory=dict)
 
     @property
     def local(self) -> pathlib.Path:
@@ -63,6 +65,7 @@ class Site:
             "objectives": {"rpo": "1h", "rto": "10m"},
             "connection": self.connection(self.primary),
             "fencing": self.fencing,
+            **({"service_control": self.control} if self.control else {}),
             "standbys": [
                 {"name": "hot", "inventory_host": "one", "connection": self.connection(self.hot)},
                 {"name": "second", "inventory_host": "two", "connection": self.connection(self.second)},
@@ -245,3 +248,37 @@ def test_a_primary_that_can_not_be_fenced_is_left_as_it_is_until_somebody_takes_
     assert fence["loss"]["commits"] == 0
     with pytest.raises(psycopg2.OperationalError):
         site.primary.query("SELECT 1")
+
+
+def test_a_primary_whose_host_says_nothing_gives_way_when_its_lease_is_taken(site: Site) -> None:
+    """Who renews it stops the server by itself."""
+    leased = dataclasses.replace(
+        site,
+        fencing={
+            "data_directory": str(site.primary.data_directory),
+            "methods": [{"witness": {"repository": "local", "lease": LEASE}}],
+        },
+        control=control_of(site.primary),
+    )
+    own = yaml.safe_load(leased.inventory().read_text())["all"]["hosts"]["old"]
+    configuration = describe(site.directory / "lifeboat.json", own).configuration
+    gate, taken = site.directory / "held", site.local / ".lifeboat/witness/adhd/main/taken"
+    with lease_holder(configuration, host="old", server=site.primary, gate=gate) as holder:
+        wait_for(gate.exists, what="the lease")
+        checked = leased.promote("--check")
+        assert checked.status == 0, checked.output
+        assert "take its lease in local and wait until it has ended (10 s)" in flat(checked)
+        assert not taken.exists()
+        site.primary.query("INSERT INTO ledger VALUES (501)")
+        played = leased.promote(lifeboat_confirm="hot", lifeboat_backup_after=False)
+        assert played.status == 0, played.output
+        assert holder.wait(60) == 1
+    assert [one.name for one in taken.iterdir()] == ["run-0001.json"]
+    fence = next(one["data"] for one in site.entries() if (one["event"], one["step"]) == ("done", "fence"))
+    assert (fence["proven"], fence["method"], fence["tried"]) == (True, "witness", [])
+    assert (fence["witness"]["state"], fence["witness"]["host"]) == ("released", "old")
+    with pytest.raises(psycopg2.OperationalError):
+        site.primary.query("SELECT 1")
+    # It was stopped in order, so its standbys got all that it had.
+    assert site.hot.query("SELECT count(*) FROM ledger") == [(501,)]
+    assert timeline(site.hot) == 2

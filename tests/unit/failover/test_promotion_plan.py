@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import parse_time
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.fencing import witness_of
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.plan import parse_plan
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.promotion_plan import (
     Accepted,
@@ -198,6 +199,20 @@ def test_without_a_way_to_fence_nothing_begins() -> None:
     answering = plan(states, fencing={}, old=primary(data_directory="/its/own"))
     assert answering.plan is not None
     assert answering.plan.step("fence").options["data_directory"] == "/its/own"
+
+
+def test_a_witness_is_a_way_in_its_order_and_the_plan_names_it() -> None:
+    methods = [{"host": True}, {"witness": {"repository": "third", "lease": "1m"}}, {"command": "cut"}]
+    planned = plan({"hot": standby(), "dr": None}, fencing={"data_directory": "/data", "methods": methods})
+    assert planned.plan is not None
+    step = planned.plan.step("fence")
+    assert step.options["ways"][1] == {"way": "witness", "repository": "third", "lease": 60}
+    assert [one["way"] for one in step.options["ways"]] == ["host", "witness", "command"]
+    assert ", or take its lease in third and wait until it has ended (60 s), or run 'cut'" in step.what
+    alone = {"methods": [{"witness": {"repository": "third"}}]}
+    assert plan({"hot": standby(), "dr": None}, fencing=alone).refusals == ()
+    assert witness_of(alone) == {"way": "witness", "repository": "third", "lease": 30}
+    assert witness_of({"command": "cut"}) is None
 
 
 def test_nobody_to_promote_and_a_second_primary_are_refused_with_the_reasons() -> None:

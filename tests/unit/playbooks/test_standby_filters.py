@@ -159,7 +159,7 @@ def test_every_server_that_could_be_the_primary_is_guarded_where_it_is() -> None
             "engine": "postgresql",
             "connection": {"host": "/var/run/postgresql", "user": "lifeboat"},
             "service_control": {"unit": "postgresql@15-main.service"},
-            "fencing": {"data_directory": "/north"},
+            "fencing": {"data_directory": "/north", "methods": [{"witness": {"repository": "local"}}]},
             "standbys": [standby("south", "db2", data_directory="/south"), standby("nowhere", "unknown")],
             "backups": [BACKUP],
         },
@@ -196,3 +196,4 @@ def test_every_server_that_could_be_the_primary_is_guarded_where_it_is() -> None
         (f"{name}/second-cache", "db1", "redis-server", ["--configuration-file", "/etc/redis.conf"]),
         (f"{name}/second-cache", "db3", "redis-server", ["--configuration-file", "/etc/redis.conf"]),
     ]
+    assert [one["lease"] for one in new] == [30, 30, 0, 0]

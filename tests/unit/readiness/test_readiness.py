@@ -11,8 +11,14 @@ import typing as t
 
 import pytest
 
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.description.description import (
+    load_description,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.readiness.assessing import assess
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.readiness.facts import readiness_facts
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.readiness.facts import (
+    readiness_facts,
+    readiness_plan,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.readiness.findings import (
     AREAS,
     CRITICAL,
@@ -25,6 +31,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.readines
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.report.readiness_text import readiness_text
 from tests.support.clocks import START
+from tests.unit.description.samples import description
 
 Json = dict[str, t.Any]
 GIB = 1024**3
@@ -110,6 +117,12 @@ def changed(path: str, value: t.Any) -> Json:
     return facts
 
 
+def lease(**changes: t.Any) -> Json:
+    """One that is renewed."""
+    told = {"source": "main", "host": "db", "repository": "third", "lease": 30}
+    return {**told, "state": "held", "age_seconds": 4, "problem": None, **changes}
+
+
 def look(facts: Json) -> Readiness:
     return assess(facts, now=START)
 
@@ -167,6 +180,10 @@ CASES: t.Mapping[str, tuple[str, t.Any, str, str]] = {
         "fencing.command",
         CRITICAL,
     ),
+    "a lease that nobody ever renewed": ("sources.0.leases", [lease(state=None)], "fencing.witness", HIGH),
+    "a lease that is renewed no more": ("sources.0.leases", [lease(age_seconds=31)], "fencing.witness", HIGH),
+    "a lease that was given back": ("sources.0.leases", [lease(state="withdrawn")], "fencing.witness", HIGH),
+    "a witness that is silent": ("sources.0.leases", [lease(problem="no answer")], "fencing.witness", HIGH),
     "no values for the other region": (f"{RECORD}.values", {"west": ["192.0.2.1"]}, "dns.no_values", HIGH),
     "nobody switches it": (f"{RECORD}.provider", "manual", "dns.by_hand", LOW),
     "a name that is not answered": (f"{RECORD}.answers", [], "dns.silent", HIGH),
@@ -249,10 +266,30 @@ def test_one_thing_that_is_not_well_is_one_finding_with_its_fix(what: str) -> No
         ("sources.0.backed_up", False),
         (f"{BACKUP}.finished", "2026-11-19T01:00:00Z"),
         ("exercises", []),
+        ("sources.0.leases", [lease()]),
+        # A witness works without the primary's host.
+        ("sources.0.fencing", {"data_directory": "/data", "methods": [{"witness": {"repository": "third"}}]}),
+        ("sources.0.fencing", {"data_directory": "/data", "methods": [{"command": "cut"}]}),
     ],
 )
 def test_what_is_well_is_not_told(path: str, value: t.Any) -> None:
     assert look(changed(path, value)).findings == ()
+
+
+def test_a_lease_that_is_described_is_looked_at_from_where_the_ledger_is_written() -> None:
+    data = description()
+    service = data["lifeboat_services"][1]
+    service["sources"][0] |= {
+        "service_control": {"unit": "postgresql@15-main"},
+        "fencing": {"data_directory": "/data", "methods": [{"witness": {"repository": "local", "lease": "20s"}}]},
+    }
+    described = load_description(data).services[1]
+    plan = readiness_plan(described, places=list, host="db1")
+    wanted = {"source": "main", "host": "db1", "repository": "local", "lease": 20}
+    assert plan["leases"] == [wanted]
+    told = {**wanted, "state": None, "age_seconds": None, "problem": None}
+    facts = readiness_facts(plan, {"home": {"db1": {"leases": [told]}}}, done={}, given=[], now=START)
+    assert facts["sources"][0]["leases"] == [told]
 
 
 def test_without_a_standby_backups_weigh_more() -> None:

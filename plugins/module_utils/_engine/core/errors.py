@@ -787,6 +787,18 @@ class FailoverNotRecorded(FailoverError):
     code = "failover.not_recorded"
 
 
+class FailoverWitnessNotProven(FailoverError):
+    """The lease of the old primary does not prove that it takes no writes, so nothing is promoted because of it."""
+
+    code = "failover.witness_not_proven"
+
+
+class FailoverLeaseTaken(FailoverError):
+    """A failover has taken the lease of this server: another one is, or will be, the primary; this one stops."""
+
+    code = "failover.lease_taken"
+
+
 class FailoverApprovalInvalid(FailoverError):
     """An approval can't be read, or its signature is not of that person, for that plan; it counts for nothing."""
 

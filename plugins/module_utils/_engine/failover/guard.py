@@ -73,17 +73,35 @@ def guard(request: GuardRequest, *, storages: Storages, clock: Clock) -> Guarded
 def replaced(runs: t.Iterable[Ledger], *, source: str, host: str) -> str:
     """Why the server on *host* is not the primary any more, by the newest of *runs* that says it; else nothing."""
     for ledger in runs:
-        step = _entering(ledger, source)
+        step = entering_step(ledger, source)
         if step is None:
             continue
-        begun = {one.step for one in ledger.entries if one.event in (INTENDED, DONE)}
-        if step.name not in begun and not (ledger.is_open and begun & _fencing(ledger, source)):
+        if step.name not in _begun(ledger) and not is_being_fenced(ledger, source):
             continue  # nothing came of it
         if step.on == host:
             return ""
         last = ledger.entries[-1]
         return f"was moved to {step.on} by {ledger.run} of {ledger.operator}, which is {last.event} since {last.at}"
     return ""
+
+
+def entered(runs: t.Iterable[Ledger], *, source: str, host: str) -> str:
+    """The newest of *runs* by which the server on *host* became the primary, or may have; empty when none did."""
+    for ledger in runs:
+        step = entering_step(ledger, source)
+        if step is not None and step.on == host and step.name in _begun(ledger):
+            return ledger.run
+    return ""
+
+
+def entering_step(ledger: Ledger, source: str) -> PlanStep | None:
+    """The step by which another server becomes the source's primary."""
+    return next((one for one in _of_source(ledger, source) if one.kind in _ENTERING), None)
+
+
+def is_being_fenced(ledger: Ledger, source: str) -> bool:
+    """Whether it goes on, and has begun to fence the source's server: from now on that one must not be primary."""
+    return ledger.is_open and bool(_begun(ledger) & _fencing(ledger, source))
 
 
 def is_standby(*, data_directory: str = "", configuration_file: str = "") -> bool:
@@ -105,9 +123,8 @@ def _without_answer(request: GuardRequest, silent: t.Mapping[str, LifeboatError]
     return Guarded(may_start=request.alone, why=why, silent=tuple(silent))
 
 
-def _entering(ledger: Ledger, source: str) -> PlanStep | None:
-    """The step by which another server becomes the source's primary."""
-    return next((one for one in _of_source(ledger, source) if one.kind in _ENTERING), None)
+def _begun(ledger: Ledger) -> set[str]:
+    return {one.step for one in ledger.entries if one.event in (INTENDED, DONE)}
 
 
 def _fencing(ledger: Ledger, source: str) -> set[str]:

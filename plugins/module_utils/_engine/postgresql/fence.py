@@ -24,7 +24,7 @@ from ..recovery.service_control import mask_unit, service_control_from
 from .base_folder import control_settings
 from .fence_wal import CommitsAhead, commits_ahead
 from .programs import ServerPrograms, find_server_programs
-from .server_state import postmaster_pid, read_pid_file
+from .server_state import postmaster_pid, read_pid_file, server_processes
 from .wal_names import USUAL_SEGMENT_SIZE
 from .written_file import replace_file
 
@@ -108,7 +108,7 @@ class _Fence:
 
     def run(self, *, check: bool) -> Fenced:
         self._refuse_another_server()
-        running = postmaster_pid(self._folder) is not None or bool(self._processes())
+        running = self._runs()
         addresses = self._addresses()
         if check:
             return self._evidence(running=running, stopped_by="", marked=True, masked=False, refused=())
@@ -173,8 +173,7 @@ class _Fence:
         """Backends outlive a postmaster that was killed until they look for it, and one may commit before that."""
         deadline = self._host.clock.monotonic() + _KILL_SECONDS
         while self._runs() and self._host.clock.monotonic() < deadline:
-            postmaster = postmaster_pid(self._folder)
-            for pid in self._processes() | ({postmaster} if postmaster else set()):
+            for pid in server_processes(self._folder):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             self._host.clock.sleep(_POLL)
@@ -235,16 +234,7 @@ class _Fence:
             return False
 
     def _runs(self) -> bool:
-        return postmaster_pid(self._folder) is not None or bool(self._processes())
-
-    def _processes(self) -> set[int]:
-        """Every process that works in the folder; those of others' accounts are seen by root only."""
-        found = set()
-        for name in os.listdir("/proc"):
-            with contextlib.suppress(OSError):
-                if name.isdigit() and os.readlink(f"/proc/{name}/cwd") == self._folder and _is_living(int(name)):
-                    found.add(int(name))
-        return found
+        return bool(server_processes(self._folder))
 
     def _addresses(self) -> list[tuple[str, int]]:
         """Where it listens: what it noted itself while it runs, else the port that was given."""
@@ -272,8 +262,3 @@ def _answers(name: str, port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def _is_living(pid: int) -> bool:
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        return file.read().rpartition(")")[2].split(maxsplit=1)[0] not in ("Z", "X")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import typing as t
@@ -28,6 +29,20 @@ def postmaster_pid(data_directory: str) -> int | None:
     except (IndexError, ValueError):
         return None
     return pid if _is_postgres(pid) else None
+
+
+def server_processes(data_directory: str) -> frozenset[int]:
+    """Every living process of the server in the folder: backends outlive a postmaster that was killed.
+
+    Those of others' accounts are seen by root only.
+    """
+    folder = os.path.realpath(data_directory)
+    found = {postmaster_pid(folder)}
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and os.readlink(f"/proc/{name}/cwd") == folder and _is_living(int(name)):
+                found.add(int(name))
+    return frozenset(pid for pid in found if pid is not None)
 
 
 def postmaster_state(data_directory: str, *, pid: int | None = None) -> str:
@@ -111,3 +126,8 @@ def _is_postgres(pid: int) -> bool:
     except OSError:
         return False
     return name in _NAMES and rest.split()[0] not in ("Z", "X")
+
+
+def _is_living(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split(maxsplit=1)[0] not in ("Z", "X")

@@ -9,6 +9,7 @@ import datetime
 import typing as t
 
 from ..core.clock import format_time, parse_time
+from ..core.description.duration import parse_duration
 from ..core.description.model import Service
 from ..core.description.schedule import parse_schedule
 
@@ -33,6 +34,7 @@ def readiness_plan(service: Service, *, places: Places, host: str) -> dict[str, 
         "places": list(dict.fromkeys([*away, *([] if away else standbys)])),
         "sources": sources,
         "repositories": [{"name": name, **use.description} for name, use in uses.items() if not use.is_version_control],
+        "leases": [lease for one in sources for lease in _leases(one, host=host)],
         "dns": [dict(one) for one in service.surroundings.get("dns") or ()],
         "approvals": dict(service.surroundings.get("approvals") or {}),
         "exercises": [
@@ -140,6 +142,15 @@ def _source(source: t.Any, places: Places) -> dict[str, t.Any]:
     }
 
 
+def _leases(source: Json, *, host: str) -> t.Iterator[dict[str, t.Any]]:
+    """The lease of its primary, as the module looks for it."""
+    for method in source["fencing"].get("methods") or ():
+        witness = method.get("witness")
+        if witness:
+            lease = int(parse_duration(str(witness.get("lease") or "30s")).total_seconds())
+            yield {"source": source["name"], "host": host, "repository": witness["repository"], "lease": lease}
+
+
 def _facts_of(source: Json, seen: Json) -> dict[str, t.Any]:
     states: Json = (seen.get("states") or {}).get(source["name"]) or {}
     database: Json = (seen.get("databases") or {}).get(source["name"]) or {}
@@ -156,6 +167,12 @@ def _facts_of(source: Json, seen: Json) -> dict[str, t.Any]:
     return {
         **{key: source[key] for key in ("name", "engine", "objectives", "backed_up")},
         "fencing": fencing,
+        "leases": [
+            lease
+            for one in (seen.get("home") or {}).values()
+            for lease in one.get("leases") or ()
+            if lease["source"] == source["name"]
+        ],
         "standbys": standbys,
         "primary": primary.get("state"),
         "problem": primary.get("problem"),

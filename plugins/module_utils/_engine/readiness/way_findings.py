@@ -22,6 +22,7 @@ def way_findings(facts: Json, *, now: datetime.datetime) -> t.Iterator[Finding]:
     for source in facts["sources"]:
         if source["engine"] == "postgresql" and source["standbys"]:
             yield from _fencing(source, facts)
+        yield from _leases(source, facts)
     yield from _dns(facts)
     yield from _rights(facts)
     yield from _approvals(facts)
@@ -69,8 +70,9 @@ def _ledger(facts: Json) -> t.Iterator[Finding]:
 def _fencing(source: Json, facts: Json) -> t.Iterator[Finding]:
     about = f"{facts['service']}/{source['name']}"
     fencing = source.get("fencing") or {}
-    command = fencing.get("command")
-    if not fencing.get("data_directory") and not command:
+    command, methods = fencing.get("command"), fencing.get("methods") or ()
+    from_outside = bool(command) or any(one.get("command") or one.get("witness") for one in methods)
+    if not fencing.get("data_directory") and not from_outside:
         yield Finding(
             "fencing.none",
             "fencing",
@@ -80,7 +82,7 @@ def _fencing(source: Json, facts: Json) -> t.Iterator[Finding]:
             "A promotion is refused, or ends in two primaries.",
             "Describe fencing: data_directory, command or both (docs/description.md).",
         )
-    elif not command:
+    elif not from_outside:
         yield Finding(
             "fencing.host_only",
             "fencing",
@@ -88,7 +90,7 @@ def _fencing(source: Json, facts: Json) -> t.Iterator[Finding]:
             about,
             "It can be fenced on its own host only.",
             "When its region does not answer, nothing proves that it takes no writes, and the promotion stops.",
-            "Describe fencing: command, one that cuts it off from outside (hypervisor, cloud, switch).",
+            "Describe fencing: command, one that cuts it off from outside (hypervisor, cloud, switch), or a witness.",
         )
     if command and not fencing.get("executable"):
         yield Finding(
@@ -99,6 +101,32 @@ def _fencing(source: Json, facts: Json) -> t.Iterator[Finding]:
             f"The command can't be run on the controller: {fencing.get('problem') or command}.",
             "It would fail on the day.",
             f"On the controller: command -v {str(command).split(maxsplit=1)[0]}",
+        )
+
+
+def _leases(source: Json, facts: Json) -> t.Iterator[Finding]:
+    """Of a witness: that the primary renews its lease there, else it proves nothing on the day."""
+    for lease in source.get("leases") or ():
+        age = lease["age_seconds"]
+        if lease["problem"]:
+            what = f"{lease['repository']} does not say whether the lease is renewed: {lease['problem']}"
+        elif lease["state"] is None:
+            what = f"Nothing on {lease['host']} has ever renewed the lease in {lease['repository']}."
+        elif lease["state"] != "held":
+            what = f"{lease['host']} gave the lease in {lease['repository']} back ({lease['state']})."
+        elif age > lease["lease"]:
+            what = f"The lease in {lease['repository']} was renewed {age} s ago, and lasts {lease['lease']} s."
+        else:
+            continue
+        label = f"{facts['service']}/{source['name']}"
+        yield Finding(
+            "fencing.witness",
+            "fencing",
+            HIGH,
+            label,
+            what,
+            "The witness proves nothing then; when no other way is proved, the failover stops.",
+            f"On {lease['host']}: systemctl status lifeboat-lease.{label.replace('/', '.')} (by the role standby)",
         )
 
 

@@ -43,6 +43,7 @@ class _Surroundings(t.NamedTuple):
     retain_for: datetime.timedelta | None
     lock_writes: bool
     hasty: bool
+    answer_within: float | None
 
 
 class _Factory(t.NamedTuple):
@@ -61,6 +62,7 @@ def open_storage(
     retain_for: datetime.timedelta | None = None,
     lock_writes: bool = True,
     hasty: bool = False,
+    answer_within: float | None = None,
 ) -> Storage:
     """The storage of the repository called *name*. Nothing is connected to or looked at yet.
 
@@ -76,7 +78,8 @@ def open_storage(
     when the description names a duration: for what must be removable again, such as marks of a removal.
 
     *hasty* is for whoever goes on without a repository that does not answer: one that was lost with its region costs
-    seconds then, and not a minute for each question.
+    seconds then, and not a minute for each question. *answer_within* is for whoever asks again by himself: each call is
+    tried once, and waits so many seconds at most to connect, and for each piece of the answer.
 
     *environment* (default: that of the process) is where credentials by environment are looked up, *runner* runs
     ``credentials: {command}``. Calls that fail in passing are tried again. Raises RequestInvalid for an unknown type,
@@ -101,10 +104,11 @@ def open_storage(
         retain_for=retain_for,
         lock_writes=lock_writes,
         hasty=hasty,
+        answer_within=answer_within,
     )
     storage = factory.build(fields, surroundings)
     fields.refuse_rest()
-    return RetryingStorage(storage=storage, clock=clock, attempts=1 if hasty else factory.attempts)
+    return RetryingStorage(storage=storage, clock=clock, attempts=1 if hasty or answer_within else factory.attempts)
 
 
 def _open_local(fields: Fields, _surroundings: _Surroundings) -> Storage:
@@ -152,6 +156,9 @@ def _open_s3(fields: Fields, surroundings: _Surroundings) -> Storage:
     )
     if surroundings.hasty:
         options = dataclasses.replace(options, connect_timeout=_HASTY_SECONDS, attempts=2)
+    within = surroundings.answer_within
+    if within is not None:
+        options = dataclasses.replace(options, connect_timeout=within, read_timeout=within, attempts=1)
     return S3Storage(
         options=options, clock=surroundings.clock, runner=surroundings.runner, environment=surroundings.environment
     )

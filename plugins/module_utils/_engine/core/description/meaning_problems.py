@@ -15,6 +15,7 @@ from .announcement_problems import announcement_problems
 from .approval_problems import approval_problems
 from .degraded_problems import degraded_problems
 from .dns_problems import dns_problems
+from .fencing_problems import fencing_problems
 from .job_names import job_names
 from .keep import keep_policy_from
 from .kinds import KINDS
@@ -101,6 +102,7 @@ def _source(source: Entry, repositories: t.Mapping[str, t.Any]) -> t.Iterator[Pr
     yield from _job_names(backups, engine)
     yield from set_problems(source, repositories)
     yield from stream_problems(source)
+    yield from fencing_problems(source, repositories)
     for backup in backups:
         yield from _encryption(backup.data, backup.path)
         yield from _backup(backup, engine, repositories)

@@ -31,9 +31,22 @@ FENCING: Schema = record(
                     "host": always("On its host: by data_directory, or by service_control."),
                     "command": text("As command above."),
                     "name": name("What the command is called in the evidence."),
+                    "witness": record(
+                        {
+                            "repository": name(
+                                "Where the lease is: a repository of a backup of the source, best in a third place."
+                            ),
+                            "lease": duration(
+                                "How long the primary runs without renewing it, and so how long a failover waits; 10s "
+                                "or more, 30s without it."
+                            ),
+                        },
+                        "By a lease that the primary's host renews there, and without which it stops its server.",
+                        required=("repository",),
+                    ),
                 },
                 "One way.",
-                one_of=("host", "command"),
+                one_of=("host", "command", "witness"),
             ),
             "The ways in the order in which they are tried, the first that is proved is the last; without it, on its "
             "host and then by command.",
