@@ -175,28 +175,30 @@ def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_
     regions: Regions, names: NameServer, documents: MongoReplicaSet
 ) -> None:
     drill = room(regions) / "adhd"
+    # What keeps a drill from its work is the same with fewer sources, and is sooner found out.
+    few = dataclasses.replace(regions, more=regions.more[:1])
     for wrong, why in (
         ({"lifeboat_drill_port": regions.primary.port}, "is production's"),
         ({"lifeboat_drill": False}, "says that it is none"),
     ):
-        refused = play(regions, **wrong)
+        refused = play(few, **wrong)
         assert refused.status != 0
         assert why in flat(refused), refused.output
     assert drills(regions) == []
     assert not drill.exists()
 
     # Killed while servers of it run.
-    play_until(regions, *arguments(regions), playbook=PLAYBOOK, reached=lambda: bool(at_work(drill)))
+    play_until(few, *arguments(few), playbook=PLAYBOOK, reached=lambda: bool(at_work(drill)))
     assert at_work(drill)
 
     before = (
         regions.primary.query("SELECT pg_postmaster_start_time()"),
         regions.standby.query("SELECT system_identifier FROM pg_control_system()"),
     )
-    busy = play(regions)
+    busy = play(few)
     assert busy.status != 0
     assert "has drill-0001 open" in flat(busy)
-    cleaned = play(regions, lifeboat_clean=True)
+    cleaned = play(few, lifeboat_clean=True)
     assert cleaned.status == 0, cleaned.output
     assert at_work(drill) == []
     assert not drill.exists()
@@ -264,7 +266,7 @@ def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_
     words = {"lifeboat_service": "adhd", "lifeboat_repository": "local", "lifeboat_readiness_json": str(told)}
     looked = run_playbook(
         regions,
-        *("--inventory", str(regions.inventory()), "-e", json.dumps(words)),
+        *("--inventory", str(few.inventory()), "-e", json.dumps(words)),
         playbook="playbooks/dr_readiness.yml",
         seconds=600,
     )
