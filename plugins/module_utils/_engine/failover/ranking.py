@@ -133,9 +133,10 @@ def _ranked(name: str, state: Json, *, primary: Json | None, now: datetime.datet
 
 
 def _lag(state: Json, received: int, *, now: datetime.datetime) -> float | None:
-    """How far a standby of a living primary was behind when it was asked: what was written while others were asked is
-    on its way, and what that took is no lag. For how long it had heard nothing is: it
-    does not know what was written then.
+    """How far a standby of a living primary was behind when it was asked.
+
+    What was written while others were asked is on its way, and what that took is no lag. For how long the standby had
+    heard nothing is: it does not know what was written then.
     """
     if not state.get("receiving") or not state.get("last_message"):
         return _seconds_since(state.get("last_commit"), now)
