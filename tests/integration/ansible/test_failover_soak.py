@@ -66,13 +66,15 @@ def test_a_region_without_any_standby_is_made_anew_from_backups(regions: Regions
     regions.lose_north()
     regions.standby.stop()
     port, folder = free_port(), regions.standby.directory / "fresh"
+    # In its place on this machine is the lost one; one beside it is reached by nobody unless it says where it listens.
+    beside = {"in_place": False, "listen_addresses": "127.0.0.1"}
     spare = {
         "name": "fresh",
         "region": "south",
         "inventory_host": "south1",
         "connection": {**regions.connection(regions.standby), "port": port},
         "repositories": ["local"],
-        "options": {"data_directory": str(folder), "port": port, "start": True},
+        "options": {**beside, "data_directory": str(folder), "port": port, "start": True},
     }
     # A server of its own has no unit: that nobody reaches the old one is the word of a command.
     main = {"standbys": [], "spares": [spare], "fencing": {"command": "true"}}

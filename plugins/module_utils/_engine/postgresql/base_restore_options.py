@@ -113,7 +113,7 @@ def _check(options: BaseRestoreOptions) -> None:
     if options.in_place and (options.port is not None or options.listen_addresses):
         raise RequestInvalid(
             "port and listen_addresses are for a copy beside its source; in place the cluster keeps its own.",
-            hint="Leave them out, or leave in_place out.",
+            hint="Leave them out (a spare of a description is restored in place), or leave in_place out.",
         )
     if options.in_place and options.start and options.service_control is None:
         raise RequestInvalid(

@@ -90,7 +90,7 @@ def spare(engine: str) -> Schema:
             "kind": text("The kind of backup that is restored; the only one that can be without it."),
             "point": text("Up to where.", choices=("backup", "latest"), default="backup"),
             "repositories": listing(name("A repository."), "Those that can be read from there; all in S3 without it."),
-            "options": free("Options of the restore: in_place, data_directory, port, start ..."),
+            "options": free("Options of the restore, which is in place unless in_place is false."),
             "description": text("A note for people."),
             **(_AHEAD if engine == "files" else {}),
         },
