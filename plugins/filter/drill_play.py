@@ -19,12 +19,13 @@ if t.TYPE_CHECKING:
     from ..module_utils._engine.core.clock import Clock
     from ..module_utils._engine.core.description.model import Service, Source
 
-#: What nobody does by hand is a question, too: whether the restored server takes writes.
+#: What nobody does by hand is a question, too: whether the restored server takes writes. No standby takes a temporary
+#: table, and an account that may make no other is let make one.
 _TAKES_WRITES: Json = {
     "name": "takes-writes",
     "database": "postgres",
     "sql": (
-        "set transaction read write; create table lifeboat_drill (n int); "
+        "set transaction read write; create temporary table lifeboat_drill (n int); "
         "insert into lifeboat_drill values (1); select count(*) from lifeboat_drill"
     ),
     "equals": 1,

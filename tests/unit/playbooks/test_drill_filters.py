@@ -121,7 +121,10 @@ def test_a_restore_of_a_drill_goes_to_its_own_place_and_takes_nothing_over() -> 
 
 def test_what_was_restored_is_asked_and_compared_with_what_the_primary_says() -> None:
     found = target()
-    assert [one["name"] for one in drill_asked(named(found, "store"))["questions"]] == ["takes-writes"]
+    (writes,) = drill_asked(named(found, "store"))["questions"]
+    assert writes["name"] == "takes-writes"
+    # Since PostgreSQL 15 an account of backups may make no table that stays.
+    assert "create temporary table" in writes["sql"]
     question: Json = {
         "name": "users",
         "database": "shop",
