@@ -19,12 +19,13 @@ if t.TYPE_CHECKING:
     from ..module_utils._engine.core.clock import Clock
     from ..module_utils._engine.core.description.model import Service, Source
 
-#: What nobody does by hand is a question, too: whether the restored server takes writes.
+#: What nobody does by hand is a question, too: whether the restored server takes writes. No standby takes a temporary
+#: table, and an account that may make no other is let make one.
 _TAKES_WRITES: Json = {
     "name": "takes-writes",
     "database": "postgres",
     "sql": (
-        "set transaction read write; create table lifeboat_drill (n int); "
+        "set transaction read write; create temporary table lifeboat_drill (n int); "
         "insert into lifeboat_drill values (1); select count(*) from lifeboat_drill"
     ),
     "equals": 1,
@@ -120,7 +121,10 @@ def drill_places(said: t.Sequence[Json], sources: t.Sequence[Json]) -> dict[str,
 def drill_restoring(
     source: Json, target: Json, place: Json, backup: str = "", identity_file: str = ""
 ) -> dict[str, t.Any]:
-    """What the task file of a restore wants to know to bring a *source* back to the *place* of the drill."""
+    """What the task file of a restore wants to know to bring a *source* back to the *place* of the drill.
+
+    *backup* is the one that was planned; a recovery to the latest point chooses its base by itself.
+    """
     drill = source["drill"]
     restore = {**drill["restore"], "service_control": {}}
     given = {"data_directory": place["data_directory"], "port": place["port"], "start": True}
@@ -130,7 +134,13 @@ def drill_restoring(
         "options": restore_options(restore, given),
         "repositories": drill["repositories"],
         "key": {"identity_file": identity_file} if identity_file else target["decryption"],
-        "choice": {"id": backup, "before": "", "point": "", "confirm": "", "allow_failed": False},
+        "choice": {
+            "id": "" if drill["latest"] else backup,
+            "before": "",
+            "point": "",
+            "confirm": "",
+            "allow_failed": False,
+        },
         "recover_to": {"latest": True} if drill["latest"] else {},
     }
 

@@ -215,19 +215,34 @@ def step_file(step: Json) -> str:
 
 
 def following_step(ledger: Json, step: str, *, backup: bool = True) -> str:
-    """The step that is taken after *step*; empty when it is the last one. Without *backup* none of those is taken."""
+    """The step that is taken after *step*, or first where that is empty; empty when there is none.
+
+    Without *backup* none of those is taken.
+    """
     names = [one["name"] for one in ledger["plan"]["steps"] if backup or one["kind"] not in ("backup", "first_backup")]
-    later = names[names.index(step) + 1 :] if step in names else []
+    later = names[names.index(step) + 1 :] if step in names else [] if step else names
     return next((name for name in later if name not in ledger["finished"]), "")
 
 
 def step_ledger(ledger: Json, step: Json) -> Json:
-    """The ledger as the task file of *step* sees it: of one promotion among several only its own part."""
+    """The ledger as the task file of *step* sees it: of one promotion among several only its own part.
+
+    The intent that this run has just noted is not in it: what was begun was begun by a run that died.
+    """
+    known = {**ledger, "intended": begun_before(ledger)}
     if "part" not in step["options"]:
-        return ledger
+        return known
     from ..module_utils._engine.failover.region_world import part_of_ledger
 
-    return part_of_ledger(ledger, step)
+    return part_of_ledger(known, step)
+
+
+def begun_before(ledger: Json) -> list[str]:
+    """The steps that were begun and not finished before this run took the failover over."""
+    entries = ledger["entries"]
+    taken = max((number for number, one in enumerate(entries) if one["event"] in ("opened", "resumed")), default=0)
+    begun = dict.fromkeys(str(one["step"]) for one in entries[:taken] if one["event"] == "intended")
+    return [name for name in begun if name not in ledger["finished"]]
 
 
 def step_target(target: Json, step: Json) -> Json:
@@ -432,6 +447,7 @@ class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """The filters by name."""
         return {
+            "begun_before": begun_before,
             "following_step": following_step,
             "movable": movable,
             "move_objections": move_objections,

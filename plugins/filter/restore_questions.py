@@ -134,10 +134,10 @@ def _command(question: Json, target: Json, restored: Json, plan: Json, options: 
         )
     command = [str(word) for word in question.get("redis") or ()]
     if command and words[:1] == ["redis-cli"] and command[0].lower() in _READING:
-        there_before = bool(options.get("in_place"))  # one of its own, beside, has no users
+        # One of its own, beside, has no users but the default one, who has the password of the connection.
+        there_before = bool(options.get("in_place"))
         user = ["--user", str(connection["username"])] if there_before and connection.get("username") else []
-        password = str(connection.get("password_file") or "") if there_before else ""
-        return _wrapped([*words, *user, *command], password=password)
+        return _wrapped([*words, *user, *command], password=str(connection.get("password_file") or ""))
     return None
 
 

@@ -10,7 +10,7 @@ import typing as t
 
 from ._engine.core.errors import RequestInvalid
 from ._engine.core.version import VERSION
-from ._engine.failover.entry import CLOSED
+from ._engine.failover.entry import CLOSED, INTENDED
 from ._engine.failover.evidence import evidence
 from ._engine.failover.ledger import Ledger, begin, newest_run, note, read_run, resume, silent_storages
 from ._engine.failover.plan import parse_plan
@@ -19,6 +19,7 @@ from ._storages import storages_of
 
 if t.TYPE_CHECKING:
     from ._engine.core.host import Host
+    from ._engine.storage.base import Storage
 
 Options = t.Mapping[str, t.Any]
 
@@ -45,6 +46,8 @@ def write_ledger(options: Options, *, check: bool, host: Host) -> dict[str, t.An
         ledger = begin(plan, **who, storages=storages, clock=host.clock, data=data)
     elif action == "resume":
         ledger = resume(service, _needed(options, "run"), **who, storages=storages, clock=host.clock)
+    if action in ("begin", "resume"):
+        ledger = _intended(ledger, options.get("begins") or "", storages=storages, host=host)
     else:
         data = options["data"]
         if options.get("event") == CLOSED:
@@ -61,6 +64,16 @@ def write_ledger(options: Options, *, check: bool, host: Host) -> dict[str, t.An
             begins=options.get("begins") or "",
         )
     return _told(ledger, changed=True, host=host)
+
+
+def _intended(ledger: Ledger, step: str, *, storages: t.Mapping[str, Storage], host: Host) -> Ledger:
+    """With the intent of the first *step* that is taken; without one as it is."""
+    if not step:
+        return ledger
+    shared: dict[str, t.Any] = {"storages": storages, "clock": host.clock}
+    return note(
+        ledger.service, ledger.run, session=ledger.operator.session, event=INTENDED, step=step, data={}, **shared
+    )
 
 
 def _told(ledger: Ledger | None, *, changed: bool, host: Host) -> dict[str, t.Any]:

@@ -54,6 +54,7 @@ options:
   begins:
     description:
       - The step of the plan that follows at once. Its intent is noted in the same call, which saves one.
+      - With O(action=begin) and O(action=resume) the first one that is taken.
     type: str
   data:
     description: What belongs to the entry; no secrets.

@@ -147,7 +147,7 @@ def _database(places: Places, host: str) -> Json:
         "user": "lifeboat",
         "database": "adhd",
         "password_file": PASSWORD_FILE,
-        "connect_timeout": 3,
+        "connect_timeout": 10,  # the line between the sites is a program, and may have to wait for a processor
     }
 
 

@@ -18,6 +18,7 @@ pytest.importorskip("ansible", reason="the oldest Pythons have the engine only, 
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.lifeboat.recovery.plugins.filter.failover_play import (
+    begun_before,
     following_step,
     movable,
     move_objections,
@@ -177,13 +178,19 @@ def test_a_step_gets_its_file_its_target_and_its_part_of_the_ledger() -> None:
     (target,) = found()
     plan = move_plan(target, looked(), kinds=(*KINDS, "kubernetes"), clock=FakeClock())["plan"]
     steps = {one["name"]: one for one in plan["steps"]}
-    ledger = {"run": "run-0001", "plan": plan, "finished": {"fence-store": {"proven": True}}, "intended": []}
+    ledger = {
+        "run": "run-0001",
+        "plan": plan,
+        "finished": {"fence-store": {"proven": True}},
+        "intended": [],
+        "entries": [],
+    }
     promote, cut = steps["promote-store"], steps["cut-sessions"]
     assert (step_file(promote), step_file(cut)) == ("../promote/promote.yml", "cut.yml")
     assert step_target(target, promote)["source"] == "store"
     assert step_target(target, cut) is target
     assert step_ledger(ledger, promote)["finished"] == {"fence": {"proven": True}}
-    assert step_ledger(ledger, cut) is ledger
+    assert step_ledger(ledger, cut)["plan"] is ledger["plan"]
     assert planned_backup(ledger, "sessions") == "b1"
     assert planned_backup(ledger, "store") == ""
     assert move_objections(ledger, looked(), target) == []
@@ -218,6 +225,16 @@ def test_a_line_gets_the_address_of_its_source() -> None:
     assert len(wires({"wiring": [{"file": "/e", "line": "DB={host}"}]}, promotion)) == 1
 
 
+def test_a_step_knows_what_runs_before_this_one_have_begun_and_not_what_this_one_has() -> None:
+    words = ("opened ", "intended fence", "done fence", "intended cut", "resumed ", "intended cut", "intended promote")
+    entries = [{"event": event, "step": step} for event, _blank, step in (word.partition(" ") for word in words)]
+    ledger: Json = {"entries": entries, "finished": {"fence": {}}, "intended": ["cut", "promote"]}
+    assert begun_before(ledger) == ["cut"]
+    # A standby that was promoted meanwhile was promoted by somebody else, though our own intent stands in the ledger.
+    assert step_ledger(ledger, {"name": "promote", "options": {}})["intended"] == ["cut"]
+    assert begun_before({**ledger, "entries": entries[:4]}) == []
+
+
 def test_the_step_that_follows_is_the_next_one_that_is_taken() -> None:
     steps = [{"name": name, "kind": name.partition("-")[0]} for name in ("fence-a", "promote-a", "watch", "backup-a")]
     ledger = {"plan": {"steps": steps}, "finished": {"promote-a": {}}}
@@ -225,3 +242,6 @@ def test_the_step_that_follows_is_the_next_one_that_is_taken() -> None:
     assert following_step(ledger, "watch") == "backup-a"
     assert following_step(ledger, "watch", backup=False) == ""
     assert following_step(ledger, "backup-a") == ""
+    assert following_step(ledger, "") == "fence-a"
+    assert following_step({**ledger, "finished": {"fence-a": {}, "promote-a": {}}}, "") == "watch"
+    assert following_step(ledger, "unknown") == ""

@@ -266,6 +266,17 @@ def test_a_cluster_that_came_back_in_its_place_is_asked_where_its_source_answere
     assert argv[9:13] == ["-p", "5440", "-U", "postgres"]
 
 
+def test_a_redis_of_its_own_is_asked_by_its_password_and_without_the_user_that_only_its_source_has() -> None:
+    connection = {"username": "lifeboat", "password_file": "/etc/pw"}
+    question = {"name": "keys", "redis": ["DBSIZE"]}
+    beside = asked(question, "redis-cli -p 20001", {"connection": connection})
+    there = asked(question, "redis-cli -p 6379", {"connection": connection, "in_place": True})
+    assert beside is not None
+    assert there is not None
+    assert beside[4:] == ["", "/etc/pw", "", "redis-cli", "-p", "20001", "DBSIZE"]
+    assert there[4:] == ["", "/etc/pw", "", "redis-cli", "-p", "6379", "--user", "lifeboat", "DBSIZE"]
+
+
 @pytest.mark.parametrize(
     ("question", "connect"),
     [
