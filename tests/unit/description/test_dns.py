@@ -61,3 +61,10 @@ def test_a_mistake_is_refused_with_its_place(record: dict[str, t.Any], place: st
 )
 def test_what_can_be_meant_is_taken(record: dict[str, t.Any]) -> None:
     load_description(described(**record))
+
+
+def test_a_name_has_one_record_of_a_type() -> None:
+    record = {"name": "api.example.org", "type": "A", "ttl": 60, "zone": "example.org", "provider": "manual"}
+    load_description(changed("lifeboat_services.0.dns", [record, {**record, "type": "AAAA"}]))
+    with pytest.raises(ConfigurationInvalid, match="has a record of the type A already"):
+        load_description(changed("lifeboat_services.0.dns", [record, {**record, "name": "api.example.org."}]))

@@ -31,7 +31,16 @@ _VERSIONS = {"A": 4, "AAAA": 6}
 
 def dns_problems(service: Entry) -> t.Iterator[Problem]:
     """Everything in the names of *service*."""
+    known = set()
     for record in entries(service.data, service.path, "dns"):
+        named = _bare(text_at(record.data, "name")), text_at(record.data, "type")
+        if all(named) and named in known:
+            yield Problem(
+                record.path,
+                f"{named[0]} has a record of the type {named[1]} already.",
+                "Describe all of its values in one. A command can move what another zone says of it, too.",
+            )
+        known.add(named)
         yield from _provider(record)
         yield from _zone(record.data, record.path)
         drill = mapping(record.data.get("drill"))
