@@ -68,7 +68,7 @@ def test_a_cut_line_proves_nothing_and_nothing_is_changed(lab: Lab) -> None:
         stopped = lab.fail_over(lifeboat_confirm=confirm, **word)
         assert stopped.status != 0
         assert "Nothing proves that the old primary takes no writes any more" in stopped.words, stopped.output
-        assert "power: non-zero return code (status 1)" in stopped.words
+        assert "power: the provider does not answer (status 1)" in stopped.words
         assert "lifeboat_accept_split_brain_risk=true" in stopped.words
         assert steps(lab, "south") == []
         assert [one["event"] for one in lab.ledger("south")] == ["opened", "intended", "failed"]

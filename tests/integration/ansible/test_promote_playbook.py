@@ -211,9 +211,12 @@ def test_a_dead_primary_is_replaced_though_the_play_is_killed_at_its_steps_and_t
 def test_a_primary_that_can_not_be_fenced_is_left_as_it_is_until_somebody_takes_it_upon_themselves(site: Site) -> None:
     """Its host says nothing, and the command that should cut it off fails."""
     ada = Person.new(site.directory, "ada")
+    cut_off = site.directory / "cut-off"
+    cut_off.write_text("#!/bin/sh\necho trying\necho the provider does not answer >&2\nexit 7\n")
+    cut_off.chmod(0o700)
     unfenceable = dataclasses.replace(
         site,
-        fencing={"data_directory": str(site.directory / "no-such-folder"), "command": "false"},
+        fencing={"data_directory": str(site.directory / "no-such-folder"), "command": str(cut_off)},
         around={"approvals": {"needed": 1, "signers": [ada.signer]}},
     )
     site.second.stop()  # one that does not answer is left out
@@ -231,6 +234,7 @@ def test_a_primary_that_can_not_be_fenced_is_left_as_it_is_until_somebody_takes_
     refused = unfenceable.promote(lifeboat_confirm="hot")
     assert refused.status != 0
     assert "Nothing proves that the old primary takes no writes any more" in flat(refused)
+    assert "the provider does not answer (status 7)" in flat(refused)
     assert site.hot.query("SELECT pg_is_in_recovery()") == [(True,)]
     site.primary.query("INSERT INTO ledger VALUES (501)")
     assert [one["event"] for one in site.entries()] == ["opened", "intended", "failed"]
