@@ -66,7 +66,7 @@ def kill_when(
     delay: float = 0,
     seconds: float = 900,
 ) -> None:
-    """Run a command in the checkout, and ``kill -9`` it with all that it has started *delay* seconds after *reached*.
+    """Run a command in the checkout, and ``kill -9`` it with its forks *delay* seconds after *reached*.
 
     What it says goes to *log*. Fails the test when it ends before that, or takes more than *seconds*.
     """
@@ -96,13 +96,25 @@ def kill_when(
 
 
 def _kill_all(pid: int) -> None:
-    """A process and all that it has started: Ansible's workers have sessions of their own."""
+    """A process and its forks, for Ansible's workers have sessions of their own. What works on a host goes on."""
+    _kill_forks(pid, _command_of(pid))
+
+
+def _kill_forks(pid: int, command: bytes) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)  # it starts nobody while the others are looked for
     for child in _children(pid):
-        _kill_all(child)
+        if _command_of(child) == command:
+            _kill_forks(child, command)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def _command_of(pid: int) -> bytes:
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
 
 
 def _children(pid: int) -> list[int]:

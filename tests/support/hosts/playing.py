@@ -89,7 +89,7 @@ def play_until(
     reached: t.Callable[[], bool],
     variables: t.Mapping[str, str] | None = None,
 ) -> None:
-    """The same, and ``kill -9`` for it and all that it has started, as soon as *reached* says so."""
+    """The same, and ``kill -9`` for it and its workers, as soon as *reached* says so."""
     command = _as_user(fleet, playbook, arguments, inventory=inventory, variables=variables)
     kill_when(reached, command["args"], environment=command["env"], log=fleet.folder / "killed.log", seconds=1200)
 
