@@ -117,18 +117,18 @@ stage_artefact() { tools/artefact-test.sh; }
 readonly fuzz_elsewhere=10
 suite_elsewhere() { LIFEBOAT_FUZZ_PERCENT=$fuzz_elsewhere suite "$1" "$2" --numprocesses "$workers" -m "not thorough and not slow"; }
 
-# The engine's unit tests run there by `make newest`. As a part of a run it is about what differs in Ansible: the engine works
-# below the modules all the same.
-stage_newest() { newest unit; }
-stage_newest_quick() { newest unit/playbooks; }
-newest() { # which unit tests
+# All of it is `make newest`. As a part of a run it is about what differs in Ansible: the engine works below the modules all the
+# same.
+stage_newest() { newest unit "newest and not interop"; }
+stage_newest_quick() { newest unit/playbooks newest_first; }
+newest() { # which unit tests, which ones of integration
     tools/setup.sh newest
     local status=$?
     ((status == 3)) && return "$SKIPPED"
     ((status == 0)) || return 1
     suite_elsewhere "$PWD/.venv-newest" "$1" || return 1
     PATH="$PWD/.venv-newest/bin:$PATH" serving_suite "$PWD/.venv-newest" integration --numprocesses "$waiting_workers" "${in_order[@]}" \
-        -m "newest and not interop"
+        -m "$2"
 }
 
 stage_py39() {

@@ -159,6 +159,7 @@ def test_a_repository_that_fails_makes_the_task_fail_with_the_whole_result(lab: 
 
 
 @pytest.mark.newest
+@pytest.mark.newest_first
 def test_bad_input_is_refused_by_name_before_anything_is_touched(lab: Lab) -> None:
     module, options = options_of(lab, "mongo_dump")
     cases: dict[str, Json] = {

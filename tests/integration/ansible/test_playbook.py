@@ -77,6 +77,7 @@ JOBS = {
 
 
 @pytest.mark.newest
+@pytest.mark.newest_first
 def test_everything_of_all_hosts_is_backed_up_and_no_secret_is_shown(lab: Lab) -> None:
     hosts = inventory(lab, services(lab))
     with SecretScan([PASSWORD, lab.s3.administrator.secret_key]) as scan:

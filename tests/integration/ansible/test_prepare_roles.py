@@ -117,6 +117,7 @@ def everything(lab: Lab) -> list[t.Any]:
 
 
 @pytest.mark.newest
+@pytest.mark.newest_first
 def test_check_do_again_and_put_back(lab: Lab) -> None:
     before = everything(lab)
     checked = play(lab, states=["present"], check=True)

@@ -62,6 +62,7 @@ def databases(way_back: WayBack) -> set[str]:
 
 
 @pytest.mark.newest
+@pytest.mark.newest_first
 def test_check_mode_returns_the_plan_and_touches_nothing(way_back: WayBack) -> None:
     postgresql = way_back.lab.connection("postgresql")
     beside, cluster = str(way_back.folder / "redis"), str(way_back.new_data_directory("fresh"))

@@ -133,6 +133,7 @@ def play(lab: Lab, *arguments: str) -> Played:
 
 
 @pytest.mark.newest
+@pytest.mark.newest_first
 def test_the_playbook_shows_first_and_removes_when_confirmed(lab: Lab, ids: list[str]) -> None:
     before = lab.stored()
     shown = play(lab)

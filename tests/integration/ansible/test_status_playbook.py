@@ -58,6 +58,7 @@ def fleet(tmp_path: pathlib.Path) -> Fleet:
 
 
 @pytest.mark.newest
+@pytest.mark.newest_first
 def test_all_hosts_are_asked_and_one_report_names_those_that_do_not_answer(fleet: Fleet) -> None:
     before = fleet.files()
     page, document = fleet.directory / "status.html", fleet.directory / "status.json"
