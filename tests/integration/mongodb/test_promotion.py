@@ -40,6 +40,9 @@ PASSWORD = "of-this-test-only"
 @pytest.fixture(scope="module")
 def servers() -> t.Iterator[MongoReplicaSet]:
     with MongoReplicaSet(members=3, password=PASSWORD) as started:
+        # A member lets in whom it knows: the user has arrived where this has.
+        with started.client(w=3, wtimeoutMS=60000) as client:
+            client.shop.begun.insert_one({"_id": 0})
         yield started
 
 
