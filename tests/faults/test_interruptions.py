@@ -16,8 +16,9 @@ import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.state import StateDirectory, running_jobs
 from tests.faults.conftest import Bucket
-from tests.support.backup_child import Nursery, Run, processes_that_name
+from tests.support.backup_child import Nursery, Run
 from tests.support.backups import MIB, leftovers, listed, make_source
+from tests.support.children import processes_that_name
 from tests.support.death import Rig, make_rig
 from tests.support.waiting import wait_for
 

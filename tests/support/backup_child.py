@@ -8,9 +8,7 @@ As a program it is a nursery (``tests/support/nursery.py``): :class:`Run` descri
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pathlib
 import resource
 import typing as t
 from dataclasses import dataclass, field
@@ -97,17 +95,6 @@ class Nursery(NurseryOf[Run]):
     """Makes backups in children of its own."""
 
     module = "tests.support.backup_child"
-
-
-def processes_that_name(folder: str) -> list[str]:
-    """The command lines of processes, other than the dead, in which a folder stands."""
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-            if folder in line:
-                found.append(line)
-    return found
 
 
 def _work(values: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -91,21 +91,34 @@ def kill_when(
             wait_for(far_enough, what=log.read_text, seconds=seconds)
             time.sleep(delay)
         finally:
-            _kill_all(process.pid)
+            _kill_with_forks(process.pid, _command_of(process.pid))
             process.wait()
 
 
-def _kill_all(pid: int) -> None:
-    """A process and its forks, for Ansible's workers have sessions of their own. What works on a host goes on."""
-    _kill_forks(pid, _command_of(pid))
+def command_lines() -> list[str]:
+    """What everybody on this machine can read of processes, other than the dead."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return found
 
 
-def _kill_forks(pid: int, command: bytes) -> None:
+def processes_that_name(folder: str) -> list[str]:
+    """The command lines in which a folder stands."""
+    return [line for line in command_lines() if folder in line]
+
+
+def _kill_with_forks(pid: int, command: bytes) -> None:
+    """A process and those it has started by the same *command*; what works on a host goes on.
+
+    Ansible's workers have sessions of their own.
+    """
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)  # it starts nobody while the others are looked for
     for child in _children(pid):
         if _command_of(child) == command:
-            _kill_forks(child, command)
+            _kill_with_forks(child, command)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 

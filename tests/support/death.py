@@ -21,8 +21,9 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.sta
 )
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import Storage
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.registry import open_storage
-from tests.support.backup_child import Nursery, Run, processes_that_name
+from tests.support.backup_child import Nursery, Run
 from tests.support.backups import broken_payloads, leftovers, listed
+from tests.support.children import processes_that_name
 from tests.support.clocks import FakeClock
 
 NEXT_DAY = 24 * 3600.0

@@ -173,12 +173,3 @@ def make(node: Node, upstream: Node, *, check: bool = False, seed: Seed | None =
 def slots_of(node: Node) -> dict[str, bool]:
     """The replication slots by name: whether somebody uses it."""
     return dict(node.query("SELECT slot_name, active FROM pg_replication_slots"))
-
-
-def command_lines() -> str:
-    """What everybody on this machine can read of processes."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            found.append(Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
-    return "\n".join(found)

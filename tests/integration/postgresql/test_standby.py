@@ -18,7 +18,8 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from sandbox.postgresql import PostgreSQLServer
 from tests.integration.postgresql.pitr_rig import own
 from tests.integration.postgresql.rig import SECRET
-from tests.integration.postgresql.standby_rig import Node, command_lines, make, slots_of
+from tests.integration.postgresql.standby_rig import Node, make, slots_of
+from tests.support.children import command_lines
 from tests.support.waiting import wait_for
 
 OWN = {"unix_socket_directories": ""}  # the sandbox's own folder for it is gone with its server
@@ -65,7 +66,7 @@ def test_a_standby_is_copied_from_its_primary_and_a_second_run_changes_nothing(s
     assert any("max_slot_wal_keep_size" in one for one in made.warnings)
     with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
         two.write([99])
-    assert SECRET not in command_lines()
+    assert SECRET not in "\n".join(command_lines())
     assert SECRET not in (two.data / "postgresql.auto.conf").read_text()
 
     again = make(two, one)

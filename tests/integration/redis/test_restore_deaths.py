@@ -24,7 +24,7 @@ from tests.integration.redis.daemons import Daemon
 from tests.integration.redis.restore_nursery import Nursery
 from tests.integration.redis.rig import Restore, Rig
 from tests.integration.redis.servers import admin, digest, fill, keyspace
-from tests.support.backup_child import processes_that_name
+from tests.support.children import processes_that_name
 
 pytestmark = pytest.mark.slow
 

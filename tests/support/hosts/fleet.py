@@ -25,11 +25,12 @@ import typing as t
 import uuid
 from pathlib import Path
 
+from tests.support.children import processes_that_name
 from tests.support.hosts.commands import HostsUnavailable, do
 from tests.support.hosts.containers import Containers
-from tests.support.hosts.last_processes import wait_for_the_last
 from tests.support.hosts.network import Network
 from tests.support.hosts.root_file_system import root_file_system
+from tests.support.waiting import wait_for
 
 _PREFIX = "lifeboat-hosts-"
 _LOCK = "lock"
@@ -268,7 +269,9 @@ def _remove(folder: Path) -> None:
     """Everything that a fleet has made, as far as it had come."""
     _hang_up(folder)
     Containers(folder).remove_all()
-    wait_for_the_last(folder)
+    # A container's monitor outlives it: it begins `podman container cleanup`, which writes here after `podman rm` has
+    # returned (conmon(8), --exit-command).
+    wait_for(lambda: not processes_that_name(str(folder)), what=lambda: f"{processes_that_name(str(folder))} ended")
     for place in reversed(_mounts_below(folder)):
         do(["umount", place])
     shutil.rmtree(folder)
