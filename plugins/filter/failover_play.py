@@ -16,6 +16,8 @@ from .restore_play import MODULES, application_places, restorable, restore_optio
 if t.TYPE_CHECKING:
     from ..module_utils._engine.core.clock import Clock
     from ..module_utils._engine.core.description.model import Service, Source
+    from ..module_utils._engine.failover.full_plan import PlannedRestore
+    from ..module_utils._engine.failover.region_plan import PlannedMove
 
 _WHERE = "Name it as -e lifeboat_failover=SERVICE."
 #: The controller, as a host of the inventory.
@@ -127,14 +129,20 @@ def move_plan(
     for number, step in enumerate(plan.steps, start=1):
         marks = [word for word, holds in (("no way back", step.irreversible), ("may fail", not step.vital)) if holds]
         lines.append(f"{number}. [{step.kind}] {step.what}{' (' + ', '.join(marks) + ')' if marks else ''}")
-    lines += ["", f"The plan's SHA-256: {plan.fingerprint}"]
-    lines += [f"WARNING: {one}" for one in planned.warnings]
-    lines += [f"REFUSED: {one}" for one in planned.refusals]
+    return told_plan(planned, lines)
+
+
+def told_plan(
+    planned: PlannedMove | PlannedRestore, lines: t.Sequence[str], *, warnings: t.Sequence[str] = ()
+) -> dict[str, t.Any]:
+    """What the filters that plan give; *warnings* are told before those of the plan."""
+    ends = [f"WARNING: {one}" for one in (*warnings, *planned.warnings)]
+    ends += [f"REFUSED: {one}" for one in planned.refusals]
     return {
-        "plan": plan.as_dict(),
+        "plan": planned.plan.as_dict(),
         "refusals": list(planned.refusals),
         "warnings": list(planned.warnings),
-        "text": lines,
+        "text": [*lines, "", f"The plan's SHA-256: {planned.plan.fingerprint}", *ends],
     }
 
 

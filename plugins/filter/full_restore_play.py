@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from .failover_play import application_hosts, preferred_kind, region_hosts, region_of
+from .failover_play import application_hosts, preferred_kind, region_hosts, region_of, told_plan
 from .recovery_play import Json, read
 from .restore_play import RECOVERIES, restorable
 
@@ -153,16 +153,9 @@ def restore_all_plan(
         for step in (one for one in plan.steps if one.options["phase"] == phase):
             number += 1
             lines.append(f"{number}. [{step.kind}] {step.what}{'' if step.vital else ' (may fail)'}")
-    lines += ["", f"The plan's SHA-256: {plan.fingerprint}"]
-    lines += [f"WARNING: the repository {one} does not answer; it is left out" for one in silent]
-    lines += [f"WARNING: {one}" for one in planned.warnings]
-    lines += [f"REFUSED: {one}" for one in planned.refusals]
-    return {
-        "plan": plan.as_dict(),
-        "refusals": list(planned.refusals),
-        "warnings": list(planned.warnings),
-        "text": lines,
-    }
+    return told_plan(
+        planned, lines, warnings=[f"the repository {one} does not answer; it is left out" for one in silent]
+    )
 
 
 def restore_all_objections(ledger: Json, looked: t.Mapping[str, Json], target: Json) -> list[str]:
