@@ -102,6 +102,13 @@ def test_the_timeline_counts_more_than_the_position_and_the_position_more_than_t
     assert ranked({"hot": behind, "dr": behind}) == ["hot", "dr"]
 
 
+def test_what_a_living_primary_wrote_while_the_standbys_were_asked_changes_no_order() -> None:
+    asked_first, asked_later = standby("0/5000000"), standby("0/5000100")
+    assert ranked({"hot": asked_first, "dr": asked_later}, primary("0/5000000")) == ["hot", "dr"]
+    assert ranked({"hot": asked_first, "dr": asked_later}, primary("0/5000080")) == ["dr", "hot"]
+    assert ranked({"hot": asked_first, "dr": asked_later}) == ["dr", "hot"]
+
+
 def test_what_was_replayed_from_an_archive_counts_as_received() -> None:
     archive = standby("0/4000000", replayed="0/7000000")
     never = {**standby("0/5000000"), "received": None}

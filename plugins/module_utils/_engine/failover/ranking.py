@@ -66,23 +66,28 @@ def rank(
 ) -> Ranking:
     """Standbys in order: the highest timeline, then the most WAL, then as they are described.
 
+    Of a primary that answers, what it has written since it was asked counts for nobody: who is asked later has more of
+    it, and the order would be that of the questions.
+
     *states* are those that ``pg_standby_info`` told, None for one that did not answer (*problems* says why). *primary*
     is the old primary's, when it answers.
     """
     identifiers = {str(one["system_identifier"]) for one in (primary, *states.values()) if one}
     owner = str(primary["system_identifier"]) if primary else _most_common(states)
+    living = None if primary is None or primary["in_recovery"] else primary
     found: list[Ranked] = []
     refused: dict[str, str] = {}
     for name, state in states.items():
         why = _refusal(state, owner=owner, problem=problems.get(name, "it does not answer"))
         if why is None and state is not None:
-            found.append(_ranked(name, state, primary=primary, now=now))
+            found.append(_ranked(name, state, primary=living, now=now))
         else:
             refused[name] = why or ""
     if len(identifiers) > 1 and primary is None and _is_tied(states):
         refused.update({one.name: "the standbys are of different clusters, and nobody says whose" for one in found})
         found = []
-    found.sort(key=lambda one: (-one.timeline, -one.received))
+    asked = received_of(living) if living else None
+    found.sort(key=lambda one: (-one.timeline, -(one.received if asked is None else min(one.received, asked))))
     return Ranking(candidates=tuple(found), refused=refused)
 
 
@@ -105,7 +110,7 @@ def _refusal(state: Json | None, *, owner: str, problem: str) -> str | None:
 def _ranked(name: str, state: Json, *, primary: Json | None, now: datetime.datetime) -> Ranked:
     received = received_of(state)
     since_commit = _seconds_since(state.get("last_commit"), now)
-    if primary is not None and not primary["in_recovery"]:
+    if primary is not None:
         behind = max(0, received_of(primary) - received)
         loss: tuple[int | None, float | None] = (behind, _lag(state, received, now=now) if behind else 0.0)
         statement = (
