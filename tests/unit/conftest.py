@@ -1,10 +1,16 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files that take longest, together a third of all: they start processes or try hundreds of inputs."""
+"""Which unit tests may be left out, and when.
+
+The files that take longest, together a third of all: they start processes or try hundreds of inputs. And, with
+``LIFEBOAT_ONE_OF_EACH=1``, the further cases of a test that has several: a run on another Python is about the code that
+each test walks through, and the cases are about its inputs.
+"""
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import pytest
@@ -28,10 +34,21 @@ SLOW = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark them."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the slow ones, and keep the first case of each when that is asked for."""
     files = {_FOLDER / name for name in SLOW}
     assert all(path.is_file() for path in files), "a file that is marked as slow is not there any more"
     for item in items:
         if item.path in files:
             item.add_marker(pytest.mark.slow)
+    if os.environ.get("LIFEBOAT_ONE_OF_EACH") == "1":
+        seen: set[str] = set()
+        further = []
+        for item in items:
+            name = item.nodeid.partition("[")[0]
+            if name in seen:
+                further.append(item)
+            seen.add(name)
+        left_out = set(further)
+        config.hook.pytest_deselected(items=further)
+        items[:] = [item for item in items if item not in left_out]

@@ -23,6 +23,7 @@ from sandbox.redis import RedisServer
 from sandbox.s3 import S3Identity, S3Server
 from tests.support.children import kill_when
 from tests.support.command_line import CommandLine
+from tests.support.compiled_once import compiled_once
 
 ROOT = pathlib.Path(__file__).parents[3]
 PASSWORD = "not-for-anybody-8c1f"
@@ -211,7 +212,7 @@ def play_until(
 
 
 def _environment(lab: HasDirectory) -> dict[str, str]:
-    return {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(lab.directory / "ansible")}
+    return {**os.environ, **compiled_once(), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(lab.directory / "ansible")}
 
 
 def ledger_entries(failovers: pathlib.Path) -> list[Json]:

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import pathlib
 import signal
-import subprocess
 import typing as t
 
 import psycopg2
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.lease_taking import (
     TakeRequest,
     take_lease,
@@ -23,8 +25,10 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.server_state import (
     server_processes,
 )
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.local import LocalStorage
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import Storage
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.registry import open_storage
 from sandbox.postgresql import PostgreSQLServer
+from sandbox.s3 import S3Server
 from tests.support.lease_holder import LEASE, control_of, lease_holder
 from tests.support.leases import begin_failover
 from tests.support.waiting import wait_for
@@ -38,7 +42,64 @@ def server() -> t.Iterator[PostgreSQLServer]:
         yield server
 
 
-def described(folder: pathlib.Path, server: PostgreSQLServer) -> pathlib.Path:
+class Folder:
+    """A witness on a disk, which can be taken away."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._path, self._elsewhere = folder / "third", folder / "away"
+        self._path.mkdir()
+        self.description = {"type": "file", "path": str(self._path)}
+
+    def go(self) -> None:
+        self._path.rename(self._elsewhere)
+
+    def come_back(self) -> None:
+        self._elsewhere.rename(self._path)
+
+
+class Store:
+    """A witness in a bucket of a real server, which can be made to take what it is sent and say nothing."""
+
+    def __init__(self, folder: pathlib.Path, server: S3Server) -> None:
+        self._server = server
+        keys = folder / "s3.env"
+        administrator = server.administrator
+        keys.write_text(
+            f"AWS_ACCESS_KEY_ID={administrator.access_key}\nAWS_SECRET_ACCESS_KEY={administrator.secret_key}\n"
+        )
+        keys.chmod(0o600)
+        self.description = {
+            "type": "s3",
+            "bucket": "witness",
+            "region": server.region,
+            "endpoint_url": server.endpoint_url,
+            "credentials": {"file": str(keys)},
+        }
+
+    def go(self) -> None:
+        os.kill(self._server.pid, signal.SIGSTOP)
+
+    def come_back(self) -> None:
+        os.kill(self._server.pid, signal.SIGCONT)
+
+
+@pytest.fixture(params=["folder", "S3 server"])
+def third(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> t.Iterator[Folder | Store]:
+    """Each kind of repository that may be a witness."""
+    with contextlib.ExitStack() as stack:
+        if request.param == "folder":
+            yield Folder(tmp_path)
+        else:
+            store = Store(tmp_path, stack.enter_context(S3Server(buckets=["witness"])))
+            stack.callback(store.come_back)  # one that is stopped can't be ended
+            yield store
+
+
+def storage_of(third: Folder | Store) -> Storage:
+    return open_storage(third.description, name="third", clock=SystemClock(), runner=SubprocessRunner())
+
+
+def described(folder: pathlib.Path, server: PostgreSQLServer, third: Folder | Store) -> pathlib.Path:
     source = {
         "name": "main",
         "engine": "postgresql",
@@ -53,7 +114,7 @@ def described(folder: pathlib.Path, server: PostgreSQLServer) -> pathlib.Path:
     path = folder / "lifeboat.json"
     description = {
         "lifeboat_services": [{"name": "adhd", "sources": [source]}],
-        "lifeboat_repositories": {"third": {"type": "file", "path": str(folder / "third")}},
+        "lifeboat_repositories": {"third": third.description},
     }
     path.write_text(json.dumps(description))
     return path
@@ -68,21 +129,20 @@ def writes(server: PostgreSQLServer) -> bool:
 
 
 @pytest.mark.slow
-def test_a_primary_lives_by_its_lease(tmp_path: pathlib.Path, server: PostgreSQLServer) -> None:
-    third, away, gate = tmp_path / "third", tmp_path / "away", tmp_path / "held"
-    third.mkdir()
-    configuration = described(tmp_path, server)
-    storage = LocalStorage(path=str(third))
+def test_a_primary_lives_by_its_lease(tmp_path: pathlib.Path, server: PostgreSQLServer, third: Folder | Store) -> None:
+    gate = tmp_path / "held"
+    configuration = described(tmp_path, server, third)
+    storage = storage_of(third)
     witness = Witness(repository="third", storage=storage, service="adhd", source="main")
 
     with lease_holder(configuration, host="north1", server=server, gate=gate) as holder:
         wait_for(gate.exists, what="the lease")
-        third.rename(away)
+        third.go()
         wait_for(lambda: not server_processes(str(server.data_directory)), what="stopped without its witness")
         assert not gate.exists()
         assert holder.poll() is None
         assert not writes(server)
-        away.rename(third)
+        third.come_back()
         wait_for(lambda: writes(server), what="started with its witness")
         holder.send_signal(signal.SIGTERM)
         assert holder.wait(60) == 0
@@ -108,15 +168,14 @@ def test_a_primary_lives_by_its_lease(tmp_path: pathlib.Path, server: PostgreSQL
 
 @pytest.mark.slow
 def test_one_whose_stop_hangs_is_killed(tmp_path: pathlib.Path, server: PostgreSQLServer) -> None:
-    (tmp_path / "third").mkdir()
-    gate = tmp_path / "held"
-    configuration = described(tmp_path, server)
+    third, gate = Folder(tmp_path), tmp_path / "held"
+    configuration = described(tmp_path, server, third)
     description = json.loads(configuration.read_text())
     control = {"stop_command": "sleep 600", "start_command": "true"}
     description["lifeboat_services"][0]["sources"][0]["service_control"] = control
     configuration.write_text(json.dumps(description))
     with lease_holder(configuration, host="north1", server=server, gate=gate) as holder:
         wait_for(gate.exists, what="the lease")
-        subprocess.run(["mv", tmp_path / "third", tmp_path / "away"], check=True)
+        third.go()
         wait_for(lambda: not server_processes(str(server.data_directory)), what="killed without its witness")
         assert holder.poll() is None
