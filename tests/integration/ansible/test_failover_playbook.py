@@ -16,6 +16,7 @@ import redis
 
 from tests.integration.ansible.plays import PASSWORD, Played
 from tests.integration.ansible.region_site import Regions, Writer, two_regions
+from tests.support.lease_holder import LEASE, control_of, lease_holder
 from tests.support.told_servers import WebServer
 from tests.support.waiting import wait_for
 
@@ -181,3 +182,26 @@ def test_what_is_not_well_gets_no_names_and_what_can_not_be_is_refused_before_an
     given_up = regions.play(lifeboat_resume="run-0001", lifeboat_abandon=True)
     assert given_up.status == 0, given_up.output
     assert regions.entries()[-1]["event"] == "abandoned"
+
+
+def test_a_living_primary_gives_way_when_its_lease_is_taken(regions: Regions) -> None:
+    """Nobody asks its host: who renews the lease stops it, in order, so nothing is lost."""
+    leased = {
+        "data_directory": str(regions.primary.data_directory),
+        "methods": [{"witness": {"repository": "local", "lease": LEASE}}, {"command": f"touch {regions.cut_off}"}],
+    }
+    regions = dataclasses.replace(regions, main={"fencing": leased, "service_control": control_of(regions.primary)})
+    configuration, gate = regions.lifeboat.configuration, regions.directory / "held"
+    with lease_holder(configuration, host="north1", server=regions.primary, gate=gate) as holder:
+        wait_for(gate.exists, what="the lease")
+        regions.primary.query("INSERT INTO ledger VALUES (501)")
+        _checked, confirm = regions.planned(lifeboat_accept_data_loss=True)
+        played = regions.play(lifeboat_accept_data_loss=True, lifeboat_confirm=confirm)
+        assert played.status == 0, played.output
+        assert holder.wait(60) == 1
+    fence = next(one["data"] for one in regions.entries() if (one["event"], one["step"]) == ("done", "fence-main"))
+    assert (fence["proven"], fence["method"], fence["witness"]["state"]) == (True, "witness", "released")
+    assert not regions.cut_off.exists(), "what is proved is not done by another way, too"
+    assert regions.standby.query("SELECT pg_is_in_recovery(), count(*) FROM ledger") == [(False, 501)]
+    with pytest.raises(psycopg2.OperationalError):
+        regions.primary.query("SELECT 1")
