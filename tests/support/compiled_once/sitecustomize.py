@@ -4,8 +4,8 @@
 """What Ansible sends as an archive is compiled once, and not again by each task of each play.
 
 Python keeps no compiled code for sources in an archive, and a third of the time of a task on this machine went into
-compiling the same ones. Whoever has this folder on ``PYTHONPATH`` keeps it, by what the source says; nothing else is
-different. Plays of tests do, nobody else.
+compiling the same ones. Whoever has this file on the path keeps it, by what the source says; nothing else is different.
+Plays of tests do, and the interpreter of the tests' hosts, nobody else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import sys
 import types
 import zipimport
 
-_PLACE = os.environ.get("LIFEBOAT_COMPILED_ONCE", "")
+_BESIDE = os.path.join(os.path.dirname(__file__), "compiled-once")
+_PLACE = os.environ.get("LIFEBOAT_COMPILED_ONCE") or _BESIDE
 _compile = getattr(zipimport, "_compile_source", None)
 
 
@@ -40,5 +41,5 @@ def _compiled_once(pathname: str, source: bytes) -> types.CodeType:
     return code
 
 
-if _PLACE and _compile is not None:
+if os.path.isdir(_PLACE) and _compile is not None:
     zipimport._compile_source = _compiled_once

@@ -26,10 +26,11 @@ import uuid
 from pathlib import Path
 
 from tests.support.children import processes_that_name
+from tests.support.compiled_once import compile_once_in
 from tests.support.hosts.commands import HostsUnavailable, do
 from tests.support.hosts.containers import Containers
 from tests.support.hosts.network import Network
-from tests.support.hosts.root_file_system import root_file_system
+from tests.support.hosts.root_file_system import PYTHON, root_file_system
 from tests.support.waiting import wait_for
 
 _PREFIX = "lifeboat-hosts-"
@@ -262,6 +263,8 @@ def _disk(folder: Path, *, root: Path, name: str) -> Path:
     do(["mount", "-t", "overlay", "-o", options, "none", place])
     # systemd would take the one of this machine, for all hosts alike.
     (place / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n", encoding="utf-8")
+    (libraries,) = place.glob(f"{PYTHON[1:].removesuffix('bin/python')}lib/python3.*/site-packages")
+    compile_once_in(libraries)
     return place
 
 
