@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-prove demo-down test test-fast lint format sanity architecture unit conformance sandbox integration \
+.PHONY: help setup demo demo-prove demo-down test test-fast test-long lint format sanity architecture unit conformance sandbox integration \
         faults interop breakglass hosts lab kubernetes soak artefact-test newest py39 bench docs changelog clean distclean
 
 help: ## list the targets
@@ -22,8 +22,11 @@ demo-prove: setup ## prove the sandbox's backups at level 4 and restore one of e
 demo-down: ## stop the sandbox and remove all that the demo made
 	@tools/demo.sh down
 
-test: setup ## every test there is (under 45 minutes on two cores)
-	@tools/test.sh all
+test: setup ## every suite, without the scenarios of test-long (under 45 minutes on two cores)
+	@tools/test.sh main
+
+test-long: setup ## scenarios of minutes, all that concerns Ansible on the newest one, every case on the oldest Python (an hour)
+	@tools/test.sh long
 
 test-fast: setup ## lint, architecture, quick unit and conformance tests, a backup and a restore of each engine (under 5 minutes)
 	@tools/test.sh fast

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs stages of tests, all of them even when one fails, and ends with a table of what happened and how long it took.
 #
-#   tools/test.sh fast | all | STAGE...        stages: the functions `stage_…` below
+#   tools/test.sh fast | main | long | STAGE...        stages: the functions `stage_…` below; together `main` and `long` are all
 #
 # LIFEBOAT_PYTEST_WORKERS   processes for suites that run in parallel (default 2)
 # LIFEBOAT_MONGO_TOOLS, LIFEBOAT_WALG   folders of genuine vendor tools, for the tests marked `interop`
@@ -88,12 +88,20 @@ stage_conformance() { suite "$venv" conformance --numprocesses "$workers" --dist
 stage_integration_quick() { suite "$venv" integration --numprocesses "$waiting_workers" --dist loadfile -m "smoke"; }
 # The files in their own order: what takes longest with the fewest tests begins.
 readonly in_order=(--dist loadfile --no-loadscope-reorder)
-stage_integration() { serving_suite "$venv" integration --numprocesses "$waiting_workers" "${in_order[@]}" -m "not interop and not soak"; }
+stage_integration() { integration ""; }
+stage_integration_main() { integration "and not long"; }
+stage_integration_long() { integration "and long"; }
+integration() { # which of them
+    serving_suite "$venv" integration --numprocesses "$waiting_workers" "${in_order[@]}" -m "not interop and not soak $1"
+}
 stage_interop() { serving_suite "$venv" integration --numprocesses "$workers" --dist loadfile -m interop; }
 stage_sandbox() { serving_suite "$venv" sandbox; }
 stage_breakglass() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" breakglass --numprocesses "$workers" --dist loadfile; }
+stage_hosts() { hosts; }
+stage_hosts_main() { hosts -m "not long"; }
+stage_hosts_long() { hosts -m long; }
 # A machine of its own compiles in its own place.
-stage_hosts() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" hosts --numprocesses "$waiting_workers" "${in_order[@]}"; }
+hosts() { PYTHONPYCACHEPREFIX='' serving_suite "$venv" hosts --numprocesses "$waiting_workers" "${in_order[@]}" "$@"; }
 # Two regions, built once and lost again and again: run by hand, with what `hosts` needs and bind9.
 stage_lab() { PYTHONPYCACHEPREFIX='' suite "$venv" lab -s; }
 # What tools/kubernetes.sh has built is asked; without it all of these are skipped, and say so.
@@ -151,15 +159,16 @@ for argument in "$@"; do
         begin_beside lint
         stages+=(architecture integration_quick conformance_quick unit_quick lint)
         ;;
-    all)
+    main)
         begin_beside sanity
-        stages+=(lint architecture sandbox hosts sanity unit conformance integration interop breakglass faults artefact newest_quick py39_quick)
+        stages+=(lint architecture sandbox hosts_main sanity unit conformance integration_main interop breakglass faults artefact newest_quick py39_quick)
         ;;
+    long) stages+=(hosts_long integration_long newest py39) ;;
     *) stages+=("$argument") ;;
     esac
 done
 if ((${#stages[@]} == 0)); then
-    echo "usage: tools/test.sh fast | all | STAGE..." >&2
+    echo "usage: tools/test.sh fast | main | long | STAGE..." >&2
     exit 2
 fi
 for stage in "${stages[@]}"; do

@@ -141,8 +141,8 @@ class Regions:
 
     def description(self) -> Json:
         keep = {"repositories": ["local"], "keep": {"within": "7d"}}
-        # The last one is not for when another one is proved.
-        methods = [{"command": "false", "name": "power"}, {"host": True}, {"command": f"touch {self.cut_off}"}]
+        # The first one hangs; the last one is not for when another one is proved.
+        methods = [{"command": "sleep 600", "name": "power"}, {"host": True}, {"command": f"touch {self.cut_off}"}]
         main = {
             "name": "main",
             "engine": "postgresql",
@@ -254,7 +254,7 @@ class Regions:
         self.primary.kill()
 
     def arguments(self, **variables: t.Any) -> list[str]:
-        named = {"lifeboat_failover": "adhd", "lifeboat_health_wait": 20, **variables}
+        named = {"lifeboat_failover": "adhd", "lifeboat_health_wait": 20, "lifeboat_fence_timeout": 2, **variables}
         return ["--inventory", str(self.inventory()), "-e", json.dumps(named)]
 
     def play(self, *more: str, **variables: t.Any) -> Played:
