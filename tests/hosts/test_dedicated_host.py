@@ -22,7 +22,7 @@ from tests.support.hosts.playing import Json, Played, inventory, play
 from tests.support.hosts.root_file_system import wheelhouse
 from tests.support.hosts.store import Store, store_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 _IDENTITY = "/etc/lifeboat/identity.txt"
 _TABLE = "/etc/cron.d/lifeboat-shop"

@@ -29,7 +29,7 @@ from tests.support.hosts.fleet import Fleet, Host
 from tests.support.hosts.playing import Json, Played, inventory, play
 from tests.support.hosts.root_file_system import wheelhouse
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 _PORT = 8330
 _JOB = "shop/cache/rdb"

@@ -25,6 +25,8 @@ from tests.support.hosts.fleet import Fleet, Host
 from tests.support.hosts.root_file_system import wheelhouse
 from tests.support.pages import Page, parse_page
 
+pytestmark = pytest.mark.long
+
 _PAGE = ROOT / "docs/getting-started.md"
 _INVENTORY = re.compile(r"`(inventories/shop/\S+)`:\n\n```yaml\n(.*?)```", re.DOTALL)
 _FIRST = "playbooks/site.yml -i inventories/shop"

@@ -22,6 +22,8 @@ from tests.support.hosts.playing import Json, Played, inventory, play
 from tests.support.hosts.root_file_system import wheelhouse
 from tests.support.hosts.store import Store, store_for
 
+pytestmark = pytest.mark.long
+
 _SUITE = "trixie"
 _LOCAL = "/var/back ups/lifeboat"
 _SMALL = "/srv/small"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.children import ROOT
 
-pytestmark = pytest.mark.usefixtures("able_machine")
+pytestmark = [pytest.mark.usefixtures("able_machine"), pytest.mark.long]
 SCENARIOS = sorted(path.parent.name for path in ROOT.glob("extensions/molecule/*/molecule.yml"))
 
 

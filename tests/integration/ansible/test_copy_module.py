@@ -42,6 +42,7 @@ def without_the_bucket(lab: Lab) -> list[Json]:
     return [local, {**offsite, "bucket": "nobody-made-this"}]
 
 
+@pytest.mark.long
 @pytest.mark.newest
 def test_check_do_again_and_again_in_check(lab: Lab) -> None:
     backup = make_backup(lab, repositories=without_the_bucket(lab))
@@ -81,6 +82,7 @@ def test_check_do_again_and_again_in_check(lab: Lab) -> None:
     assert not verified.get("failed"), verified["msg"]
 
 
+@pytest.mark.long
 def test_what_is_damaged_fails_the_task_and_is_repaired_when_asked(lab: Lab) -> None:
     backup = make_backup(lab, repositories=without_the_bucket(lab))
     (payload,) = (path for path in lab.local.rglob("*") if path.name == backup["payloads"][0]["name"])
@@ -128,6 +130,7 @@ def test_policies_and_targets_decide_what_comes(lab: Lab) -> None:
     assert [done["id"] for done in rest["backups"]] == [min(ids)]
 
 
+@pytest.mark.long
 def test_bad_input_is_refused_by_name_before_anything_is_touched(lab: Lab) -> None:
     cases: tuple[Json, ...] = (
         {"to": ["nowhere"]},

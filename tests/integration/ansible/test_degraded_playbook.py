@@ -145,6 +145,7 @@ def flat(played: Played) -> str:
     return " ".join(played.output.split())
 
 
+@pytest.mark.long
 def test_it_is_entered_gone_on_with_refused_to_be_left_and_left(site: Site) -> None:
     before = site.world()
     asked = site.play("enter", "--check")

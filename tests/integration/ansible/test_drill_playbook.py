@@ -171,6 +171,7 @@ def at_work(folder: pathlib.Path) -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_was_killed(
     regions: Regions, names: NameServer, documents: MongoReplicaSet
 ) -> None:

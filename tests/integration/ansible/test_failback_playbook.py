@@ -135,6 +135,7 @@ def flat(played: Played) -> str:
     return " ".join(played.output.split())
 
 
+@pytest.mark.long
 def test_the_former_primary_comes_home_and_no_acknowledged_write_is_lost(site: Site) -> None:
     north, south = site.north, site.south
     unconfirmed = site.play()

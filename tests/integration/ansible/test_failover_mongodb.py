@@ -90,6 +90,7 @@ def flat(played: Played) -> str:
     return " ".join(played.output.split())
 
 
+@pytest.mark.long
 def test_the_member_of_the_other_region_takes_over_a_set_that_has_lost_its_majority(site: Site) -> None:
     first, near, far = site.servers.nodes
     with site.servers.client(w=3) as client:

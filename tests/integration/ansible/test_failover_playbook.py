@@ -44,6 +44,7 @@ def flat(played: Played) -> str:
     return " ".join(played.output.split())
 
 
+@pytest.mark.long
 def test_a_lost_region_is_left_though_the_play_is_killed_and_two_people_are_at_it(regions: Regions) -> None:
     writer = Writer(regions.primary)
     while len(writer.acknowledged) < 200:
@@ -108,6 +109,7 @@ def test_a_lost_region_is_left_though_the_play_is_killed_and_two_people_are_at_i
         regions.primary.query("INSERT INTO ledger VALUES (1)")
 
 
+@pytest.mark.long
 def test_what_is_not_well_gets_no_names_and_what_can_not_be_is_refused_before_anything_is_touched(
     regions: Regions, request: pytest.FixtureRequest
 ) -> None:

@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import sys
 
+import pytest
 import yaml
 
 from tests.integration.ansible.plays import Json, Played, run_playbook
@@ -71,6 +72,7 @@ class Site:
         return run_playbook(self, "--inventory", str(self.inventory()), *more, playbook="playbooks/standby.yml")
 
 
+@pytest.mark.long
 def test_files_are_on_their_spare_before_anything_is_lost(tmp_path: pathlib.Path) -> None:
     site = Site(tmp_path)
     site.shop.mkdir(parents=True)

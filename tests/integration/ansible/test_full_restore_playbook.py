@@ -41,6 +41,7 @@ def flat(played: Played) -> str:
     return " ".join(played.output.split())
 
 
+@pytest.mark.long
 def test_a_lost_system_comes_back_on_a_new_host_though_the_play_is_killed() -> None:
     with whole_system() as system:
         system.lose()

@@ -47,7 +47,7 @@ QUICK = ("mongo_dump", "pg_logical_dump", "pg_basebackup_walg", "redis_snapshot 
 
 @pytest.mark.parametrize(
     "feature",
-    [pytest.param(name, marks=(pytest.mark.newest,) if name in QUICK else (pytest.mark.slow,)) for name in FEATURES],
+    [pytest.param(name, marks=(pytest.mark.newest,) if name in QUICK else (pytest.mark.long,)) for name in FEATURES],
 )
 def test_check_do_again_and_again_in_check(lab: Lab, feature: str) -> None:
     module, options = options_of(lab, feature)
@@ -98,6 +98,7 @@ def manifests(lab: Lab) -> list[t.Any]:
     return [path for path in lab.local.rglob("*") if path.suffix in (".json", ".md")]
 
 
+@pytest.mark.long
 @pytest.mark.newest
 def test_backup_info_lists_filters_and_changes_nothing(lab: Lab) -> None:
     for feature in ("redis_snapshot by SYNC", "redis_snapshot by SYNC", "pg_logical_dump"):

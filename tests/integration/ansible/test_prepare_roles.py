@@ -116,6 +116,7 @@ def everything(lab: Lab) -> list[t.Any]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.newest
 @pytest.mark.newest_first
 def test_check_do_again_and_put_back(lab: Lab) -> None:

@@ -151,6 +151,7 @@ def timeline(server: PostgreSQLServer) -> int:
     return int(server.query("SELECT pg_walfile_name(pg_current_wal_lsn())")[0][0][:8], 16)
 
 
+@pytest.mark.long
 def test_a_dead_primary_is_replaced_though_the_play_is_killed_at_its_steps_and_two_people_are_at_it(site: Site) -> None:
     site.primary.kill()
     checked = site.promote("--check", lifeboat_accept_data_loss=True)
@@ -208,6 +209,7 @@ def test_a_dead_primary_is_replaced_though_the_play_is_killed_at_its_steps_and_t
         site.primary.query("INSERT INTO ledger VALUES (1000)")
 
 
+@pytest.mark.long
 def test_a_primary_that_can_not_be_fenced_is_left_as_it_is_until_somebody_takes_it_upon_themselves(site: Site) -> None:
     """Its host says nothing, and the command that should cut it off fails."""
     ada = Person.new(site.directory, "ada")

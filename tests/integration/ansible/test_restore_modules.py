@@ -145,6 +145,7 @@ def test_what_cannot_become_a_good_restore_is_refused_by_name_and_nothing_is_tou
     assert not pathlib.Path(beside["data_directory"]).exists()
 
 
+@pytest.mark.long
 def test_redis_in_place_undone_done_again_and_tidied_up_without_a_secret_anywhere(way_back: WayBack) -> None:
     with redis_target(way_back.folder) as (target, in_place):
         restore = way_back.task(
@@ -275,6 +276,7 @@ def recorded_programs(way_back: WayBack, name: str) -> tuple[str, pathlib.Path]:
     return str(folder), argv
 
 
+@pytest.mark.long
 @pytest.mark.newest
 def test_a_dump_of_postgresql_beside_and_in_place(way_back: WayBack) -> None:
     server = way_back.lab.postgresql

@@ -244,6 +244,7 @@ def test_all_of_it_comes_back_beside_production(site: Site) -> None:
             subprocess.run(["kill", pid_file.read_text().split()[0]], check=False)
 
 
+@pytest.mark.long
 def test_in_place_it_stops_at_a_failure_goes_on_when_mended_and_can_be_taken_back(site: Site) -> None:
     subprocess.run(["sh", site.application.folder / "start"], check=True)
     in_place = {
@@ -304,6 +305,7 @@ def test_in_place_it_stops_at_a_failure_goes_on_when_mended_and_can_be_taken_bac
     assert site.state == SPOILT
 
 
+@pytest.mark.long
 def test_a_host_that_is_lost_in_the_middle_is_gone_on_with_when_it_is_back(site: Site) -> None:
     if not site.application.is_well():
         subprocess.run(["sh", site.application.folder / "start"], check=True)

@@ -97,6 +97,7 @@ def test_a_key_that_a_host_lacks_is_refused_before_anything_is_installed(tmp_pat
     assert not (tmp_path / "opt").exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_reference_inventories_are_taken_as_they_are(tmp_path: pathlib.Path) -> None:
     """Every host is this machine, and bare: nothing of theirs is there, neither on the hosts nor on the controller."""
