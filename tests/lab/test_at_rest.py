@@ -37,6 +37,8 @@ def test_the_lab_is_at_work(lab: Lab, tmp_path: pathlib.Path) -> None:
 def test_a_drill_passes_while_clients_write_and_none_of_them_notices(lab: Lab, tmp_path: pathlib.Path) -> None:
     lab.changes = {"exercises": [_EXERCISE]}
     lab.database("south").run("lifeboat verify adhd/main adhd/cache --quiet", timeout=300)
+    # What the base backup needs is shipped within a minute of it, and a drill that comes before that is refused.
+    wait_for(lambda: any("/wal/" in key for key in lab.stores["south"].keys("shared/adhd/main/")), seconds=120)
     before, evidence_file = began(lab), tmp_path / "evidence.json"
     with lab.load(tmp_path) as load:
         played = lab.play("playbooks/dr_drill.yml", lifeboat_drill_of="adhd", lifeboat_evidence=str(evidence_file))
