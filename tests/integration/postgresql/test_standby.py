@@ -183,7 +183,7 @@ def test_a_running_standby_whose_wal_is_gone_is_rebuilt_when_that_is_asked_for(t
         two.has(one)
         asked = make(two, one, rejoin="rebuild")
         assert (asked.changed, asked.way) == (False, "configure")
-        assert "not proven to be gone: it receives" in asked.why
+        assert "it is not rebuilt, because its WAL is not proven to be gone" in asked.why
 
         # Away for longer than the slot keeps WAL, and nobody has it in an archive.
         two.stop()

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import types
 import typing as t
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.errors import PostgresPermissionDenied
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.host import Host
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql import standby_wal
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.standby_folder import StandbyFolder
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.standby_state import StandbyState
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.standby_upstream import (
@@ -37,6 +40,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgres
     Ancestor,
     TimelineHistory,
 )
+from tests.support.clocks import FakeClock
 
 SEGMENT = 16 * 1024 * 1024
 OURS = "/usr/local/lib/lifeboat/fetch-wal /cache %f %p"
@@ -82,7 +86,8 @@ def verdict(
     state = dataclasses.replace(STANDBY, **facts)
     before = StandbyAsked(state=state, restores_by=restores_by)
     after = dataclasses.replace(before, state=dataclasses.replace(state, **(later or {})))
-    return judge(before, after, look, kept=kept, archives=Archives(command=command, names=archive))
+    names = None if archive is None else functools.partial(tuple, archive)
+    return judge(before, after, look, kept=kept, archives=Archives(command=command, names=names))
 
 
 def test_what_the_primary_has_removed_is_gone_where_there_is_no_archive() -> None:
@@ -108,7 +113,8 @@ def test_it_is_gone_where_the_archive_has_only_later_ones() -> None:
     [
         # The standby may have more than it says, or get on.
         ({"received": None}, "has not asked its primary"),
-        ({"later": {"receiving": True}}, "still comes on"),
+        ({"receiving": True}, "it receives"),
+        ({"later": {"receiving": True}}, "it receives"),
         ({"later": {"received": "0/3500100"}}, "still comes on"),
         ({"received": "0/3600000", "later": {"replayed": "0/3500100"}}, "still comes on"),
         ({"in_recovery": False}, "is another server"),
@@ -161,6 +167,43 @@ def test_a_server_that_may_not_be_asked_proves_nothing() -> None:
     server = t.cast("t.Any", types.SimpleNamespace(connect=connect))
     found = look_for_wal(server, server, LOOK, command="", archived=None, host=Host())
     assert found == WalVerdict(gone=False, why="It lets nobody look")
+
+
+def answering(*answers: dict[str, t.Any]) -> tuple[t.Any, t.Any]:
+    """A standby that gives these answers in their order, the last one for ever, and its primary."""
+    left = list(answers)
+
+    class Session:
+        def rows(self, _statement: str) -> list[tuple[str]]:
+            return [(one,) for one in names(7, 8, 9)]
+
+    @contextlib.contextmanager
+    def connect(**_arguments: t.Any) -> t.Iterator[Session]:
+        yield Session()
+
+    def ask(_standby: t.Any, *, host: Host) -> StandbyAsked:
+        del host
+        return StandbyAsked(state=dataclasses.replace(STANDBY, **(left.pop(0) if len(left) > 1 else left[0])))
+
+    return ask, types.SimpleNamespace(connect=connect)
+
+
+def test_one_that_looks_for_a_moment_as_if_it_received_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(*answers: dict[str, t.Any], archived: t.Any = None) -> tuple[WalVerdict, float]:
+        ask, primary = answering(*answers)
+        monkeypatch.setattr(standby_wal, "_ask", ask)
+        clock = FakeClock()
+        command = "" if archived is None else OURS
+        found = look_for_wal(primary, primary, LOOK, command=command, archived=archived, host=Host(clock=clock))
+        return found, sum(clock.slept)
+
+    assert look({"receiving": True}, {}, {}) == (verdict(), 0.5)
+    found, slept = look({"receiving": True})
+    assert not found.gone
+    assert slept > 1
+    # One that is well is asked once, and its archive not at all.
+    well, slept = look({"receiving": True, "received": "0/7000100"}, archived=pytest.fail)
+    assert (well.gone, slept) == (False, 0)
 
 
 def test_what_is_noted_counts_until_the_folder_has_more(tmp_path: Path) -> None:

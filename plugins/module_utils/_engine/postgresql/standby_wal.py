@@ -11,6 +11,7 @@ later ones, and the archive has it neither, though later ones. Whatever can't be
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import typing as t
@@ -30,6 +31,10 @@ from .written_file import replace_file
 _KEPT = "SELECT name FROM pg_catalog.pg_ls_waldir()"
 _RESTORES_BY = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'restore_command'"
 _NOTE_SUFFIX = ".rebuilding"
+#: A standby that is refused WAL looks for a moment as if it received, each time it tries.
+_LOOKS, _PAUSE = 10, 0.5
+#: What is found in such a moment.
+_RECEIVES = "it receives, though what it needs next is gone where it is to come from"
 
 
 class Archived(t.Protocol):
@@ -51,11 +56,11 @@ class StandbyAsked:
 class Archives:
     """The archive that the standby is to get WAL from. *command* is its ``restore_command``, empty without an archive.
 
-    *names* are the segments in it, None when nobody can look.
+    *names* tells the segments in it, and is asked only where it matters; None when nobody can look.
     """
 
     command: str = ""
-    names: t.Collection[str] | None = None
+    names: t.Callable[[], t.Collection[str]] | None = None
 
 
 def look_for_wal(
@@ -71,17 +76,22 @@ def look_for_wal(
 
     *command* is the ``restore_command`` that the standby is to have, empty without an archive.
     """
-    try:
-        before = _ask(standby, host=host)
-        if before.state.receiving:
-            return _open("it receives")
-        names = archived(look.state.system_identifier) if command and archived is not None else None
-        with primary.connect(runner=host.runner) as session:
-            kept = [str(name) for (name,) in session.rows(_KEPT)]
-        after = _ask(standby, host=host)
-    except LifeboatError as error:
-        return _open(error.message.rstrip("."))
-    return judge(before, after, look, kept=kept, archives=Archives(command=command, names=names))
+    names = None if archived is None else functools.partial(archived, look.state.system_identifier)
+    archives = Archives(command=command, names=names)
+    verdict = _open(_RECEIVES)
+    for number in range(_LOOKS):
+        host.clock.sleep(_PAUSE if number else 0)
+        try:
+            before = _ask(standby, host=host)
+            with primary.connect(runner=host.runner) as session:
+                kept = [str(name) for (name,) in session.rows(_KEPT)]
+            after = _ask(standby, host=host)
+            verdict = judge(before, after, look, kept=kept, archives=archives)
+        except LifeboatError as error:
+            return _open(error.message.rstrip("."))
+        if verdict.why != _RECEIVES:
+            break
+    return verdict
 
 
 def judge(
@@ -92,7 +102,10 @@ def judge(
     kept: t.Collection[str],
     archives: Archives,
 ) -> WalVerdict:
-    """What follows from the answers: *kept* is asked between *before* and *after*. Pure."""
+    """What follows from the answers: *kept* is asked between *before* and *after*. Pure but for asking the archive.
+
+    Raises what that does.
+    """
     state, size = before.state, look.segment_size
     position = received_position(state)
     doubt = _doubt_of_standby(before, after, look, position=position)
@@ -110,6 +123,8 @@ def judge(
     later = [one for one in there if one > max(needed)]
     if needed & there or not later:
         return _open(f"{look.state.server} has not removed {name}, which it needs next")
+    if state.receiving or after.state.receiving:
+        return _open(_RECEIVES)
     doubt, words = _of_archive(before, archives, needed=needed, timeline=timeline, name=name, size=size)
     if doubt:
         return _open(doubt)
@@ -161,7 +176,7 @@ def _doubt_of_standby(before: StandbyAsked, after: StandbyAsked, look: UpstreamL
     if state.received is None:
         return "it has not asked its primary for WAL since it started"
     now = after.state
-    if now.receiving or received_position(now) != position or now.replayed != state.replayed:
+    if received_position(now) != position or now.replayed != state.replayed:
         return "it still comes on"
     if not history.passes(state.timeline, position):
         return f"it has WAL up to {format_lsn(position)} on timeline {state.timeline}, which {look.state.server} lacks"
@@ -178,9 +193,10 @@ def _of_archive(
         return "", "and it has no archive"
     if archives.names is None:
         return "nobody said where its archive is, so it could not be looked into", ""
-    if needed & _numbers(archives.names, size):
+    names = archives.names()
+    if needed & _numbers(names, size):
         return f"the archive has {name}, which it needs next", ""
-    later = [one for one in _numbers(archives.names, size, timeline=timeline) if one > max(needed)]
+    later = [one for one in _numbers(names, size, timeline=timeline) if one > max(needed)]
     if not later:
         return f"the archive has nothing behind {name}, so that may still come there", ""
     first = segment_name(timeline=timeline, number=min(later), segment_size=size)

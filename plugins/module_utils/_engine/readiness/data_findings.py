@@ -151,8 +151,8 @@ def _slots(source: Json) -> t.Iterator[Finding]:
                 CRITICAL,
                 about,
                 f"The primary has removed what the slot {slot['name']} needs.",
-                "It never catches up by itself.",
-                _REBUILD,
+                "It catches up by the archive alone.",
+                "playbooks/standby.yml -e standby_archive=true; where the archive lacks it: -e standby_rejoin=rebuild",
             )
         elif not slot["active"] and state.get("receiving"):
             yield Finding(
