@@ -193,12 +193,14 @@ def end_processes_inside(directory: Path) -> None:
 
 
 def processes_inside(directory: Path) -> list[int]:
-    """Processes (not ourselves) whose working directory lies in ``directory``."""
+    """Processes (not ourselves) whose working directory lies in ``directory``, or did until that was removed."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            if (entry / "cwd").readlink().is_relative_to(directory):
+            # So Linux names what is there no more.
+            place = str((entry / "cwd").readlink()).removesuffix(" (deleted)")
+            if Path(place).is_relative_to(directory):
                 found.append(int(entry.name))
     return found

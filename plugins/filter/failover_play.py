@@ -15,6 +15,7 @@ from .restore_play import MODULES, application_places, restorable, restore_optio
 
 if t.TYPE_CHECKING:
     from ..module_utils._engine.core.clock import Clock
+    from ..module_utils._engine.core.description.description import Description
     from ..module_utils._engine.core.description.model import Service, Source
     from ..module_utils._engine.failover.full_plan import PlannedRestore
     from ..module_utils._engine.failover.region_plan import PlannedMove
@@ -66,12 +67,11 @@ def movable(
     ]
     return [
         {
-            "service": service.name,
+            **told_of_service(description, service),
             "host": host,
             "keeper": next((one["there"] for one in sources if one.get("there")), _first(hosts[entered])),
             "from": leaving,
             "to": entered,
-            "objectives": service.objectives.as_dict(),
             "regions": hosts,
             "left_hosts": [one for one in dict.fromkeys([host, *hosts[leaving]]) if one in groups.get("all", ())],
             "sources": sources,
@@ -83,17 +83,27 @@ def movable(
                 if not one["outside"]
             ],
             "dns": [dict(one) for one in surroundings.get("dns") or ()],
-            "announces": bool((surroundings.get("communication") or {}).get("announcements")),
-            "communication": surroundings.get("communication") or {},
-            "failover": dict(surroundings.get("failover") or {}),
-            "surroundings": dict(surroundings),
             "repositories": [
                 {"name": name, **use.description} for name, use in uses.items() if not use.is_version_control
             ],
-            "decryption": dict(description.settings.decryption),
-            "state_directory": description.settings.state_directory,
         }
     ]
+
+
+def told_of_service(description: Description, service: Service) -> dict[str, t.Any]:
+    """What the steps of every plan of a whole *service* ask about it, wherever it goes."""
+    surroundings = service.surroundings
+    communication = surroundings.get("communication") or {}
+    return {
+        "service": service.name,
+        "objectives": service.objectives.as_dict(),
+        "announces": bool(communication.get("announcements")),
+        "communication": communication,
+        "failover": dict(surroundings.get("failover") or {}),
+        "surroundings": dict(surroundings),
+        "decryption": dict(description.settings.decryption),
+        "state_directory": description.settings.state_directory,
+    }
 
 
 def move_plan(

@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from .failover_play import application_hosts, preferred_kind, region_hosts, region_of, told_plan
+from .failover_play import application_hosts, preferred_kind, region_hosts, region_of, told_of_service, told_plan
 from .recovery_play import Json, read
 from .restore_play import RECOVERIES, restorable
 
@@ -83,7 +83,7 @@ def comes_back(
         )
     return [
         {
-            "service": service.name,
+            **told_of_service(description, service),
             "host": host,
             "new_host": new_host,
             "new_hosts": new_hosts or [new_host],
@@ -96,22 +96,15 @@ def comes_back(
             "lost_at": config.lost_at,
             "replace": list(config.replace),
             "unverified": list(config.unverified),
-            "objectives": service.objectives.as_dict(),
             "sources": sources,
             "applications": places,
             # Nothing runs in a place that is left: there is none.
             "left_applications": [],
             "dns": names,
             "names": afterwards,
-            "announces": bool((surroundings.get("communication") or {}).get("announcements")),
-            "communication": surroundings.get("communication") or {},
-            "failover": dict(surroundings.get("failover") or {}),
-            "surroundings": dict(surroundings),
             "repositories": read_from,
             "leaves_repositories": [name for name in every if name not in {one["name"] for one in read_from}],
             "scheduled": any(job.schedule is not None for source in service.sources for job in source.jobs),
-            "decryption": dict(description.settings.decryption),
-            "state_directory": description.settings.state_directory,
         }
     ]
 

@@ -13,6 +13,7 @@ from ._engine.operations.catalog_requests import repository_requests, selection_
 from ._engine.operations.choosing import NEWEST_VERIFIED
 from ._engine.operations.description_requests import identity_from
 from ._engine.operations.restore_values import RestoreRequest
+from ._engine.operations.standby_archive import ArchivedWal
 from ._engine.operations.standby_seed import RepositorySeed
 from ._engine.postgresql.connection import PostgresConnection
 from ._engine.postgresql.standby_configuration import StandbyConfiguration, WalArchiveWay, slot_name
@@ -51,7 +52,13 @@ def make_or_rejoin(options: Options, *, check: bool, host: Host) -> dict[str, t.
         bin_directory=options.get("bin_directory") or "",
         timeout=float(options["timeout"]),
     )
-    made = make_standby(request, host=host, seed=_seed(options, host=host), check=check)
+    made = make_standby(
+        request,
+        host=host,
+        seed=_seed(options, host=host),
+        archived=_archived(options, host=host),
+        check=check,
+    )
     for sentence in made.warnings:
         host.journal.warning(sentence)
     return {"changed": made.changed, "diff": _diff(made), "standby": made.as_dict()}
@@ -73,7 +80,20 @@ def _seed(options: Options, *, host: Host) -> RepositorySeed | None:
         state_directory=options["state_directory"],
         lock_timeout=float(options["lock_timeout"]),
     )
-    return RepositorySeed(request, bin_directory=options.get("bin_directory") or "", host=host)
+    return RepositorySeed(
+        request,
+        bin_directory=options.get("bin_directory") or "",
+        host=host,
+        service_control=options.get("service_control"),
+    )
+
+
+def _archived(options: Options, *, host: Host) -> ArchivedWal | None:
+    service, source = options.get("service"), options.get("source")
+    if not (options["repositories"] and service and source):
+        return None
+    repositories = repository_requests(options["repositories"])
+    return ArchivedWal(repositories, service=service, source=source, host=host)
 
 
 def _text(value: t.Any) -> str:

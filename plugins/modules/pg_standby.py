@@ -21,6 +21,10 @@ description:
   - A folder whose server runs as a primary is never touched, nor one of another cluster.
   - A standby that is there already keeps running; its settings are compared and taken by a reload. It is never
     restarted.
+  - One that runs and can never catch up, because the WAL that it needs next is gone, is rebuilt with O(rejoin=rebuild),
+    and refused without. It has to be proven. It is in recovery, has asked for WAL, receives none and does not come on;
+    O(primary) has removed the segment that it needs and has later ones; and the archive, where it has one, lacks it and
+    has later ones. RV(standby) says what is not proven.
 options:
   name:
     description:
@@ -47,6 +51,7 @@ options:
     description:
       - What may be done with a stopped cluster in O(data_directory) that can't just follow.
       - V(auto) rewinds it where that can be, and rebuilds it else. V(rewind) and V(rebuild) do that or nothing.
+      - V(rebuild) is also the word for a standby that runs, and whose WAL is proven to be gone; its server is stopped.
       - A rebuild moves what was there aside. It can be started as a standby only, and is yours to remove.
     type: str
     choices: [never, auto, rewind, rebuild]

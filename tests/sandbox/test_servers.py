@@ -275,3 +275,16 @@ def test_a_program_that_cannot_run_here_is_missing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("LIFEBOAT_MONGOD", str(tmp_path / "nowhere"))
     with pytest.raises(PartsMissing, match="LIFEBOAT_MONGOD"):
         find_mongod()
+
+
+def test_a_process_is_found_in_a_folder_that_was_removed_under_it(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    with subprocess.Popen(["sleep", "60"], cwd=folder) as process:
+        try:
+            assert processes_inside(folder) == [process.pid]
+            folder.rmdir()
+            assert processes_inside(folder) == [process.pid]
+            assert processes_inside(tmp_path / "other") == []
+        finally:
+            process.kill()

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
 import tempfile
@@ -19,6 +17,7 @@ import pytest
 from sandbox.bind import Key, NameServer, Zone
 from sandbox.mongodb import MongoReplicaSet
 from sandbox.parts import MONGOD, find_mongod, require
+from sandbox.process import processes_inside
 from tests.integration.ansible.plays import PASSWORD, Json, Played, play_until, run_playbook
 from tests.integration.ansible.region_site import Regions, two_regions
 
@@ -162,15 +161,6 @@ def results(regions: Regions, run: str) -> dict[str, Json]:
     return {one["step"]: one["data"] for one in entries if one["event"] == "done"}
 
 
-def at_work(folder: pathlib.Path) -> list[int]:
-    found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and os.readlink(entry / "cwd").startswith(f"{folder}/"):
-                found.append(int(entry.name))
-    return found
-
-
 @pytest.mark.long
 def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_was_killed(
     regions: Regions, names: NameServer, documents: MongoReplicaSet
@@ -189,8 +179,8 @@ def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_
     assert not drill.exists()
 
     # Killed while servers of it run.
-    play_until(few, *arguments(few), playbook=PLAYBOOK, reached=lambda: bool(at_work(drill)))
-    assert at_work(drill)
+    play_until(few, *arguments(few), playbook=PLAYBOOK, reached=lambda: bool(processes_inside(drill)))
+    assert processes_inside(drill)
 
     before = (
         regions.primary.query("SELECT pg_postmaster_start_time()"),
@@ -201,7 +191,7 @@ def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_
     assert "has drill-0001 open" in flat(busy)
     cleaned = play(few, lifeboat_clean=True)
     assert cleaned.status == 0, cleaned.output
-    assert at_work(drill) == []
+    assert processes_inside(drill) == []
     assert not drill.exists()
     assert drills(regions)[0][-1] == "abandoned"
 
@@ -243,7 +233,7 @@ def test_a_drill_restores_asks_measures_and_leaves_nothing_though_one_before_it_
     assert (names.says(NAME), names.serial("example.org")) == (["192.0.2.1"], 1)
 
     # Nothing of it is left, and nothing of production was touched.
-    assert at_work(drill) == []
+    assert processes_inside(drill) == []
     assert not drill.exists()
     after = (
         regions.primary.query("SELECT pg_postmaster_start_time()"),

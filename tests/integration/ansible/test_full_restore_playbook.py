@@ -70,6 +70,15 @@ def test_a_lost_system_comes_back_on_a_new_host_though_the_play_is_killed() -> N
         played = system.play(**word, lifeboat_resume="run-0001", lifeboat_evidence=str(evidence_file))
         assert played.status == 0, played.output
         assert system.finished() == STEPS
+        # The first intent of each run is noted with its opening, and not once more by its step.
+        told = [(one["event"], one["step"]) for one in system.entries()]
+        again = told.index(("resumed", ""))
+        assert told[:2] == [("opened", ""), ("intended", STEPS[0])]
+        assert told[again + 1] == ("intended", STEPS[4])
+        for run in (told[:again], told[again:]):
+            assert [step for event, step in run if event == "intended"] == sorted(
+                {step for event, step in run if event == "intended"}, key=STEPS.index
+            )
 
         # All that was shipped is there, and nothing of what was not.
         assert system.postgresql.query("SELECT count(*), max(id) FROM orders") == [(20, 20)]

@@ -174,6 +174,47 @@ def test_where_pg_rewind_refuses_the_folder_is_moved_aside_and_copied_anew(tmp_p
         old.end()
 
 
+def test_a_running_standby_whose_wal_is_gone_is_rebuilt_when_that_is_asked_for(tmp_path: Path) -> None:
+    settings = {"max_slot_wal_keep_size": "32MB", "min_wal_size": "32MB", "max_wal_size": "64MB"}
+    with site_in(tmp_path, settings=settings) as site:
+        one, two, _three = site
+        one.write(range(5))
+        make(two, one)
+        two.has(one)
+        asked = make(two, one, rejoin="rebuild")
+        assert (asked.changed, asked.way) == (False, "configure")
+        assert "it is not rebuilt, because its WAL is not proven to be gone" in asked.why
+
+        # Away for longer than the slot keeps WAL, and nobody has it in an archive.
+        two.stop()
+        for number in range(10, 17):
+            one.write([number])
+            one.query("SELECT pg_switch_wal()")
+        one.query("CHECKPOINT")
+        assert one.query("SELECT wal_status FROM pg_replication_slots") == [("lost",)]
+        two.start()
+        wait_for(lambda: two.state().received is not None)
+        for rejoin in ("never", "auto", "rewind"):
+            with pytest.raises(StandbyRefused, match="can never catch up: the WAL that it needs next"):
+                make(two, one, rejoin=rejoin)
+        planned = make(two, one, rejoin="rebuild", check=True)
+        assert (planned.changed, planned.way) == (True, "rebuild")
+        assert "is gone" in planned.why
+        assert "stop the server on" in planned.steps[0], planned.steps
+        assert two.numbers() == set(range(5))  # it still runs, as it was
+
+        made = make(two, one, rejoin="rebuild")
+        assert (made.changed, made.way) == (True, "rebuild"), made.why
+        assert two.numbers() == {*range(5), *range(10, 17)}
+        assert slots_of(one) == {"two": True}
+        assert made.aside is not None
+        assert Path(made.aside, "standby.signal").exists()
+        assert not list(two.data.parent.glob("*.rebuilding"))
+        one.write([20])
+        wait_for(lambda: 20 in two.numbers())
+        assert make(two, one, rejoin="rebuild").changed is False
+
+
 def test_what_is_no_former_primary_of_the_cluster_is_never_touched(site: Site, tmp_path: Path) -> None:
     one, two, three = site
     make(two, one)

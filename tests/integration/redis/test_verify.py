@@ -31,6 +31,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.journal import MemoryJournal
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.questions import question_from
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.recovery.scratch import sweep_scratch
+from sandbox.process import processes_inside
 from tests.integration.redis.conftest import Starter
 from tests.integration.redis.rig import Rig, require_passed
 from tests.integration.redis.servers import admin, fill, keyspace, program
@@ -68,18 +69,11 @@ def test_a_good_backup_reaches_the_top_and_leaves_nothing(start: Starter, rig: R
         assert instance.facts["server"].startswith("Redis ")
         folder = scratch.folder
         ports = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
-        pids = [name for name in os.listdir("/proc") if name.isdigit() and in_folder(name, folder)]
+        pids = processes_inside(pathlib.Path(folder))
         assert pids
         assert not any(f"pid={pid}," in ports for pid in pids), "nothing may listen at a port"
     assert os.listdir(rig.scratch_directory) == []
-    assert not [name for name in os.listdir("/proc") if name.isdigit() and in_folder(name, folder)]
-
-
-def in_folder(pid: str, folder: str) -> bool:
-    try:
-        return os.readlink(f"/proc/{pid}/cwd").startswith(folder)
-    except OSError:
-        return False
+    assert processes_inside(pathlib.Path(folder)) == []
 
 
 def test_an_encrypted_backup(start: Starter, tmp_path: pathlib.Path) -> None:
@@ -477,13 +471,12 @@ def test_the_next_run_removes_what_a_killed_one_left(start: Starter, rig: Rig) -
         folder = line_of(process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    left = [name for name in os.listdir("/proc") if name.isdigit() and in_folder(name, folder)]
-    assert left, "the server must have survived, or this shows nothing"
+    assert processes_inside(pathlib.Path(folder)), "the server must have survived, or this shows nothing"
     assert os.path.isdir(folder)
     journal = MemoryJournal()
     assert sweep_scratch(str(rig.scratch_directory), journal=journal) == [folder]
     assert not os.path.exists(folder)
-    assert not [name for name in os.listdir("/proc") if name.isdigit() and in_folder(name, folder)]
+    assert processes_inside(pathlib.Path(folder)) == []
     require_passed(rig.compare(place))
 
 

@@ -255,6 +255,10 @@ def test_what_nobody_does_is_said() -> None:
     assert any("folders of the lost host: local" in one for one in warnings)
     assert any("can't be asked for its health" in one for one in warnings)
     assert any("nothing is started" in one for one in planned(applications=[]).warnings)
+    beside = {**MAIN["spare"], "options": {"in_place": False, "data_directory": "/data"}}
+    warnings = planned(sources=[CODE, {**MAIN, "spare": beside}, CACHE, SETTINGS]).warnings
+    assert any(one.startswith("main: fresh1 on fresh1") and "archives nothing" in one for one in warnings)
+    assert any(one.startswith("main: fresh1 on fresh1") and "listens on no address" in one for one in warnings)
 
 
 # --- going on -----------------------------------------------------------------------------------------------------

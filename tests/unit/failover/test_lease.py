@@ -245,7 +245,12 @@ def test_a_mark_between_the_look_and_the_renewal_is_no_renewal_after_it(storage:
 
 def test_one_that_dies_between_the_look_and_the_renewal_is_waited_for(storage: MemoryStorage) -> None:
     primary = held(storage)
-    primary.line.before = lambda name: name == "put" and primary.line.cut()
+
+    def cut(name: str) -> None:
+        if name == "put":
+            primary.line.cut()
+
+    primary.line.before = cut
     primary.turn()
     primary.ended = LifeboatError("killed, and systemd has killed the server")
     primary.server.running = False
@@ -316,10 +321,10 @@ def test_a_standby_needs_no_lease_and_takes_it_when_it_is_promoted(storage: Memo
 
 def test_a_primary_that_is_fenced_on_its_host_promises_nothing_more(storage: MemoryStorage) -> None:
     primary = held(storage)
-    assert primary.gate.promised
+    before = primary.gate.promised
     primary.server.standby = True
     primary.turn()
-    assert not primary.gate.promised
+    assert (before, primary.gate.promised) == (True, False)
     said = primary.witness.said("north1")
     assert said is not None
     assert said.state == "withdrawn"

@@ -339,6 +339,21 @@ def test_what_the_operator_takes_upon_themselves_is_no_refusal_and_is_in_the_pla
     assert planned.plan.facts["accepted"] == {"data_loss": True, "split_brain_risk": True}
 
 
+def test_a_spare_that_is_made_beside_its_source_is_said_to_archive_nothing_and_to_be_out_of_reach() -> None:
+    copy = {"in_place": False, "data_directory": "/data", "port": 5433, "start": True}
+    place = {"name": "far-main", "host": "far1", "connection": {"host": "s1", "port": 5433}, "options": copy}
+    ways = {"way": "restore", "spare": place, "objectives": {}, "service_control": {"unit": "postgresql"}}
+    restored = {"plan": {"backup": BACKUP, "replaces": None, "recovery": None}}
+    planned = move(sources=source(MAIN, **ways), seen=looked(main=restored))
+    assert planned.refusals == ()
+    archives, reached = planned.warnings
+    assert archives.startswith("main: far-main on far1 is restored as a copy beside its source")
+    assert "archives nothing" in archives
+    assert "listens on no address: applications that are pointed to s1 don't reach it" in reached
+    place["options"] = {"data_directory": "/data"}
+    assert move(sources=source(MAIN, **ways), seen=looked(main=restored)).warnings == ()
+
+
 def test_a_name_that_is_remembered_for_longer_than_the_service_may_be_away_is_a_warning() -> None:
     planned = move(dns=[{**NAME, "ttl": 3600}])
     assert planned.refusals == ()

@@ -230,6 +230,7 @@ def test_the_plan_as_people_read_it_and_whether_a_run_goes_on() -> None:
     book = {"run": "run-0001", "plan": made["plan"], "finished": {}, "intended": []}
     assert restore_all_objections(book, looked(), target) == []
     assert len(restore_all_objections(book, {}, target)) == 3
+    assert following_step(book, "") == "prepare-fresh1"
     assert following_step(book, "health-api-fresh1") == "schedule-fresh1"
     assert following_step(book, "schedule-fresh1") == "backup-sessions"
     assert following_step(book, "schedule-fresh1", backup=False) == "watch"

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.standby_folder import StandbyFolder
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.standby_ways import (
     Upstream,
+    WalVerdict,
     Way,
     choose_way,
     crashed,
@@ -36,8 +37,12 @@ PRIMARY = StandbyFolder(
 )
 
 
-def way(rejoin: str = "auto", *, half_rewound: bool = False, **facts: t.Any) -> Way:
-    return choose_way(dataclasses.replace(PRIMARY, **facts), UPSTREAM, rejoin=rejoin, half_rewound=half_rewound)
+GONE = WalVerdict(gone=True, why="the WAL that it needs is gone", position="0/4000000")
+
+
+def way(rejoin: str = "auto", *, half_rewound: bool = False, wal: WalVerdict | None = None, **facts: t.Any) -> Way:
+    folder = dataclasses.replace(PRIMARY, **facts)
+    return choose_way(folder, UPSTREAM, rejoin=rejoin, half_rewound=half_rewound, wal=wal)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +112,33 @@ def test_no_word_lifts_a_refusal_of_a_strange_folder_or_a_running_primary() -> N
         for rejoin in ("never", "auto", "rewind", "rebuild"):
             for half in (True, False):
                 assert way(rejoin, half_rewound=half, **facts).name == "refuse"
+
+
+def test_a_standby_that_runs_is_rebuilt_only_by_the_word_and_when_its_wal_is_proven_to_be_gone() -> None:
+    running: dict[str, t.Any] = {"running": True, "state": "in archive recovery", "signal": True}
+    found = way("rebuild", wal=GONE, **running)
+    assert (found.name, found.left) == ("rebuild", None)
+    assert GONE.why in found.why
+    for rejoin in ("never", "auto", "rewind"):
+        refused = way(rejoin, wal=GONE, **running)
+        assert refused.name == "refuse"
+        assert "rejoin: rebuild" in refused.hint
+    doubtful = way("rebuild", wal=WalVerdict(gone=False, why="db1 does not answer"), **running)
+    assert doubtful.name == "configure"
+    assert "not proven to be gone: db1 does not answer" in doubtful.why
+    for rejoin in ("never", "auto", "rewind", "rebuild"):
+        assert way(rejoin, **running).name == "configure"
+        # Nor does what is true of a standby's WAL touch anything else that runs.
+        assert way(rejoin, wal=GONE, **{**running, "signal": False}).name == "refuse"
+        assert way(rejoin, wal=GONE, **{**running, "state": "in production"}).name == "refuse"
+
+
+def test_a_rebuild_that_died_behind_the_stop_is_taken_up() -> None:
+    stopped: dict[str, t.Any] = {"state": "shut down in recovery", "timeline": 3, "end": "0/5800000", "signal": True}
+    assert way("rebuild", wal=GONE, **stopped).name == "rebuild"
+    assert way("rebuild", **stopped).name == "start"
+    assert way("never", wal=GONE, **stopped).name == "start"
+    assert way("rebuild", wal=GONE, timeline=3, end="0/5800000").name == "refuse"  # a primary by now
 
 
 def test_a_crashed_server_is_known_by_its_control_file() -> None:

@@ -65,6 +65,7 @@ WELL: Json = {
             ],
             "primary": {"in_recovery": False, "system_identifier": "7", "timeline": 1, "written": "0/5000000"},
             "problem": None,
+            "spares": [],
             "slots": [{"name": "dr", "active": True, "wal_status": "reserved"}],
             "data_bytes": 10 * GIB,
             "disks": [
@@ -274,6 +275,39 @@ def test_one_thing_that_is_not_well_is_one_finding_with_its_fix(what: str) -> No
 )
 def test_what_is_well_is_not_told(path: str, value: t.Any) -> None:
     assert look(changed(path, value)).findings == ()
+
+
+def test_a_spare_that_will_archive_nothing_and_that_nobody_will_reach_is_found_before() -> None:
+    data = description()
+    beside = {"in_place": False, "data_directory": "/data", "port": 5433}
+    source = data["lifeboat_services"][1]["sources"][0]
+    source["spares"] = [
+        {
+            "name": "far",
+            "region": "central",
+            "inventory_host": "dr1",
+            "connection": {"host": "198.51.100.9", "user": "lifeboat"},
+            "options": beside,
+        }
+    ]
+    data["lifeboat_services"][1]["regions"] = [
+        {"name": "west", "role": "primary"},
+        {"name": "central", "role": "standby"},
+    ]
+    plan = readiness_plan(load_description(data).services[1], places=list, host="db1")
+    (spare,) = readiness_facts(plan, {}, done={}, given=[], now=START)["sources"][0]["spares"]
+    assert [one["code"] for one in spare["lacks"]] == ["archives_nothing", "not_reached"]
+
+    facts = changed("sources.0.spares", [spare])
+    assert look(facts).findings == ()  # the standby there is promoted
+    facts["sources"][0]["standbys"] = []
+    found = {one.code: one for one in look(facts).findings}
+    assert found["spare.archives_nothing"].severity == MEDIUM
+    assert found["spare.not_reached"].severity == HIGH
+    assert found["spare.not_reached"].about == "adhd/main/far"
+    assert "Set options.listen_addresses" in found["spare.not_reached"].fix
+    facts["sources"][0]["spares"] = [{**spare, "region": "elsewhere"}]
+    assert not [one for one in look(facts).findings if one.code.startswith("spare.")]
 
 
 def test_a_lease_that_is_described_is_looked_at_from_where_the_ledger_is_written() -> None:

@@ -13,7 +13,7 @@ from ..core.clock import parse_time
 from ..core.description.duration import parse_duration
 from .full_phases import APPLICATION, DATA, PREPARE
 from .plan import Json
-from .region_fate import LEFT, RESTORED, address_of, restored_until
+from .region_fate import LEFT, RESTORED, address_of, copy_warnings, restored_until
 
 ACCEPT_UNVERIFIED, REPLACE = "-e lifeboat_accept_unverified", "-e lifeboat_replace"
 _VERIFIED, _NOT_TRUSTED = "verified", "[catalog.backup_not_trusted]"
@@ -114,7 +114,11 @@ def comeback_of(
             "phase": source["phase"],
         },
         refusals=tuple(refusals),
-        warnings=(*_late(source, at_most if lost is None else lost), *(str(one) for one in plan.get("warnings") or ())),
+        warnings=(
+            *_late(source, at_most if lost is None else lost),
+            *copy_warnings(source),
+            *(str(one) for one in plan.get("warnings") or ()),
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..core.clock import format_time
 from ..core.description.duration import parse_duration
+from ..core.description.spare_copies import lacks_of_copy
 from .fencing import fencing_ways
 from .plan import FailoverPlan, Json
 from .promotion_plan import ACCEPT_SPLIT_BRAIN, Accepted
@@ -25,6 +26,7 @@ class Fate:
     """What becomes of one source. *loss_seconds* is the most that can be lost, None when nobody knows.
 
     *promotion* is its own plan where a standby of PostgreSQL is promoted. *facts* belong to the hash of the plan.
+    *warnings* stop nobody.
     """
 
     source: str
@@ -40,6 +42,7 @@ class Fate:
     address: Json | None = None
     facts: Json = field(default_factory=dict)
     refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def stated(self) -> dict[str, t.Any]:
@@ -77,6 +80,12 @@ def address_of(source: Json, place: Json) -> dict[str, t.Any] | None:
     connection = place["connection"]
     host = connection.get("host") or place["host"]
     return {"host": host, "port": int(connection.get("port") or PORTS[source["engine"]])}
+
+
+def copy_warnings(source: Json) -> tuple[str, ...]:
+    """What its spare will lack where it is restored as a copy beside its source."""
+    spare = source["spare"]
+    return tuple(str(one) for one in lacks_of_copy(str(source["engine"]), spare, host=str(spare["host"])))
 
 
 def restored_until(plan: Json) -> str:

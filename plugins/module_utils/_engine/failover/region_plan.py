@@ -86,7 +86,7 @@ def plan_move(
             "answering": sorted(answering),
         },
     )
-    return PlannedMove(plan=plan, fates=fates, refusals=tuple(refusals), warnings=tuple(_warnings(target)))
+    return PlannedMove(plan=plan, fates=fates, refusals=tuple(refusals), warnings=tuple(_warnings(target, fates)))
 
 
 def missing_step_refusals(target: Json, steps: t.Sequence[PlanStep], kinds: t.Collection[str]) -> t.Iterator[str]:
@@ -125,7 +125,9 @@ def _of_names(target: Json) -> t.Iterator[str]:
         )
 
 
-def _warnings(target: Json) -> t.Iterator[str]:
+def _warnings(target: Json, fates: t.Sequence[Fate]) -> t.Iterator[str]:
+    for one in fates:
+        yield from (f"{one.source}: {warning}" for warning in one.warnings)
     if not target["applications"]:
         yield f"no application runs in {target['to']} by its description: nothing is pointed anywhere, nothing is asked"
     objective = target["objectives"].get("rto")

@@ -24,6 +24,7 @@ from .region_fate import (
     RESTORED,
     Fate,
     address_of,
+    copy_warnings,
     limit_of,
     restored_until,
     unfenced,
@@ -176,4 +177,5 @@ def _restored(source: Json, looked: Json, shared: Json, *, accepted: Accepted, n
             "point": spare.get("point") or "backup",
         },
         refusals=tuple(refusals),
+        warnings=copy_warnings(source),
     )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 
 from ..core.host import Host
 from ..postgresql.standby_folder import StandbyFolder
@@ -15,10 +16,21 @@ from .restore_values import RestoreRequest
 
 
 class RepositorySeed:
-    """A base backup, as *request* chooses it; the rest of the way is WAL: the archive's, then the primary's."""
+    """A base backup, as *request* chooses it; the rest of the way is WAL: the archive's, then the primary's.
 
-    def __init__(self, request: RestoreRequest, *, bin_directory: str, host: Host) -> None:
+    *service_control* says how a server is stopped that still runs there when it is planned.
+    """
+
+    def __init__(
+        self,
+        request: RestoreRequest,
+        *,
+        bin_directory: str,
+        host: Host,
+        service_control: t.Mapping[str, t.Any] | None = None,
+    ) -> None:
         self._request = request
+        self._service_control = service_control
         self._bin_directory = bin_directory
         self._host = host
 
@@ -41,7 +53,8 @@ class RepositorySeed:
             "start": False,
             "standby": True,
             **({"bin_directory": self._bin_directory} if self._bin_directory else {}),
+            **({"service_control": self._service_control} if folder.running and self._service_control else {}),
         }
-        # What it replaces was looked at: a former primary of the same cluster, that is stopped.
+        # What it replaces was looked at: a former primary of the same cluster, or a standby that can't catch up.
         confirm = folder.path if folder.is_cluster else None
         return dataclasses.replace(self._request, options=options, confirm=confirm)

@@ -32,14 +32,29 @@ from .standby_configuration import (
     write_archive_way,
     write_passfile,
 )
-from .standby_folder import StandbyFolder, look_at_folder, require_place
+from .standby_folder import IN_RECOVERY, StandbyFolder, look_at_folder, require_place
 from .standby_start import bring_up, reload_server
 from .standby_state import StandbyState
-from .standby_upstream import UpstreamLook, checkpoint, ensure_slot, look_at_upstream
-from .standby_ways import CONFIGURE, CREATE, FOLLOW, REBUILD, REFUSE, REWIND, START, Way, choose_way, crashed
+from .standby_upstream import UpstreamLook, checkpoint, ensure_slot, look_at_slot, look_at_upstream
+from .standby_wal import Archived, forget_rebuilding, look_for_wal, note_rebuilding, noted_rebuilding
+from .standby_ways import (
+    CONFIGURE,
+    CREATE,
+    FOLLOW,
+    REBUILD,
+    REFUSE,
+    REWIND,
+    START,
+    WalVerdict,
+    Way,
+    choose_way,
+    crashed,
+)
 from .wal_restore_script import restore_command
 
 _COPY_TIMEOUT = 7 * 24 * 3600.0
+#: A standby that gets no WAL takes its slot for a moment at each try: so often it is looked whether it is free.
+_SLOT_LOOKS, _SLOT_PAUSE = 20, 0.5
 
 
 @dataclass(frozen=True)
@@ -109,8 +124,17 @@ class StandbyMade:
         }
 
 
-def make_standby(request: StandbyRequest, *, host: Host, seed: Seed | None = None, check: bool = False) -> StandbyMade:
+def make_standby(
+    request: StandbyRequest,
+    *,
+    host: Host,
+    seed: Seed | None = None,
+    archived: Archived | None = None,
+    check: bool = False,
+) -> StandbyMade:
     """Make it, or find that it is made; with *check* only say what would be done.
+
+    *archived* tells what the archive has, for a standby that gets no WAL from its primary any more.
 
     Raises StandbyRefused before anything is touched; StandbyNotReached, RewindFailed and what copying raises.
     """
@@ -120,7 +144,7 @@ def make_standby(request: StandbyRequest, *, host: Host, seed: Seed | None = Non
         runner=host.runner,
         bin_directory=request.bin_directory or request.primary.bin_directory,
     )
-    return _Making(request, look=look, programs=programs, seed=seed, host=host).run(check=check)
+    return _Making(request, look=look, programs=programs, seed=seed, archived=archived, host=host).run(check=check)
 
 
 class _Making:
@@ -131,6 +155,7 @@ class _Making:
         look: UpstreamLook,
         programs: ServerPrograms,
         seed: Seed | None,
+        archived: Archived | None,
         host: Host,
     ) -> None:
         self._request = request
@@ -138,9 +163,11 @@ class _Making:
         self._look = look
         self._programs = programs
         self._seed = seed
+        self._archived = archived
         self._host = host
         self._settings = standby_settings(request.primary, request.configuration)
         self._folder = look_at_folder(request.data_directory, programs=programs, host=host)
+        self._wal = self._look_for_wal()
         self._way = self._choose()
         self._warnings: list[str] = []
         self._aside: str | None = None
@@ -163,6 +190,8 @@ class _Making:
                 or standby_differs(self._folder.path, settings=self._settings)
             )
             return self._made(changed=changed, steps=steps, only_here=only_here, slot_made=False, state=None)
+        if self._wal is not None and self._way.name == REBUILD and self._folder.running:
+            self._stop_for_ever(self._wal)
         written = write_passfile(self._request.primary, self._configuration, programs=self._programs, host=self._host)
         slot_made = ensure_slot(self._request.primary, self._look.slot, host=self._host)
         if self._configuration.archive is not None:
@@ -172,6 +201,8 @@ class _Making:
             )
         # What the plan said may have had to be left for another way meanwhile.
         steps = self._bring_into_place() or steps
+        if self._way.name == CONFIGURE:
+            forget_rebuilding(self._folder.path)
         configured = prepare_standby(self._folder.path, settings=self._settings, programs=self._programs)
         state = self._bring_up(reload=written or configured)
         changed = self._way.name != CONFIGURE or written or configured or slot_made
@@ -185,6 +216,23 @@ class _Making:
             self._look.upstream,
             rejoin=self._request.rejoin,
             half_rewound=is_half_rewound(self._folder.path),
+            wal=self._wal,
+        )
+
+    def _look_for_wal(self) -> WalVerdict | None:
+        """Whether a running standby can still catch up; of a stopped one what was noted when it could be asked."""
+        folder = self._folder
+        if not folder.running:
+            return noted_rebuilding(folder)
+        if folder.state != IN_RECOVERY or not folder.signal:
+            return None
+        return look_for_wal(
+            self._request.connection,
+            self._request.primary,
+            self._look,
+            command=self._settings.get("restore_command", ""),
+            archived=self._archived,
+            host=self._host,
         )
 
     def _refuse(self, only_here: CommitsAhead | None) -> None:
@@ -195,13 +243,23 @@ class _Making:
             )
         if way.name in (CREATE, REBUILD):
             require_place(self._folder.path, programs=self._programs, host=self._host)
-            if slot.active:
+            if self._slot_is_taken():
                 raise StandbyRefused(
                     f"The slot {slot.name} at {self._look.state.server} is in use: another standby has it.",
                     hint="Give this one a name or a slot of its own. After a crash it is free again within a minute.",
                 )
         if way.name == REWIND:
             self._refuse_loss(only_here)
+
+    def _slot_is_taken(self) -> bool:
+        """By another standby; the one in the folder takes it, too, while it runs, whenever it tries once more."""
+        slot = self._look.slot
+        for _look in range(_SLOT_LOOKS if self._folder.running else 0):
+            if not slot.active:
+                break
+            self._host.clock.sleep(_SLOT_PAUSE)
+            slot = look_at_slot(self._request.primary, slot.name, host=self._host)
+        return slot.active
 
     def _refuse_loss(self, only_here: CommitsAhead | None) -> None:
         if self._request.accept_data_loss or (only_here is not None and only_here.count == 0):
@@ -252,7 +310,7 @@ class _Making:
     def _steps(self) -> tuple[str, ...]:
         name, path, server = self._way.name, self._folder.path, self._look.state.server
         slot = self._look.slot
-        steps = []
+        steps = [f"stop the server on {path}"] if name == REBUILD and self._folder.running else []
         if not slot.there or slot.lost:
             steps.append(f"make the slot {slot.name} at {server}" + (" anew, its WAL is gone" if slot.lost else ""))
         if name in (CREATE, REBUILD):
@@ -275,6 +333,12 @@ class _Making:
         return tuple(steps)
 
     # --- doing --------------------------------------------------------------------------------------------------------
+
+    def _stop_for_ever(self, wal: WalVerdict) -> None:
+        """A standby that can't catch up; noted first, so that a run that dies is taken up where it was."""
+        note_rebuilding(self._folder.path, wal)
+        self._server().stop()
+        self._folder = look_at_folder(self._folder.path, programs=self._programs, host=self._host)
 
     def _bring_into_place(self) -> tuple[str, ...] | None:
         """Until a folder lies there that can be started as a standby; the steps, where they became others."""
@@ -350,6 +414,7 @@ class _Making:
             # The copy has that of the other server: its port, its addresses.
             replace_configuration(self._aside, folder.path, programs=self._programs)
         forget_half_rewound(folder.path)
+        forget_rebuilding(folder.path)
 
     def _copy_primary(self) -> None:
         """Beside first, then by a rename: what lies there is whole, and never takes writes."""

@@ -57,7 +57,8 @@ def bring_up(
     how = f"it does not answer: {problem}" if state is None else _described(state)
     raise StandbyNotReached(
         f"The standby in {folder} runs, and has not caught up within {timeout:g} seconds: {how}.",
-        hint="Look in its log: can it log in at its primary, and does that one or the archive have all WAL?",
+        hint="Look in its log: can it log in at its primary, and does that one or the archive have all WAL? "
+        "Where neither has, it is made anew with rejoin: rebuild.",
         details={"state": None if state is None else state.as_dict(), "upstream": upstream.written, "said": said},
     )
 

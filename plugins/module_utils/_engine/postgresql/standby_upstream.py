@@ -74,6 +74,12 @@ def look_at_upstream(connection: PostgresConnection, *, slot: str, host: Host) -
     )
 
 
+def look_at_slot(connection: PostgresConnection, name: str, *, host: Host) -> Slot:
+    """The slot as it is now."""
+    with connection.connect(runner=host.runner) as session:
+        return _slot(session, name)
+
+
 def ensure_slot(connection: PostgresConnection, slot: Slot, *, host: Host) -> bool:
     """Make the slot, or make it anew where it has lost its WAL; whether anything was changed.
 

@@ -7,7 +7,8 @@ The ways, the cheapest one that fits is taken:
 
 ``configure``: it runs as a standby of the cluster; only settings are compared. ``start``: the same, stopped.
 ``follow``: a former primary that has nothing which its successor lacks. ``rewind``: one that has; pg_rewind takes that
-away. ``rebuild``: what is there is moved aside, and a new copy is made. ``create``: nothing is there.
+away. ``rebuild``: what is there is moved aside, and a new copy is made; of a running standby only where that was asked
+for and the WAL that it needs is proven to be gone. ``create``: nothing is there.
 """
 
 from __future__ import annotations
@@ -51,17 +52,41 @@ class Way:
     hint: str = ""
 
 
-def choose_way(folder: StandbyFolder, upstream: Upstream, *, rejoin: str, half_rewound: bool = False) -> Way:
-    """What becomes of the folder. *half_rewound*: a pg_rewind died in it."""
+@dataclass(frozen=True)
+class WalVerdict:
+    """Whether the WAL that a standby needs next is *gone* for certain, and the sentence about it.
+
+    *position* is where its own WAL ends, empty when it is not gone.
+    """
+
+    gone: bool
+    why: str
+    position: str = ""
+
+
+def choose_way(
+    folder: StandbyFolder,
+    upstream: Upstream,
+    *,
+    rejoin: str,
+    half_rewound: bool = False,
+    wal: WalVerdict | None = None,
+) -> Way:
+    """What becomes of the folder. *half_rewound*: a pg_rewind died in it.
+
+    *wal* is about the WAL that a running standby needs, or what was noted of one that was stopped to be rebuilt.
+    """
     if folder.found in (ABSENT, EMPTY):
         return Way(CREATE, f"{folder.path} is {folder.found}")
     strange = _strange(folder, upstream)
     if strange is not None:
         return strange
     if folder.running:
-        return _running(folder)
+        return _running(folder, rejoin=rejoin, wal=wal)
     if half_rewound:
         return _replaced(folder, "a pg_rewind ended in the middle of its work", rejoin=rejoin)
+    if wal is not None and wal.gone and folder.was_standby and rejoin in (AUTO, REBUILD):
+        return Way(REBUILD, wal.why)
     return _restored(folder) if folder.restored else _stopped(folder, upstream, rejoin=rejoin)
 
 
@@ -109,13 +134,29 @@ def _stopped(folder: StandbyFolder, upstream: Upstream, *, rejoin: str) -> Way:
     return _apart(folder, "it did not end in order", left=left, rejoin=rejoin)
 
 
-def _running(folder: StandbyFolder) -> Way:
+def _running(folder: StandbyFolder, *, rejoin: str, wal: WalVerdict | None) -> Way:
     if folder.state == IN_RECOVERY and folder.signal:
-        return Way(CONFIGURE, "it runs as a standby of the cluster")
+        return _running_standby(folder, rejoin=rejoin, wal=wal)
     return _refused(
         f"the server on {folder.path} runs as a primary ({folder.state})",
         "A primary is never made a standby while it runs. Fence it first: lifeboat.recovery.pg_fence, or "
         "playbooks/promote_standby.yml, which does.",
+    )
+
+
+def _running_standby(folder: StandbyFolder, *, rejoin: str, wal: WalVerdict | None) -> Way:
+    runs = "it runs as a standby of the cluster"
+    if wal is None:
+        return Way(CONFIGURE, runs)
+    if not wal.gone:
+        asked = f"; it is not rebuilt, because its WAL is not proven to be gone: {wal.why}"
+        return Way(CONFIGURE, runs + (asked if rejoin == REBUILD else ""))
+    if rejoin == REBUILD:
+        return Way(REBUILD, f"{runs}, and {wal.why}")
+    # Only the word itself stops a server that runs.
+    return _refused(
+        f"the standby on {folder.path} runs and can never catch up: {wal.why}",
+        "Set rejoin: rebuild; its server is stopped, and what is there is moved aside, not removed.",
     )
 
 

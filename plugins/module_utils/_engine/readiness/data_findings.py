@@ -13,6 +13,7 @@ import typing as t
 
 from ..core.clock import parse_time
 from ..core.description.duration import parse_duration
+from ..core.description.spare_copies import NOT_REACHED
 from ..postgresql.names import parse_lsn
 from .findings import CRITICAL, HIGH, LOW, MEDIUM, Finding
 
@@ -27,6 +28,7 @@ def data_findings(facts: Json, *, now: datetime.datetime) -> t.Iterator[Finding]
         if source["engine"] == "postgresql":
             yield from _standbys(source, facts, now=now)
             yield from _slots(source)
+        yield from _spares(source, facts)
         yield from _capacity(source)
     yield from _backups(facts, now=now)
 
@@ -149,8 +151,8 @@ def _slots(source: Json) -> t.Iterator[Finding]:
                 CRITICAL,
                 about,
                 f"The primary has removed what the slot {slot['name']} needs.",
-                "It never catches up by itself.",
-                _REBUILD,
+                "It catches up by the archive alone.",
+                "playbooks/standby.yml -e standby_archive=true; where the archive lacks it: -e standby_rejoin=rebuild",
             )
         elif not slot["active"] and state.get("receiving"):
             yield Finding(
@@ -161,6 +163,27 @@ def _slots(source: Json) -> t.Iterator[Finding]:
                 f"Nobody uses its slot {slot['name']}, though it streams.",
                 "It streams through another one; this one keeps WAL for nobody and fills the disk.",
                 f"On the primary, once that is clear: SELECT pg_drop_replication_slot('{slot['name']}');",
+            )
+
+
+def _spares(source: Json, facts: Json) -> t.Iterator[Finding]:
+    """Those that are restored in the other region; one beside a standby there is not used."""
+    entered = facts["regions"]["standby"]
+    if any(one.get("region") in entered for one in source["standbys"]):
+        return
+    for spare in source["spares"]:
+        for lack in spare["lacks"] if spare["region"] in entered else ():
+            reached = lack["code"] != NOT_REACHED
+            yield Finding(
+                f"spare.{lack['code']}",
+                "standbys",
+                MEDIUM if reached else HIGH,
+                f"{facts['service']}/{source['name']}/{spare['name']}",
+                f"{lack['what']}.",
+                "What is written after the failover is lost with the next disk."
+                if reached
+                else "The failover ends with applications that are not well.",
+                f"{lack['fix']}.",
             )
 
 

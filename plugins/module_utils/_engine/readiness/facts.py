@@ -12,6 +12,7 @@ from ..core.clock import format_time, parse_time
 from ..core.description.duration import parse_duration
 from ..core.description.model import Service
 from ..core.description.schedule import parse_schedule
+from ..core.description.spare_copies import lacks_of_copy
 
 Json = t.Mapping[str, t.Any]
 Places = t.Callable[[t.Sequence[str]], t.Sequence[str]]
@@ -138,6 +139,19 @@ def _source(source: t.Any, places: Places) -> dict[str, t.Any]:
         "connection": dict(source.connection),
         "fencing": dict(source.fencing),
         "standbys": standbys,
+        "spares": [
+            {
+                "name": one["name"],
+                "region": one["region"],
+                "lacks": [
+                    {"code": lack.code, "what": lack.what, "fix": lack.fix}
+                    for lack in lacks_of_copy(
+                        source.engine, one, host=str(one.get("inventory_host") or one["connection"].get("host"))
+                    )
+                ],
+            }
+            for one in source.spares
+        ],
         "backed_up": any(job.runnable for job in source.jobs) and source.engine != "files",
     }
 
@@ -165,7 +179,7 @@ def _facts_of(source: Json, seen: Json) -> dict[str, t.Any]:
     ]
     primary: Json = states.get("") or {}
     return {
-        **{key: source[key] for key in ("name", "engine", "objectives", "backed_up")},
+        **{key: source[key] for key in ("name", "engine", "objectives", "backed_up", "spares")},
         "fencing": fencing,
         "leases": [
             lease
