@@ -1,7 +1,7 @@
 # Copyright: Lifeboat contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``lifeboat failover lease`` as the service of a host runs it, beside a real server of PostgreSQL."""
+"""``lifeboat failover lease`` as the service of a host runs it, beside a real server."""
 
 from __future__ import annotations
 
@@ -31,13 +31,17 @@ def control_of(server: PostgreSQLServer) -> dict[str, str]:
     }
 
 
+def standby_by(server: PostgreSQLServer) -> list[str]:
+    """The words by which it is seen whether a server of PostgreSQL is a standby."""
+    return ["--data-directory", str(server.data_directory)]
+
+
 @contextlib.contextmanager
 def lease_holder(
-    configuration: pathlib.Path, *, host: str, server: PostgreSQLServer, gate: pathlib.Path
+    configuration: pathlib.Path, *, host: str, by: t.Sequence[str], gate: pathlib.Path, of: str = "adhd/main"
 ) -> t.Iterator[subprocess.Popen[str]]:
-    """Whoever holds the lease of adhd/main; it is dead when the block ends."""
-    words = ["failover", "lease", "adhd/main", "--host", host, "--gate", str(gate)]
-    words += ["--data-directory", str(server.data_directory)]
+    """Whoever holds the lease of a source; it is dead when the block ends. *by* says where a standby is known by."""
+    words = ["failover", "lease", of, "--host", host, "--gate", str(gate), *by]
     with subprocess.Popen(
         [sys.executable, "-m", ENGINE, "--config", str(configuration), *words],
         env=environment(),

@@ -16,7 +16,7 @@ import redis
 
 from tests.integration.ansible.plays import PASSWORD, Played
 from tests.integration.ansible.region_site import Regions, Writer, two_regions
-from tests.support.lease_holder import LEASE, control_of, lease_holder
+from tests.support.lease_holder import LEASE, control_of, lease_holder, standby_by
 from tests.support.told_servers import WebServer
 from tests.support.waiting import wait_for
 
@@ -196,7 +196,7 @@ def test_a_living_primary_gives_way_when_its_lease_is_taken(regions: Regions) ->
     }
     regions = dataclasses.replace(regions, main={"fencing": leased, "service_control": control_of(regions.primary)})
     configuration, gate = regions.lifeboat.configuration, regions.directory / "held"
-    with lease_holder(configuration, host="north1", server=regions.primary, gate=gate) as holder:
+    with lease_holder(configuration, host="north1", by=standby_by(regions.primary), gate=gate) as holder:
         wait_for(gate.exists, what="the lease")
         regions.primary.query("INSERT INTO ledger VALUES (501)")
         _checked, confirm = regions.planned(lifeboat_accept_data_loss=True)

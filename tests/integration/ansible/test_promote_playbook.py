@@ -30,7 +30,7 @@ from tests.integration.ansible.plays import (
 from tests.integration.ansible.recovery_site import Application
 from tests.support.approvers import Person
 from tests.support.command_line import describe
-from tests.support.lease_holder import LEASE, control_of, lease_holder
+from tests.support.lease_holder import LEASE, control_of, lease_holder, standby_by
 from tests.support.waiting import wait_for
 
 _PLAYBOOK = "playbooks/promote_standby.yml"
@@ -269,7 +269,7 @@ def test_a_primary_whose_host_says_nothing_gives_way_when_its_lease_is_taken(sit
     own = yaml.safe_load(leased.inventory().read_text())["all"]["hosts"]["old"]
     configuration = describe(site.directory / "lifeboat.json", own).configuration
     gate, taken = site.directory / "held", site.local / ".lifeboat/witness/adhd/main/taken"
-    with lease_holder(configuration, host="old", server=site.primary, gate=gate) as holder:
+    with lease_holder(configuration, host="old", by=standby_by(site.primary), gate=gate) as holder:
         wait_for(gate.exists, what="the lease")
         checked = leased.promote("--check")
         assert checked.status == 0, checked.output

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pathlib
 import signal
 import typing as t
@@ -16,22 +15,19 @@ import psycopg2
 import pytest
 
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.clock import SystemClock
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.runner import SubprocessRunner
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.lease_taking import (
     TakeRequest,
     take_lease,
 )
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.witness import Witness
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.postgresql.server_state import (
     server_processes,
 )
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.base import Storage
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.storage.registry import open_storage
 from sandbox.postgresql import PostgreSQLServer
 from sandbox.s3 import S3Server
-from tests.support.lease_holder import LEASE, control_of, lease_holder
+from tests.support.lease_holder import LEASE, control_of, lease_holder, standby_by
 from tests.support.leases import begin_failover
 from tests.support.waiting import wait_for
+from tests.support.witnesses import Folder, Store, witness_in
 
 
 @pytest.fixture
@@ -40,47 +36,6 @@ def server() -> t.Iterator[PostgreSQLServer]:
     with PostgreSQLServer(archiving=False) as server:
         server.query("CREATE TABLE ledger (id int PRIMARY KEY)")
         yield server
-
-
-class Folder:
-    """A witness on a disk, which can be taken away."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self._path, self._elsewhere = folder / "third", folder / "away"
-        self._path.mkdir()
-        self.description = {"type": "file", "path": str(self._path)}
-
-    def go(self) -> None:
-        self._path.rename(self._elsewhere)
-
-    def come_back(self) -> None:
-        self._elsewhere.rename(self._path)
-
-
-class Store:
-    """A witness in a bucket of a real server, which can be made to take what it is sent and say nothing."""
-
-    def __init__(self, folder: pathlib.Path, server: S3Server) -> None:
-        self._server = server
-        keys = folder / "s3.env"
-        administrator = server.administrator
-        keys.write_text(
-            f"AWS_ACCESS_KEY_ID={administrator.access_key}\nAWS_SECRET_ACCESS_KEY={administrator.secret_key}\n"
-        )
-        keys.chmod(0o600)
-        self.description = {
-            "type": "s3",
-            "bucket": "witness",
-            "region": server.region,
-            "endpoint_url": server.endpoint_url,
-            "credentials": {"file": str(keys)},
-        }
-
-    def go(self) -> None:
-        os.kill(self._server.pid, signal.SIGSTOP)
-
-    def come_back(self) -> None:
-        os.kill(self._server.pid, signal.SIGCONT)
 
 
 @pytest.fixture(params=["folder", "S3 server"])
@@ -93,10 +48,6 @@ def third(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> t.Iterator[
             store = Store(tmp_path, stack.enter_context(S3Server(buckets=["witness"])))
             stack.callback(store.come_back)  # one that is stopped can't be ended
             yield store
-
-
-def storage_of(third: Folder | Store) -> Storage:
-    return open_storage(third.description, name="third", clock=SystemClock(), runner=SubprocessRunner())
 
 
 def described(folder: pathlib.Path, server: PostgreSQLServer, third: Folder | Store) -> pathlib.Path:
@@ -132,10 +83,9 @@ def writes(server: PostgreSQLServer) -> bool:
 def test_a_primary_lives_by_its_lease(tmp_path: pathlib.Path, server: PostgreSQLServer, third: Folder | Store) -> None:
     gate = tmp_path / "held"
     configuration = described(tmp_path, server, third)
-    storage = storage_of(third)
-    witness = Witness(repository="third", storage=storage, service="adhd", source="main")
+    witness = witness_in(third)
 
-    with lease_holder(configuration, host="north1", server=server, gate=gate) as holder:
+    with lease_holder(configuration, host="north1", by=standby_by(server), gate=gate) as holder:
         wait_for(gate.exists, what="the lease")
         third.go()
         wait_for(lambda: not server_processes(str(server.data_directory)), what="stopped without its witness")
@@ -151,9 +101,9 @@ def test_a_primary_lives_by_its_lease(tmp_path: pathlib.Path, server: PostgreSQL
     assert said.state == "withdrawn"
     assert writes(server)
 
-    with lease_holder(configuration, host="north1", server=server, gate=gate) as holder:
+    with lease_holder(configuration, host="north1", by=standby_by(server), gate=gate) as holder:
         wait_for(gate.exists, what="the lease")
-        run = begin_failover(storage).run
+        run = begin_failover(witness.storage).run
         taken = take_lease(TakeRequest(run=run, host="north1", lease=10.0), witness=witness, clock=SystemClock())
         assert taken.state == "released"
         assert not server_processes(str(server.data_directory))
@@ -161,7 +111,7 @@ def test_a_primary_lives_by_its_lease(tmp_path: pathlib.Path, server: PostgreSQL
         assert holder.returncode == 1
         assert "[failover.lease_taken]" in told
     # Nor does it start by its unit: who holds the lease ends at once, and the gate stays shut.
-    with lease_holder(configuration, host="north1", server=server, gate=gate) as holder:
+    with lease_holder(configuration, host="north1", by=standby_by(server), gate=gate) as holder:
         assert holder.wait(60) == 1
     assert not gate.exists()
 
@@ -174,7 +124,7 @@ def test_one_whose_stop_hangs_is_killed(tmp_path: pathlib.Path, server: PostgreS
     control = {"stop_command": "sleep 600", "start_command": "true"}
     description["lifeboat_services"][0]["sources"][0]["service_control"] = control
     configuration.write_text(json.dumps(description))
-    with lease_holder(configuration, host="north1", server=server, gate=gate) as holder:
+    with lease_holder(configuration, host="north1", by=standby_by(server), gate=gate) as holder:
         wait_for(gate.exists, what="the lease")
         third.go()
         wait_for(lambda: not server_processes(str(server.data_directory)), what="killed without its witness")
