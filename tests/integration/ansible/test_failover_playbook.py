@@ -97,7 +97,7 @@ def test_a_lost_region_is_left_though_the_play_is_killed_and_two_people_are_at_i
     assert evidence["sources"]["main"]["fenced"] == {"proven": True, "method": "host"}
     assert evidence["sources"]["cache"]["fenced"] == {"proven": True, "method": "host"}
     fence = next(one["data"] for one in regions.entries() if (one["event"], one["step"]) == ("done", "fence-main"))
-    assert fence["tried"] == ["power: it had not ended after 2 s, and was killed (status none)"]
+    assert fence["tried"] == ["power: it had not ended after 2 s, and was killed (status 124)"]
     assert evidence["objectives"]["rto_met"] is True
     assert 0 < evidence["healthy_seconds"] <= evidence["recovery_seconds"]
     assert all(step["result_sha256"] for step in evidence["steps"])
