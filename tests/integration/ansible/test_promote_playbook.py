@@ -181,7 +181,7 @@ def test_a_dead_primary_is_replaced_though_the_play_is_killed_at_its_steps_and_t
     assert timeline(site.hot) == 2
     entries = site.entries()
     finished = [one["step"] for one in entries if one["event"] == "done"]
-    assert finished == ["fence", "promote", "verify", "follow-second", "rewire-api-old", "backup"]
+    assert finished == ["fence", "promote", "verify", "rewire-api-old", "follow-second", "backup"]
     assert [one["event"] for one in entries].count("resumed") == 3
     assert entries[-1]["event"] == "closed"
 

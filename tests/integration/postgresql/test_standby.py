@@ -139,6 +139,8 @@ def test_a_former_primary_is_rewound_and_what_only_it_had_is_counted_first(site:
     assert slots_of(one) == {}  # nobody would take what they keep
     assert slots_of(two) == {"one": True}
     assert [path.name for path in one.data.parent.glob("data.*")] == ["data.pgpass"]
+    # It lets in at whatever server becomes the next primary, too.
+    assert (one.data.parent / "data.pgpass").read_text().startswith("*:*:*:")
     two.write([15])
     wait_for(lambda: 15 in one.numbers())
     assert make(one, two, name="one", settings=OWN, rejoin="auto").changed is False

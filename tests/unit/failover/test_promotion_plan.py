@@ -191,7 +191,7 @@ def test_the_steps_fence_first_and_the_promotion_is_the_only_one_without_a_way_b
     planned = plan({"hot": standby(), "dr": standby()}, applications=applications, base_job={"id": "adhd/main/base"})
     assert planned.plan is not None
     names = [step.name for step in planned.plan.steps]
-    assert names == ["fence", "promote", "verify", "follow-dr", "rewire-api-web", "backup"]
+    assert names == ["fence", "promote", "verify", "rewire-api-web", "follow-dr", "backup"]
     assert [step.name for step in planned.plan.steps if step.irreversible] == ["promote"]
     assert [step.name for step in planned.plan.steps if step.vital] == ["fence", "promote", "verify"]
     assert planned.refusals == ()

@@ -130,17 +130,6 @@ def _steps(
         on=str(standby["host"]),
         what=f"See that {candidate.name} takes writes on a new timeline, and that there is no other primary.",
     )
-    address = str(standby["connection"].get("host") or "")
-    for other in target["standbys"]:
-        if other["name"] != candidate.name and ranking.of(str(other["name"])) is not None and states[other["name"]]:
-            yield PlanStep(
-                name=f"follow-{other['name']}",
-                kind=FOLLOW,
-                on=str(other["host"]),
-                what=f"Have {other['name']} follow {candidate.name} at {address or 'no address that is described'}.",
-                vital=False,
-                options={"standby": str(other["name"])},
-            )
     for place in target["applications"]:
         rewired = bool(place.get("wiring"))
         verb = "Point at the new primary, restart and ask" if rewired else "Ask"
@@ -152,6 +141,18 @@ def _steps(
             vital=False,
             options={"application": str(place["name"])},
         )
+    # Clients first: one that does not come along is waited for.
+    address = str(standby["connection"].get("host") or "")
+    for other in target["standbys"]:
+        if other["name"] != candidate.name and ranking.of(str(other["name"])) is not None and states[other["name"]]:
+            yield PlanStep(
+                name=f"follow-{other['name']}",
+                kind=FOLLOW,
+                on=str(other["host"]),
+                what=f"Have {other['name']} follow {candidate.name} at {address or 'no address that is described'}.",
+                vital=False,
+                options={"standby": str(other["name"])},
+            )
     if target.get("base_job"):
         yield PlanStep(
             name="backup",

@@ -116,10 +116,9 @@ def write_passfile(
                 hint="Name a password_file instead: a passfile of the server's own is written from it.",
             )
         return False
-    address = connection.address()
-    words = (address.host, address.port, "*", address.user, password)
-    line = ":".join(word.replace("\\", "\\\\").replace(":", "\\:") if word != "*" else word for word in words)
-    changed = replace_file(path, line + "\n", mode=0o600)
+    # For any server: after a promotion it follows another one, with the same user and the same file.
+    written = [word.replace("\\", "\\\\").replace(":", "\\:") for word in (connection.address().user, password)]
+    changed = replace_file(path, ":".join(["*", "*", "*", *written]) + "\n", mode=0o600)
     programs.own(path)
     return changed
 
