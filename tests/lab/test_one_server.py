@@ -52,7 +52,7 @@ def test_postgresql_alone_is_killed_and_the_standby_beside_it_takes_over(lab: La
     assert lab.applications("south") == ["inactive", "inactive"]
     hosts = ("north1", "north2")
     rewired = [f"rewire-server-north-{name}" for name in hosts]
-    assert steps(lab, "south") == ["fence", "promote", "verify", "follow-south", *rewired, "backup"]
+    assert steps(lab, "south") == ["fence", "promote", "verify", *rewired, "follow-south", "backup"]
 
     # What is lost stands on the old disk, and was counted there.
     evidence = json.loads(evidence_file.read_text())

@@ -177,6 +177,10 @@ def test_more_loss_than_max_lag_or_the_objective_is_refused_until_it_is_accepted
 def test_choosing_one_that_has_less_is_refused_until_it_is_accepted() -> None:
     states: dict[str, Json | None] = {"hot": standby("0/5000000"), "dr": standby("0/5000040")}
     assert "dr has more than hot (64 bytes)" in plan(states, chosen="hot").refusals[0]
+    # What a living primary wrote between two questions is on its way to both.
+    assert plan(states, old=primary("0/5000000"), chosen="hot").refusals == ()
+    assert plan(states, old=primary("0/5000000"), chosen="dr").refusals == ()
+    assert "dr has more than hot (64 bytes)" in plan(states, old=primary("0/5000040"), chosen="hot").refusals[0]
     accepted = plan(states, chosen="hot", data_loss=True)
     assert accepted.refusals == ()
     assert accepted.plan is not None

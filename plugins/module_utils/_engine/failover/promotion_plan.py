@@ -167,8 +167,8 @@ def _steps(
 def _loss_refusals(target: Json, candidate: Ranked, best: Ranked, *, accepted: Accepted) -> t.Iterator[str]:
     if accepted.data_loss:
         return
-    if (candidate.timeline, candidate.received) != (best.timeline, best.received):
-        behind = best.received - candidate.received
+    if (candidate.timeline, candidate.compared) != (best.timeline, best.compared):
+        behind = best.compared - candidate.compared
         yield (
             f"{best.name} has more than {candidate.name}"
             + (f" ({behind} bytes)" if candidate.timeline == best.timeline else f" (timeline {best.timeline})")

@@ -23,12 +23,16 @@ Json = t.Mapping[str, t.Any]
 class Ranked:
     """One standby that could be promoted. *received* is the position up to which it has WAL.
 
+    *compared* is that which it is compared with others by: of a primary that answers, what it has written since it was
+    asked counts for nobody, for who is asked later has more of it.
+
     *loss_bytes* and *loss_seconds* are the most that can be lost, None when nobody knows; *statement* says why.
     """
 
     name: str
     timeline: int
     received: int
+    compared: int
     loss_bytes: int | None
     loss_seconds: float | None
     statement: str
@@ -66,9 +70,6 @@ def rank(
 ) -> Ranking:
     """Standbys in order: the highest timeline, then the most WAL, then as they are described.
 
-    Of a primary that answers, what it has written since it was asked counts for nobody: who is asked later has more of
-    it, and the order would be that of the questions.
-
     *states* are those that ``pg_standby_info`` told, None for one that did not answer (*problems* says why). *primary*
     is the old primary's, when it answers.
     """
@@ -86,8 +87,7 @@ def rank(
     if len(identifiers) > 1 and primary is None and _is_tied(states):
         refused.update({one.name: "the standbys are of different clusters, and nobody says whose" for one in found})
         found = []
-    asked = received_of(living) if living else None
-    found.sort(key=lambda one: (-one.timeline, -(one.received if asked is None else min(one.received, asked))))
+    found.sort(key=lambda one: (-one.timeline, -one.compared))
     return Ranking(candidates=tuple(found), refused=refused)
 
 
@@ -131,6 +131,7 @@ def _ranked(name: str, state: Json, *, primary: Json | None, now: datetime.datet
         name=name,
         timeline=int(state["timeline"]),
         received=received,
+        compared=received if primary is None else min(received, received_of(primary)),
         loss_bytes=loss[0],
         loss_seconds=loss[1],
         statement=statement,
