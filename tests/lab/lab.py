@@ -9,7 +9,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import time
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +98,6 @@ class Lab:
         known = len(before)
 
         def reached() -> bool:
-            time.sleep(0.2)
             entries = self.ledger(region)
             same = bool(before) and entries[0]["run"] == before[0]["run"]
             new = entries[known:] if same else entries
@@ -273,7 +271,8 @@ class Lab:
         """The entries of the newest failover in the repository of *region*."""
         keys = [key for key in self.stores[region].keys("shared/adhd/.failover/") if "/run-" in key]
         newest = max((key.rpartition("/")[0] for key in keys), default="")
-        return [json.loads(self.stores[region].read(key)) for key in sorted(keys) if key.rpartition("/")[0] == newest]
+        own = [key for key in sorted(keys) if key.rpartition("/")[0] == newest]
+        return [json.loads(entry) for entry in self.stores[region].read_all(own)]
 
 
 class Names:
