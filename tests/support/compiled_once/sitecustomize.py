@@ -26,11 +26,10 @@ def _compiled_once(pathname: str, source: bytes) -> types.CodeType:
     name = pathname.rpartition(".zip")[2]
     key = hashlib.blake2b(f"{sys.implementation.cache_tag} {name}\0".encode() + source, digest_size=16).hexdigest()
     kept = os.path.join(_PLACE, key)
-    try:
-        with open(kept, "rb") as file:
-            return marshal.load(file)  # noqa: S302 - we have written it
-    except (OSError, ValueError, EOFError, TypeError):
-        code = _compile(pathname, source)
+    code = _read(kept)
+    if code is not None:
+        return code
+    code = _compile(pathname, source)
     unfinished = f"{kept}.{os.getpid()}"
     try:
         with open(unfinished, "wb") as file:
@@ -39,6 +38,14 @@ def _compiled_once(pathname: str, source: bytes) -> types.CodeType:
     except OSError:
         pass  # Who may not write here compiles it again.
     return code
+
+
+def _read(kept: str) -> types.CodeType | None:
+    try:
+        with open(kept, "rb") as file:
+            return marshal.load(file)  # noqa: S302 - we have written it
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
 
 
 if os.path.isdir(_PLACE) and _compile is not None:

@@ -16,16 +16,15 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from tests.unit.description.samples import description
 
 WITNESS: t.Final = {"witness": {"repository": "local", "lease": "30s"}}
-CONTROL: t.Final = {"unit": "postgresql@15-main"}
 
 
-def described(*methods: t.Any, engine: str = "postgresql", control: t.Any = CONTROL, **fencing: t.Any) -> t.Any:
+def described(*methods: t.Any, engine: str = "postgresql", controlled: bool = True, **fencing: t.Any) -> t.Any:
     data = description()
     source = data["lifeboat_services"][1 if engine == "postgresql" else 0]["sources"][0]
     source["fencing"] = {"data_directory": "/data", **fencing, "methods": list(methods)}
     source.pop("service_control", None)
-    if control:
-        source["service_control"] = control
+    if controlled:
+        source["service_control"] = {"unit": "postgresql@15-main"}
     return data
 
 
@@ -44,7 +43,7 @@ def test_it_is_read_as_it_is_written() -> None:
             "no backup of the source is stored",
         ),
         (described({"witness": {"repository": "local", "lease": "9s"}}), "witness > lease", "9s is too short."),
-        (described(WITNESS, control=None), "witness", "needs service_control"),
+        (described(WITNESS, controlled=False), "witness", "needs service_control"),
         (described(WITNESS, data_directory=""), "witness", "needs fencing.data_directory"),
         (described(WITNESS, engine="mongodb"), "witness", "is for postgresql and redis, not for mongodb."),
         (described({"witness": {"lease": "30s"}}), "witness", "repository"),
