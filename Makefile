@@ -22,7 +22,7 @@ demo-prove: setup ## prove the sandbox's backups at level 4 and restore one of e
 demo-down: ## stop the sandbox and remove all that the demo made
 	@tools/demo.sh down
 
-test: setup ## every suite, without the scenarios of test-long (under 45 minutes on two cores)
+test: setup ## every suite, without the scenarios of test-long (somewhat over an hour on two cores)
 	@tools/test.sh main
 
 test-long: setup ## scenarios of minutes, all that concerns Ansible on the newest one, every case on the oldest Python (an hour)
