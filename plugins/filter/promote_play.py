@@ -117,7 +117,7 @@ def promotion_loss(ledger: Json, said: Json, fenced: Json | None) -> dict[str, t
     from ..module_utils._engine.failover.world import further, loss_after_fence
 
     plan = parse_plan(ledger["plan"])
-    loss = loss_after_fence((fenced or {}).get("at_rest"), said["states"].get(plan.chosen))
+    loss = loss_after_fence(fenced, said["states"].get(plan.chosen))
     refusals = further(plan, said["states"])
     if loss.commits:
         refusals.append(loss.statement)

@@ -81,7 +81,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 fenced:
-  description: The evidence. RV(ignore:at_rest) are the commits on its disk that the standby has not received.
+  description: The evidence. RV(ignore:at_rest) are the commits on its disk that the standby has not received;
+    RV(ignore:ended_at) is where its WAL ended when it was stopped in order.
   returned: success
   type: dict
   sample:
@@ -91,6 +92,7 @@ fenced:
     stopped_by: the unit postgresql@15-main
     stopped_in_order: true
     cluster_state: shut down
+    ended_at: 0/50000F8
     signal_file: true
     masked: true
     refused:

@@ -163,6 +163,13 @@ def stored_documents(client: t.Any, database: str, name: str) -> list[bytes]:
     return [bytes(document.raw) for document in client.get_database(database, codec_options=RAW)[name].find()]
 
 
+def room_for_a_large_transaction(client: t.Any) -> None:
+    """A server refuses a transaction that does not fit beside what is dirty already: a fifth of its cache in all, which
+    tests keep small. One of more than 16 MiB (several entries of the oplog) needs more.
+    """
+    client.admin.command({"setParameter": 1, "wiredTigerEngineRuntimeConfig": "cache_size=1G"})
+
+
 def vendor_tools() -> Path:
     """The folder of the genuine mongodump and mongorestore; skips loudly when there is none."""
     for folder in (os.environ.get("LIFEBOAT_MONGO_TOOLS"), os.path.dirname(shutil.which("mongorestore") or "")):

@@ -36,7 +36,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.mongodb.namespace_map import NamespaceMap
 from sandbox.mongodb import MongoReplicaSet
 from tests.integration.mongodb.load import TOTAL, open_accounts, total_on, transfers
-from tests.integration.mongodb.rig import Source, vendor_tools
+from tests.integration.mongodb.rig import Source, room_for_a_large_transaction, vendor_tools
 from tests.integration.mongodb.sample import KINDS
 
 _NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -198,6 +198,7 @@ def test_collections_that_come_and_go_during_the_dump(source: Source, database: 
         database.create_collection("seen", viewOn="late", pipeline=[])
         database.command("collMod", "late", validator={"y": {"$exists": True}}, validationLevel="moderate")
         database.create_collection("weather", timeseries={"timeField": "at"})
+        room_for_a_large_transaction(database.client)
         with database.client.start_session() as session, session.start_transaction():
             for number in range(3):
                 database.first.insert_one({"_id": f"t{number}", "pad": "y" * 9_000_000}, session=session)

@@ -39,6 +39,7 @@ from tests.integration.mongodb.recovering import (
     state_of,
 )
 from tests.integration.mongodb.restoring import own_names
+from tests.integration.mongodb.rig import room_for_a_large_transaction
 from tests.integration.mongodb.verifying import Place
 from tests.support.children import environment, python
 
@@ -408,6 +409,7 @@ def test_a_signal_takes_everything_back(production: Production) -> None:
 def test_a_transaction_of_many_megabytes(production: Production) -> None:
     client = production.client
     backup = production.back_up(database="shop")
+    room_for_a_large_transaction(client)
     with client.start_session() as session, session.start_transaction():
         for number in range(4):
             client.shop.orders.insert_one({"_id": f"large {number}", "pad": "x" * 9_000_000}, session=session)

@@ -127,7 +127,7 @@ def test_a_killed_primary_is_replaced_and_what_did_not_arrive_is_counted_exactly
     assert not fenced.was_running
     assert fenced.cluster_state == "in production"
     assert fenced.at_rest is not None
-    loss = loss_after_fence(fenced.at_rest.as_dict(), state_of(hot).as_dict())
+    loss = loss_after_fence(fenced.as_dict(), state_of(hot).as_dict())
     assert loss.commits == 17
 
     result = promoted(hot, before)
@@ -182,7 +182,7 @@ def test_a_living_primary_is_stopped_in_order_and_nothing_is_lost(cluster: Clust
             cursor.execute("INSERT INTO ledger VALUES (1000)")
     assert (fenced.was_running, fenced.stopped_by, fenced.stopped_in_order) == (True, "pg_ctl stop -m fast", True)
     assert fenced.refused == (f"127.0.0.1:{primary.port}",)
-    assert loss_after_fence(t.cast("t.Any", fenced.at_rest).as_dict(), state_of(hot).as_dict()).commits == 0
+    assert loss_after_fence(fenced.as_dict(), state_of(hot).as_dict()).commits == 0
     again = fence(primary, before)
     assert (again.changed, again.was_running, again.signal_file) == (False, False, True)
 

@@ -323,10 +323,19 @@ def test_what_is_lost_is_counted_on_the_disk_of_the_old_primary(
     ends: list[str], count: int, received: str, lost: int
 ) -> None:
     at_rest = {"received": "0/4000000", "count": count, "ends": ends, "first": "a", "last": "b"}
-    found = loss_after_fence(at_rest, standby(received))
+    found = loss_after_fence({"at_rest": at_rest}, standby(received))
     assert found.commits == lost
     assert ("Nothing is lost" in found.statement) == (lost == 0)
 
 
 def test_a_disk_that_could_not_be_read_says_nothing() -> None:
     assert loss_after_fence(None, standby()).commits is None
+    assert loss_after_fence({"at_rest": None, "ended_at": None}, standby()).commits is None
+
+
+@pytest.mark.parametrize(("received", "lost"), [("0/4FFFFFF", None), ("0/5000000", 0), ("0/5000078", 0)])
+def test_who_has_all_up_to_the_shutdown_lacks_nothing_though_the_old_wal_is_recycled(
+    received: str, lost: int | None
+) -> None:
+    fenced = {"at_rest": None, "ended_at": "0/5000000"}
+    assert loss_after_fence(fenced, standby(received)).commits == lost

@@ -146,6 +146,16 @@ def test_on_request_the_folder_is_kept_without_its_processes_and_no_run_removes_
     assert sleepers(directory) == []
 
 
+def test_what_was_only_just_spawned_is_stopped_though_its_environment_can_not_be_read_yet(
+    directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a program replaces another one in a process, the kernel shows an empty environment."""
+    monkeypatch.setattr(room, "_processes_in", lambda _folder, _known=(): {})
+    with scratch_instance(directory, memory_limit=1, journal=MemoryJournal()) as scratch:
+        process = scratch.spawn(["sleep", "600"], log="log")
+    assert process.poll() == -signal.SIGTERM
+
+
 def test_what_is_not_ours_is_left_alone(directory: str, tmp_path: pathlib.Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     for path in (elsewhere, pathlib.Path(directory, "data"), pathlib.Path(directory, PREFIX + "being-made")):

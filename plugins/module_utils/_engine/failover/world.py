@@ -79,8 +79,16 @@ def further(plan: FailoverPlan, states: States) -> list[str]:
     ]
 
 
-def loss_after_fence(at_rest: Json | None, state: Json | None) -> Loss:
-    """How many commits the fenced primary has on its disk that the standby lacks; *at_rest* is what fencing counted."""
+def loss_after_fence(fenced: Json | None, state: Json | None) -> Loss:
+    """How many commits the fenced primary has on its disk that the standby lacks; *fenced* is what fencing found."""
+    at_rest, ended_at = ((fenced or {}).get(key) for key in ("at_rest", "ended_at"))
+    if state is not None and ended_at and received_of(state) >= parse_lsn(str(ended_at)):
+        return Loss(
+            commits=0,
+            first=None,
+            last=None,
+            statement="Nothing is lost: the old primary ended in order, and the standby has all up to its last record.",
+        )
     if at_rest is None or state is None:
         return Loss(
             commits=None,

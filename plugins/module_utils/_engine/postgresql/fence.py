@@ -60,7 +60,9 @@ class FenceRequest:
 class Fenced:
     """The evidence. *stopped_by* is empty when it did not run, *cluster_state* what the control file says afterwards.
 
-    *refused* are the addresses that refuse connections. *masked*: systemd does not start the unit any more.
+    *ended_at* is where its shutdown checkpoint lies when it ended in order: whoever has received WAL up to there has
+    every commit, and it may have recycled the WAL before. *refused* are the addresses that refuse connections.
+    *masked*: systemd does not start the unit any more.
     """
 
     changed: bool
@@ -69,6 +71,7 @@ class Fenced:
     stopped_by: str
     stopped_in_order: bool
     cluster_state: str
+    ended_at: str | None
     signal_file: bool
     masked: bool
     refused: tuple[str, ...]
@@ -216,6 +219,8 @@ class _Fence:
             stopped_by=stopped_by,
             stopped_in_order=state.startswith("shut down"),
             cluster_state=state,
+            # A standby's restart point ("shut down in recovery") says nothing of where the primary's WAL ended.
+            ended_at=said.get("Latest checkpoint location") if state == "shut down" else None,
             signal_file=self._is_marked(),
             masked=masked,
             refused=refused,

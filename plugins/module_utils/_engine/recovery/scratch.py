@@ -101,7 +101,10 @@ class Scratch:
 
     def stop(self) -> None:
         """End everything that runs in here: politely, then not."""
-        known: dict[int, int] = {}
+        # Those we started need no looking for: a process that is just becoming another program (nice, prlimit) has an
+        # empty environment for a moment.
+        starts = {process.pid: _start_of(process.pid) for process in self._processes if process.poll() is None}
+        known = {pid: start for pid, start in starts.items() if start is not None}
         for number in (signal.SIGTERM, signal.SIGKILL):
             deadline = _CLOCK.monotonic() + _STOP_SECONDS
             told: set[int] = set()
