@@ -25,12 +25,16 @@ def unmatched_jobs(selection: t.Any, jobs: t.Sequence[Json]) -> list[str]:
     return [entry for entry in _entries(selection) if not any(_names(entry, job) for job in jobs)]
 
 
-def job_repositories(job: Json) -> list[dict[str, t.Any]]:
-    """The repositories of a job in the form that the modules take, without git, where nothing is stored yet."""
+def job_repositories(job: Json, *, silent: t.Sequence[str] = ()) -> list[dict[str, t.Any]]:
+    """The repositories of a job in the form that the modules take, without git, where nothing is stored yet.
+
+    Those that are *silent* are left out, unless all are: then the module says what is wrong with them.
+    """
     from ..module_utils._engine.core.description.model import written_description
     from ..module_utils._engine.core.description.version_control import is_version_control
 
-    uses = [use for use in job["repositories"] if not is_version_control(use["description"])]
+    known = [use for use in job["repositories"] if not is_version_control(use["description"])]
+    uses = [use for use in known if use["name"] not in silent] or known
     return [
         {"name": use["name"], **written_description(use["description"], within=use.get("keep", {}).get("within"))}
         for use in uses

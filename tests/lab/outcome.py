@@ -29,9 +29,11 @@ def steps_to(region: str, *, frozen: t.Sequence[str] = ()) -> list[str]:
     ]
 
 
-def is_whole_but_for_the_lost_repository(played: Played) -> bool:
+def is_whole_but_for_the_lost_repository(lab: Lab, region: str, played: Played) -> bool:
     """The last step makes a backup, and one of its two repositories was lost with the region: it says so."""
-    return played.status != 0 and "this is not well -- backup-main: The backup" in played.words.replace('"', "")
+    (lost,) = set(REGIONS) - {region}
+    (made,) = (one["data"] for one in lab.ledger(region) if (one["step"], one["event"]) == ("backup-main", "done"))
+    return played.status == 0 and (made["state"], made["left_out"]) == ("complete", [lost])
 
 
 def steps(lab: Lab, region: str, event: str = "done") -> list[str]:

@@ -59,3 +59,14 @@ def test_a_host_that_is_lost_in_check_mode_has_no_plan() -> None:
     assert "1 planned" in backup_play.backup_summary([host], check_mode=True)["verdict"]
     host["lifeboat_results"] = [{"job": "a/b/c", **LOST}]
     assert "1 failed" in backup_play.backup_summary([host], check_mode=True)["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("silent", "used"),
+    [([], ["near", "far"]), (["near"], ["far"]), (["other"], ["near", "far"]), (["near", "far"], ["near", "far"])],
+)
+def test_a_repository_that_is_silent_is_left_out_unless_none_would_be_left(silent: list[str], used: list[str]) -> None:
+    uses = [{"name": name, "description": {"type": "file", "path": f"/srv/{name}"}} for name in ("near", "far")]
+    uses.append({"name": "sources", "description": {"type": "git", "path": "/srv/git"}})
+    played = backup_play.job_repositories({"repositories": uses}, silent=silent)
+    assert [one["name"] for one in played] == used
