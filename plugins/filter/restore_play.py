@@ -128,7 +128,7 @@ def application_places(target: Json, host: str, groups: t.Mapping[str, t.Sequenc
             continue
         controlled = any(key in application for key in ("unit", "stop_command"))
         told = {
-            **{key: application.get(key) for key in ("name", "unit", "stop_command", "start_command")},
+            **{key: application.get(key) for key in ("name", "unit", "stop_command", "start_command", "role")},
             "health": _health(application),
             "outside": "kubernetes" in application and not controlled,
         }

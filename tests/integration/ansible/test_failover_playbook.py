@@ -188,18 +188,47 @@ def test_what_is_not_well_gets_no_names_and_what_can_not_be_is_refused_before_an
     assert regions.entries()[-1]["event"] == "abandoned"
 
 
-def test_a_living_primary_gives_way_when_its_lease_is_taken(regions: Regions) -> None:
-    """Nobody asks its host: who renews the lease stops it, in order, so nothing is lost."""
+_ROLE = """\
+- name: Point it at the database
+  ansible.builtin.lineinfile:
+    path: "{{ %(file)s }}"
+    regexp: ^DATABASE_PORT=
+    line: "DATABASE_PORT={{ lifeboat_moved.databases.main.port }}"
+- name: Say for whom
+  ansible.builtin.copy:
+    content: "{{ lifeboat_moved | to_json }}"
+    dest: "%(told)s"
+    mode: "0600"
+"""
+
+
+def test_a_living_primary_gives_way_when_its_lease_is_taken(regions: Regions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asks its host: who renews the lease stops it, in order, so nothing is lost. A role of the user's points
+    the application there.
+    """
     leased = {
         "data_directory": str(regions.primary.data_directory),
         "methods": [{"witness": {"repository": "local", "lease": LEASE}}, {"command": f"touch {regions.cut_off}"}],
     }
-    regions = dataclasses.replace(regions, main={"fencing": leased, "service_control": control_of(regions.primary)})
+    api = regions.south.described_in("south")
+    by_role = {**api, "role": "point_api", "wiring": [one for one in api["wiring"] if one["source"] == "cache"]}
+    regions = dataclasses.replace(
+        regions,
+        main={"fencing": leased, "service_control": control_of(regions.primary)},
+        around={"applications": [regions.north.described_in("north"), by_role]},
+    )
+    checked = regions.play("--check", lifeboat_accept_data_loss=True)
+    assert "Nothing was changed -- the role point_api of api-south is not there" in flat(checked), checked.output
+    tasks, told = regions.directory / "roles" / "point_api" / "tasks", regions.directory / "told.json"
+    tasks.mkdir(parents=True)
+    (tasks / "main.yml").write_text(_ROLE % {"file": f"'{regions.south.environment}'", "told": told})
+    monkeypatch.setenv("ANSIBLE_ROLES_PATH", str(tasks.parent.parent))
     configuration, gate = regions.lifeboat.configuration, regions.directory / "held"
     with lease_holder(configuration, host="north1", by=standby_by(regions.primary), gate=gate) as holder:
         wait_for(gate.exists, what="the lease")
         regions.primary.query("INSERT INTO ledger VALUES (501)")
-        _checked, confirm = regions.planned(lifeboat_accept_data_loss=True)
+        checked, confirm = regions.planned(lifeboat_accept_data_loss=True)
+        assert "restart, api-south on south1, by your role point_api." in flat(checked), checked.output
         played = regions.play(lifeboat_accept_data_loss=True, lifeboat_confirm=confirm)
         assert played.status == 0, played.output
         assert holder.wait(60) == 1
@@ -209,3 +238,9 @@ def test_a_living_primary_gives_way_when_its_lease_is_taken(regions: Regions) ->
     assert regions.standby.query("SELECT pg_is_in_recovery(), count(*) FROM ledger") == [(False, 501)]
     with pytest.raises(psycopg2.OperationalError):
         regions.primary.query("SELECT 1")
+    assert regions.south.is_well()
+    assert f"DATABASE_PORT={regions.standby.port}\n" in regions.south.environment.read_text()
+    address = {"host": "127.0.0.1", "port": regions.standby.port}
+    heard = json.loads(told.read_text())
+    assert heard.pop("databases")["main"] == address
+    assert heard == {"service": "adhd", "application": "api-south", "host": "south1", "run": "run-0001"}

@@ -59,6 +59,13 @@ CASES: list[tuple[str, t.Any, str, str, str]] = [
         "Give a unit or commands, not both.",
     ),
     (
+        f"{SERVICE}.applications.0",
+        {"name": "api", "role": "acme.shop.deploy"},
+        f"{IN_SERVICE} > applications[0] (api) > role",
+        "says how it starts, and nothing says how it is stopped.",
+        "Add unit, or stop_command and start_command.",
+    ),
+    (
         f"{REDIS}.service_control",
         {"start_command": "cache start"},
         f"{IN_REDIS} > service_control > start_command",

@@ -16,7 +16,11 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.entry import CLOSED, DONE, INTENDED
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.evidence import evidence
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.fencing import fencing_ways
-from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.plan import STEP_KINDS, parse_plan
+from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.plan import (
+    REWIRE,
+    STEP_KINDS,
+    parse_plan,
+)
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.promotion_plan import Accepted
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.proof import examine
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.failover.region_plan import (
@@ -257,6 +261,19 @@ def test_an_application_on_a_cluster_is_rolled_out_and_asked_from_the_controller
     assert ("deploy-pods", "localhost") in names
     assert names.index(("deploy-pods", "localhost")) < names.index(("rewire-api-web2", "web2"))
     assert ("health-pods-localhost", "localhost") in names
+
+
+def test_a_role_of_the_user_is_named_in_the_step_and_changes_the_hash() -> None:
+    (step,) = [
+        step
+        for step in move(applications=[{**API, "wiring": [], "role": "acme.shop.deploy"}]).plan.steps
+        if step.kind == REWIRE
+    ]
+    assert step.what.endswith(", by your role acme.shop.deploy.")
+    assert step.what.startswith("Point at what was moved, and restart,")
+    assert step.options["role"] == "acme.shop.deploy"
+    hashes = {move(applications=[{**API, "role": role}]).plan.fingerprint for role in (None, "one", "other")}
+    assert len(hashes) == 3
 
 
 # --- what is confirmed --------------------------------------------------------------------------------------------

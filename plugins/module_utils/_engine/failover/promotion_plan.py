@@ -17,6 +17,7 @@ from ..core.description.duration import parse_duration
 from .fencing import described_ways, fencing_ways
 from .plan import BACKUP, FENCE, FOLLOW, PROMOTE, PROMOTE_STANDBY, REWIRE, VERIFY, FailoverPlan, Json, PlanStep
 from .ranking import Ranked, Ranking, rank
+from .role_hook import by_role, role_option
 
 ACCEPT_LOSS = "-e lifeboat_accept_data_loss=true"
 ACCEPT_SPLIT_BRAIN = "-e lifeboat_accept_split_brain_risk=true"
@@ -131,15 +132,15 @@ def _steps(
         what=f"See that {candidate.name} takes writes on a new timeline, and that there is no other primary.",
     )
     for place in target["applications"]:
-        rewired = bool(place.get("wiring"))
+        rewired = bool(place.get("wiring") or place.get("role"))
         verb = "Point at the new primary, restart and ask" if rewired else "Ask"
         yield PlanStep(
             name=f"rewire-{place['name']}-{place['host']}",
             kind=REWIRE,
             on=str(place["host"]),
-            what=f"{verb} {place['name']} on {place['host']}.",
+            what=f"{verb} {place['name']} on {place['host']}{by_role(place)}.",
             vital=False,
-            options={"application": str(place["name"])},
+            options={"application": str(place["name"]), **role_option(place)},
         )
     # Clients first: one that does not come along is waited for.
     address = str(standby["connection"].get("host") or "")

@@ -30,6 +30,7 @@ from .plan import (
     PlanStep,
 )
 from .region_fate import FOLLOWED, PROMOTED, RESTORED, Fate
+from .role_hook import by_role, role_option
 
 #: The controller, where names, messages and clusters are reached from.
 CONTROLLER = "localhost"
@@ -196,13 +197,13 @@ def application_steps(target: Json) -> t.Iterator[PlanStep]:
             )
     for place in places:
         if not place["outside"]:
-            verb = "Point at what was moved, and restart," if place.get("wiring") else "Restart"
+            verb = "Point at what was moved, and restart," if place.get("wiring") or place.get("role") else "Restart"
             yield PlanStep(
                 name=f"rewire-{place['name']}-{place['host']}",
                 kind=REWIRE,
                 on=str(place["host"]),
-                what=f"{verb} {place['name']} on {place['host']}.",
-                options={"application": place["name"], "restart": True, "ask": False},
+                what=f"{verb} {place['name']} on {place['host']}{by_role(place)}.",
+                options={"application": place["name"], "restart": True, "ask": False, **role_option(place)},
             )
     for place in places:
         if place.get("health") or place.get("unit"):

@@ -207,5 +207,11 @@ def _stopped_and_started(holder: t.Mapping[str, t.Any], path: Path) -> t.Iterato
     if len(given) == 1:
         other = "start_command" if given == ["stop_command"] else "stop_command"
         yield Problem((*path, given[0]), f"is of no use without {other}.", f"Add {other}.")
+    if "role" in holder and not given and "unit" not in holder:
+        yield Problem(
+            (*path, "role"),
+            "says how it starts, and nothing says how it is stopped.",
+            "Add unit, or stop_command and start_command.",
+        )
     if given and "unit" in holder:
         yield Problem((*path, given[0]), "contradicts unit.", "Give a unit or commands, not both.")

@@ -18,6 +18,7 @@ APPLICATION: Schema = record(
         "unit": text("The systemd unit on hosts."),
         "stop_command": text("A command that stops it on hosts, where there is no unit; without a shell."),
         "start_command": text("The command that starts it again."),
+        "role": text("A role of yours (COLLECTION.ROLE, or one of roles_path) that points it at what has moved."),
         "port": number("The port that it listens on.", lowest=1, highest=65535),
         "health": record(
             {
