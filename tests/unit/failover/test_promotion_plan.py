@@ -197,6 +197,12 @@ def test_the_steps_fence_first_and_the_promotion_is_the_only_one_without_a_way_b
     names = [step.name for step in planned.plan.steps]
     assert names == ["fence", "promote", "verify", "rewire-api-web", "follow-dr", "backup"]
     assert [step.name for step in planned.plan.steps if step.irreversible] == ["promote"]
+    assert planned.plan.steps[3].options == {"application": "api"}
+    by_role = plan({"hot": standby()}, applications=[{"name": "api", "host": "web", "role": "acme.shop.deploy"}]).plan
+    assert by_role is not None
+    (rewire,) = [step for step in by_role.steps if step.name == "rewire-api-web"]
+    assert rewire.what == "Point at the new primary, restart and ask api on web, by your role acme.shop.deploy."
+    assert rewire.options == {"application": "api", "role": "acme.shop.deploy"}
     assert [step.name for step in planned.plan.steps if step.vital] == ["fence", "promote", "verify"]
     assert planned.refusals == ()
 
