@@ -17,7 +17,7 @@ FOLDER: t.Final = ROOT / "roles/agent/files/requirements"
 # Each part of the package with all that it brings along.
 PARTS: t.Final[t.Mapping[str, tuple[str, ...]]] = {
     "base": (
-        *("PyYAML", "cronsim", "anycrc", "jsonschema"),
+        *("PyYAML", "cronsim", "anycrc", "jsonschema", "zstandard"),
         *("attrs", "jsonschema-specifications", "referencing", "rpds-py", "typing_extensions"),
     ),
     "mongodb": ("pymongo", "dnspython"),

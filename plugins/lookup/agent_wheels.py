@@ -63,6 +63,7 @@ REQUIRES = (
     "cronsim>=2.6",
     "anycrc>=2.0",
     "jsonschema>=4.17",
+    "zstandard>=0.22",
     'pymongo>=4.6; extra == "mongodb"',
     'psycopg2-binary>=2.9; extra == "postgresql"',
     'boto3>=1.36; extra == "s3"',

@@ -89,6 +89,7 @@ LIBRARIES: t.Final = frozenset(
         "s3transfer",
         "urllib3",
         "yaml",
+        "zstandard",
     }
 )
 

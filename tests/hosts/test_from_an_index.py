@@ -128,7 +128,7 @@ def test_the_libraries_come_by_name_and_the_engine_from_the_collection(site: Sit
     assert changes(site.play()) > 0
     assert not [path for path in site.index.asked if "/lifeboat/" in path], "an index could answer with another's"
     fetched = site.index.fetched()
-    assert {"pyyaml", "cronsim", "anycrc", "jsonschema"} <= fetched
+    assert {"pyyaml", "cronsim", "anycrc", "jsonschema", "zstandard"} <= fetched
     assert "psycopg2-binary" not in fetched, "only what the host's jobs need"
     assert "lifeboat" not in fetched
     site.host.run(f"lifeboat backup {_JOB}")
