@@ -213,7 +213,12 @@ def test_who_read_another_number_of_bytes_is_not_believed(
         monkeypatch.setattr(encoder, "stream", lambda *args, **options: (real(*args, **options) or 1) - 1)
     else:
         turns = iter([lambda hashing: itertools.islice(pieces(hashing), 1), pieces])
-        monkeypatch.setattr(encoder._Hashing, "pieces", lambda hashing: next(turns)(hashing))  # noqa: PLW0108 another one each time
+
+        def pieces_of_the_next_turn(hashing: encoder._Hashing) -> t.Iterator[bytes]:
+            turn = next(turns)
+            return turn(hashing)
+
+        monkeypatch.setattr(encoder._Hashing, "pieces", pieces_of_the_next_turn)
     with pytest.raises(StreamSegmentGone):
         encoder_of().encode(put(spool, content(MIB)))
 
