@@ -11,6 +11,7 @@ import secrets
 import typing as t
 from dataclasses import dataclass, field
 
+from .errors import StartFailed
 from .files import replace_file
 from .parts import BIND, find_named, require
 from .server import HOST, Server
@@ -158,6 +159,9 @@ class NameServer(Server):
 
     def _is_ready(self) -> bool:
         log = self._new_log()
+        if "address in use" in log:
+            # It would go on with what is left, UDP or TCP.
+            raise StartFailed(f"{self.kind}: port {self.port} of {HOST}: address already in use")
         if "all zones loaded" not in log or "running" not in log:
             return False
         return all(self._serves(zone) for zone in self.zones)

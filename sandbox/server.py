@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 HOST = "127.0.0.1"
 _ATTEMPTS = 5
 # What servers say when somebody else was faster; SeaweedFS has words of its own for those that it draws for itself.
-_PORT_TAKEN = ("address already in use", "port allocation failed")
+_PORT_TAKEN = ("address already in use", "port allocation failed", "unable to listen on any")
 _LOG_LINES = 25
 
 
@@ -183,7 +183,10 @@ class Server(abc.ABC):
 
     @abc.abstractmethod
     def _is_ready(self) -> bool:
-        """Whether the server serves. Must be sure that it is *this* process: another may hold the same port."""
+        """Whether the server serves. Must be sure that it is *this* process: another may hold the same port.
+
+        StartFailed when it never will.
+        """
 
     def _user(self) -> str | None:
         """The user to run as, None: ours."""
@@ -257,12 +260,16 @@ class Server(abc.ABC):
             status = child.poll()
             if status is not None:
                 problem = f"{self.kind} ended with exit status {status} while starting"
-            elif self._is_ready():
-                return
-            elif time.monotonic() >= deadline:
+                break
+            try:
+                if self._is_ready():
+                    return
+            except StartFailed as error:
+                problem = str(error)
+                break
+            if time.monotonic() >= deadline:
                 problem = f"{self.kind} was not ready after {self._startup_timeout:g} s"
-            else:
-                time.sleep(0.03)
+            time.sleep(0.03)
         tail = "\n".join(self._new_log().splitlines()[-_LOG_LINES:])
         self.kill()
         raise StartFailed(f"{problem}; the end of {self.log_file}:\n{tail}")

@@ -36,20 +36,26 @@ suite() { # environment, suite, pytest's options
     run "$environment/bin/python" -m pytest "tests/$name" --hypothesis-profile "$examples" "$@"
 }
 
-# What talks to real servers shares two processors with them. A test of these that fails is tried once more, alone, when
-# all others are done, and the table says so: a second failure fails the stage, and more than a few failures do at once.
+# What talks to real servers shares two processors with them. A test of these that fails is tried once more, when all others
+# are done, and the table says so: a second failure fails the stage, and more than a few failures do at once. It is tried
+# with its whole file, because the tests of a file may follow one another on one host.
 readonly most_second_tries=3
 second_tries=0
 
 serving_suite() { # as `suite`
-    local environment=$1 name=$2 status=0 failed
+    local environment=$1 name=$2 status=0 failed file
+    local -a files
     suite "$@" || status=$?
     ((status == 1)) || return "$status"
     # A list of what failed, as pytest itself keeps it.
     failed=$(grep -c "\"tests/$name/.*: true" .cache/pytest/v/cache/lastfailed)
     ((failed > 0 && failed <= most_second_tries)) || return 1
-    printf '\n--- %d failed: once more, alone\n' "$failed"
-    suite "$environment" "$name" --last-failed --last-failed-no-failures none || return 1
+    mapfile -t files < <(grep -oP "\"tests/\K$name/[^:\"]+(?=.*: true)" .cache/pytest/v/cache/lastfailed | sort -u)
+    printf '\n--- %d failed: once more, alone with the rest of its file\n' "$failed"
+    shift 2
+    for file in "${files[@]}"; do
+        suite "$environment" "$file" "$@" || return 1
+    done
     second_tries=$((second_tries + failed))
 }
 

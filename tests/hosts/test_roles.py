@@ -104,6 +104,13 @@ class Site:
         listed = [self.lifeboat(f"show {backup['id']}") for backup in self.lifeboat("list")["backups"]]
         return [shown["id"] for shown in listed if shown["manifest"]["labels"].get("job") == job]
 
+    def wait_for_words(self, journal: str, words: str) -> None:
+        """Until that part of the journal says so: what a run tells, it tells after its backup is listed."""
+        deadline = time.monotonic() + _PATIENCE
+        while words not in (said := self.host.run(f"journalctl {journal} -o cat")):
+            assert time.monotonic() < deadline, said
+            time.sleep(2)
+
     def wait_for_more(self, job: str, than: int) -> list[str]:
         """Until there are more than so many; whoever waits does not touch the host otherwise."""
         deadline = time.monotonic() + _PATIENCE
@@ -192,8 +199,8 @@ def test_the_host_goes_on_without_the_controller(site: Site) -> None:
 
 
 def test_success_is_told_to_a_dead_man_switch_and_looked_for(site: Site) -> None:
-    assert f'"GET /{_CHECK} HTTP/1.1" 200' in site.host.run("journalctl -u check -o cat")
-    assert "notify --overdue" in site.host.run("journalctl -t CRON -o cat")
+    site.wait_for_words("-u check", f'"GET /{_CHECK} HTTP/1.1" 200')
+    site.wait_for_words("-t CRON", "notify --overdue")
     assert [one["down_since"] for one in site.lifeboat("notify --pending")["channels"]] == [None]
     played = site.play("site", notify_test=["shop.example/check"])
     assert changes(played) == 0

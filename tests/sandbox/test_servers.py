@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.bind import NameServer, Zone
 from sandbox.errors import PartsMissing, PortTaken, SandboxError, StartFailed
 from sandbox.files import create_directory
 from sandbox.mongodb import MongoServer
@@ -196,6 +197,20 @@ def test_another_port_is_drawn_when_somebody_is_faster(monkeypatch: pytest.Monke
         drawn = iter([taken.getsockname()[1], taken.getsockname()[1], free_port()])
         monkeypatch.setattr("sandbox.server.free_port", lambda: next(drawn))
         with RedisServer() as server:
+            assert server.port != taken.getsockname()[1]
+            assert list(drawn) == []
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM], ids=["udp", "tcp"])
+def test_a_name_server_needs_both_of_its_ports(kind: socket.SocketKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BIND itself goes on with the one that it has."""
+    with socket.socket(type=kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        drawn = iter([taken.getsockname()[1], free_port()])
+        monkeypatch.setattr("sandbox.server.free_port", lambda: next(drawn))
+        with NameServer(zones=[Zone("example.test")]) as server:
             assert server.port != taken.getsockname()[1]
             assert list(drawn) == []
 

@@ -29,6 +29,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis im
     in_place as in_place_module,
     target_control,
 )
+from sandbox.ports import free_port
 from tests.integration.redis.conftest import DaemonStarter, Starter
 from tests.integration.redis.daemons import Daemon
 from tests.integration.redis.relays import Relay
@@ -307,7 +308,7 @@ def watched(target: Daemon) -> bool:
 
 def test_a_node_of_a_cluster_is_refused(start: Starter, daemon: DaemonStarter, rig: Rig) -> None:
     place = rig.back_up(start())
-    target = daemon(settings={"cluster-enabled": "yes"})
+    target = daemon(settings={"cluster-enabled": "yes", "cluster-port": str(free_port())})
     refused(in_place(rig, place, target), target, LifeboatError, "cluster")
 
 

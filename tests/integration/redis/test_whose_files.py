@@ -23,6 +23,7 @@ from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.core.err
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.bgsave import BackgroundSave, Save
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.facts import read_facts
 from ansible_collections.lifeboat.recovery.plugins.module_utils._engine.redis.local_files import data_folder
+from sandbox.ports import free_port
 from sandbox.redis import RedisServer
 from tests.integration.redis.conftest import Starter
 from tests.integration.redis.relays import Relay
@@ -173,7 +174,7 @@ def test_an_older_file_that_is_put_back(
 
 
 def test_a_node_of_a_cluster(start: Starter, tmp_path: pathlib.Path) -> None:
-    source = start(settings={"cluster-enabled": "yes"})
+    source = start(settings={"cluster-enabled": "yes", "cluster-port": str(free_port())})
     with pytest.raises(RedisClusterNode, match="only its own slots"):
         producer(describe(source)).inspect()
     with pytest.raises(RedisClusterNode):

@@ -92,6 +92,13 @@ def test_a_key_is_read_as_tsig_keygen_and_people_write_it() -> None:
     assert "0123456789" not in repr(wanted)
 
 
+@pytest.mark.parametrize("secret", ["aaaa//bb", "//aaaaaa", "aaa/bb//"])
+def test_a_secret_with_slashes_is_no_comment(secret: str) -> None:
+    """Every hundredth of the secrets that tsig-keygen draws has two in a row."""
+    text = f'// ours "of old"\nkey "lifeboat" {{ algorithm hmac-sha256; secret "{secret}"; }};  # 2026\n'
+    assert parse_key(text) == TsigKey("lifeboat", "hmac-sha256", base64.b64decode(secret))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -17,7 +17,8 @@ ALGORITHMS = ("hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sh
 _KEY = re.compile(r'key\s+"?(?P<name>[^"\s{]+)"?\s*\{(?P<body>[^}]*)\}\s*;', re.DOTALL)
 _ALGORITHM = re.compile(r'algorithm\s+"?(?P<value>[A-Za-z0-9.-]+)"?\s*;')
 _SECRET = re.compile(r'secret\s+"?(?P<value>[A-Za-z0-9+/=]+)"?\s*;')
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|#[^\n]*", re.DOTALL)
+# Not within quotes: in every hundredth secret stands "//".
+_QUOTED_OR_COMMENT = re.compile(r'(?P<quoted>"[^"\n]*")|/\*.*?\*/|//[^\n]*|#[^\n]*', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read_key(path: str) -> TsigKey:
 
 def parse_key(text: str) -> TsigKey | None:
     """The first key in *text*; None when there is none."""
-    key = _KEY.search(_COMMENT.sub("", text))
+    key = _KEY.search(_QUOTED_OR_COMMENT.sub(lambda found: found["quoted"] or "", text))
     if key is None:
         return None
     algorithm, secret = _ALGORITHM.search(key["body"]), _SECRET.search(key["body"])
