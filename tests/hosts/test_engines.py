@@ -25,7 +25,7 @@ from tests.support.hosts.fleet import Fleet, Host
 from tests.support.hosts.playing import Json, Played, inventory, play
 from tests.support.hosts.root_file_system import PYTHON, wheelhouse
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 _UNIT = "postgresql@15-main.service"
 _WORD, _ROOT_WORD = "not-for-anybody-83aa", "not-for-anybody-0c1f"

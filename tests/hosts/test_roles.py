@@ -134,6 +134,14 @@ def site(start_hosts: StartHosts) -> Site:
     return made
 
 
+@pytest.fixture
+def protected(site: Site) -> Site:
+    """The host with everything on it, also for a test that is run without those before it."""
+    if site.host.run("test -e /opt/lifeboat/current || echo bare"):
+        changes(site.play("site"))
+    return site
+
+
 def changes(played: Played) -> int:
     """How many tasks changed something; fails the test when the play failed."""
     assert played.status == 0, played.output
@@ -219,9 +227,10 @@ def test_what_was_due_while_the_host_was_down_is_made_after_the_boot(site: Site)
     assert len(site.wait_for_more("shop.example/cache/nightly", 0)) == 1
 
 
-def test_an_upgrade_leaves_its_version_to_a_run_that_is_under_way(site: Site) -> None:
+@pytest.mark.long
+def test_an_upgrade_leaves_its_version_to_a_run_that_is_under_way(protected: Site) -> None:
     """Another interpreter's path is another version. The fault: the run is stopped in mid-backup."""
-    host = site.host
+    site, host = protected, protected.host
     python = host.run("readlink -f /usr/bin/python3").strip()
     old = host.run("readlink -f /opt/lifeboat/current").strip()
     host.run(f"redis-cli -a {_SECRET} CONFIG SET rdb-key-save-delay 50000")  # microseconds for each key
@@ -247,7 +256,9 @@ def test_an_upgrade_leaves_its_version_to_a_run_that_is_under_way(site: Site) ->
     assert host.run("ls /opt/lifeboat/versions").split() == [new.rpartition("/")[2]]
 
 
-def test_timers_mean_the_same(site: Site) -> None:
+@pytest.mark.long
+def test_timers_mean_the_same(protected: Site) -> None:
+    site = protected
     assert changes(site.play("site", schedule_with="systemd")) > 0
     assert site.host.run("ls /etc/cron.d | grep -c lifeboat || true").strip() == "0"
     site.wait_for_more("shop.example/cache/rdb", len(site.backups("shop.example/cache/rdb")))
